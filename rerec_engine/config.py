@@ -1,0 +1,213 @@
+"""Settings: nested frozen dataclasses. Defaults are the published ones; the demo's lie in `configs/demo.yaml`.
+
+Source of the defaults: the training script published with ReRec (arXiv 2604.07851).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+Estimator = Literal["raae", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae"]
+QasMode = Literal["shared", "max", "mean"]
+
+
+def _check(condition: bool, name: str, expected: str, value: object) -> None:
+    if not condition:
+        raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+
+def _finite(**values: float) -> None:
+    for name, value in values.items():
+        _check(math.isfinite(value), name, "a finite number", value)
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """Weights and options of r = w_ndcg NDCG@K + w_format format + w_qas QAS + w_pas PAS."""
+
+    ndcg: float = 1.0
+    format: float = 0.1
+    qas: float = 0.01
+    pas: float = 0.01
+    k: int = 1
+    """K of NDCG@K."""
+    qas_mode: QasMode = "shared"
+    """Several ground truths: the attributes that all share, or the max / mean over them."""
+
+    def __post_init__(self) -> None:
+        _finite(**{f"reward.{n}": getattr(self, n) for n in ("ndcg", "format", "qas", "pas")})
+        _check(1 <= self.k <= 1000, "reward.k", "in 1..1000", self.k)
+        _check(self.qas_mode in ("shared", "max", "mean"), "reward.qas_mode", "shared, max or mean", self.qas_mode)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    path: str | None = None
+    """Dataset directory (see `prepare`). None: the demo world, made from `seed`."""
+    max_prompt_tokens: int = 768
+    """A longer prompt is left out, counted and reported."""
+
+    def __post_init__(self) -> None:
+        _check(self.max_prompt_tokens > 0, "data.max_prompt_tokens", "positive", self.max_prompt_tokens)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    path: str | None = None
+    """Hugging Face causal LM directory or hub name. None: a small Qwen2 made on the spot for the dataset."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    gradient_checkpointing: bool = False
+    hidden_size: int = 128
+    """Size of the model made on the spot; unused with `path`, like the next two."""
+    layers: int = 4
+    heads: int = 4
+
+
+@dataclass(frozen=True)
+class WarmStartConfig:
+    """Supervised fine-tuning before reinforcement, on the dataset's reasoning traces where it has some (the demo)."""
+
+    clean_steps: int = 0
+    biased_steps: int = 0
+    """Steps on traces of a teacher with wrong beliefs about part of the catalogue."""
+    batch: int = 32
+    learning_rate: float = 2e-3
+    belief_share: float = 0.5
+    """Share of the items about which the teacher is wrong."""
+    belief_rate: float = 0.65
+    """Share of the mentions of such an item in which the wrong belief is told."""
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    engine: Literal["sampler", "vllm"] = "sampler"
+    responses_per_query: int = 5
+    """G."""
+    max_new_tokens: int = 768
+    temperature: float = 1.0
+    dynamic_sampling: bool = False
+    """DAPO: draw on until the step has enough groups whose rewards differ."""
+    max_draws: int = 3
+    """Dynamic sampling: at most this many times the step's queries are drawn."""
+
+    def __post_init__(self) -> None:
+        _check(self.responses_per_query >= 1, "rollout.responses_per_query", ">= 1", self.responses_per_query)
+        _check(self.max_new_tokens >= 1, "rollout.max_new_tokens", ">= 1", self.max_new_tokens)
+        _check(self.temperature > 0, "rollout.temperature", "> 0", self.temperature)
+        _check(self.max_draws >= 1, "rollout.max_draws", ">= 1", self.max_draws)
+
+
+@dataclass(frozen=True)
+class AdvantageConfig:
+    estimator: Estimator = "raae"
+    w_penalty: float = 0.3
+    """RAAE: a penalised segment's reward is r - w_penalty |r|."""
+    outcome_gate: bool = False
+    """A group in which no answer is right gets zero advantage, so that shaping alone never trains."""
+    gae_gamma: float = 1.0
+    gae_lambda: float = 0.95
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.w_penalty <= 10, "advantage.w_penalty", "in 0..10", self.w_penalty)
+        _check(0 <= self.gae_gamma <= 1, "advantage.gae_gamma", "in 0..1", self.gae_gamma)
+        _check(0 <= self.gae_lambda <= 1, "advantage.gae_lambda", "in 0..1", self.gae_lambda)
+
+
+@dataclass(frozen=True)
+class CurriculumConfig:
+    enabled: bool = True
+    tau: float = 0.1
+    """A query whose difficulty is below tau counts as mastered and is dropped."""
+    difficulty: Literal["ndcg", "reward"] = "ndcg"
+    """1 - NDCG (the published code) or 1 - reward (the paper), averaged over the G responses."""
+    probe_share: float = 0.05
+    """Share of the dropped queries that is asked again each epoch, and readmitted where forgotten."""
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.tau <= 2, "curriculum.tau", "in 0..2", self.tau)
+        _check(0 <= self.probe_share <= 1, "curriculum.probe_share", "in 0..1", self.probe_share)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    """Larger than clip_low: DAPO's clip-higher."""
+    beta: float = 0.01
+    """Weight of the KL against the frozen reference; 0 leaves the reference out."""
+    kl: Literal["k1", "k2", "k3"] = "k3"
+    entropy: float = 0.0
+    """Weight of the entropy bonus."""
+    aggregation: Literal["token_mean", "sequence_mean", "dr_grpo"] = "token_mean"
+    value_clip: float = 0.2
+    """PPO: clip range of the critic's values."""
+    value_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(0 < self.clip_low < 1, "loss.clip_low", "in (0, 1)", self.clip_low)
+        _check(self.clip_high > 0, "loss.clip_high", "> 0", self.clip_high)
+        _check(self.beta >= 0, "loss.beta", ">= 0", self.beta)
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    learning_rate: float = 5e-6
+    critic_learning_rate: float = 1e-5
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.95
+    warmup_steps: int = 0
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.learning_rate > 0, "optim.learning_rate", "> 0", self.learning_rate)
+        _check(self.max_grad_norm > 0, "optim.max_grad_norm", "> 0", self.max_grad_norm)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    steps: int = 100
+    queries_per_step: int = 512
+    queries_per_update: int = 256
+    """One optimizer update per this many queries of a step."""
+    tokens_per_micro_batch: int = 16384
+    """Upper bound of prompt + response tokens, padding included, in one forward and backward pass."""
+    eval_every: int = 20
+    """Steps between evaluations on the val split; 0: only before and after."""
+    eval_queries: int = 200
+    """Validation queries used for the evaluations during training; 0: all."""
+    checkpoint_every: int = 20
+    keep_checkpoints: int = 2
+    save_rollouts_every: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "queries_per_step", "queries_per_update", "tokens_per_micro_batch"):
+            _check(getattr(self, name) >= 1, f"train.{name}", ">= 1", getattr(self, name))
+        for name in ("eval_every", "eval_queries", "checkpoint_every", "save_rollouts_every"):
+            _check(getattr(self, name) >= 0, f"train.{name}", ">= 0", getattr(self, name))
+        _check(self.keep_checkpoints >= 1, "train.keep_checkpoints", ">= 1", self.keep_checkpoints)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a run depends on; the resolved form is saved as `config.yaml`."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    reward: RewardWeights = field(default_factory=RewardWeights)
+    advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 0
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    threads: int = 0
+    """CPU threads; 0: all cores."""
+    output_dir: str | None = None
+    """Run directory; None: runs/<time>."""

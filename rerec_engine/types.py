@@ -1,0 +1,75 @@
+"""The records that pass between stages. Shapes trail each field; T counts response tokens over a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+import numpy as np
+import torch
+
+
+class Message(TypedDict):
+    """One chat message, as chat templates take it."""
+
+    role: str
+    content: str
+
+
+CATEGORIES = ("explicit", "implicit", "misinformed", "interest", "demographics")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One request, its right answers and its candidates, as item ids of the dataset's catalogue.
+
+    candidates is empty where the query is open (the whole catalogue may be named).
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    ground_truth: tuple[int, ...]
+    candidates: tuple[int, ...] = ()
+    category: str = ""
+    condition_num: int = 0
+    user_id: int = -1
+    history: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw. temperature 0 is greedy; log-probs are those of the temperature-scaled distribution."""
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    seed: int = 0
+
+
+@dataclass
+class Rollout:
+    """One sampled response. finish is "stop" (an end token was drawn, and is the last token) or "length"."""
+
+    token_ids: list[int]
+    logprobs: list[float]  # nats, of the sampled tokens
+    finish: str
+    weight_version: int
+
+
+@dataclass
+class Batch:
+    """Responses of one step, packed: response i owns tokens cu_seqlens[i]:cu_seqlens[i+1]; groups lie together."""
+
+    queries: Sequence[Query]  # [Q]
+    prompt_ids: Sequence[list[int]]  # [Q]
+    token_ids: np.ndarray  # [T] int64
+    cu_seqlens: np.ndarray  # [B + 1] int64, B = Q * G
+    group: np.ndarray  # [B] int64, index into queries
+    rollout_logprobs: np.ndarray  # [T] float32, nats
+    finish: list[str]  # [B]
+    old_logprobs: torch.Tensor | None = None  # [T] float32
+    ref_logprobs: torch.Tensor | None = None  # [T] float32
+    values: torch.Tensor | None = None  # [T] float32, critic (GAE only)
+    returns: torch.Tensor | None = None  # [T] float32, critic targets (GAE only)
+    advantages: torch.Tensor | None = None  # [T] float32
+    scores: dict[str, np.ndarray] = field(default_factory=dict)  # reward parts, [B] float32 each
