@@ -1,0 +1,1 @@
+"""The item side: catalogue and titles, attribute graph, user-item embeddings."""

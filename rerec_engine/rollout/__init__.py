@@ -1,0 +1,1 @@
+"""Sampling responses: one protocol, the built-in sampler and vLLM."""
