@@ -1,0 +1,92 @@
+# Each target sets up what it needs, once, in .venv. Settings, as make arguments or environment variables:
+#   ARGS    passed on to the command:       make train ARGS="--train.steps 20"
+#   PYTHON  the interpreter for .venv:      make test PYTHON=python3.12
+#   TORCH   what pip installs as torch, e.g. another version, or options that name an index of CPU builds
+#   JOBS    test processes; default: one a core
+
+TORCH ?= torch==2.13.0
+JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The list in pyproject.toml is valid shell once its commas are gone.
+BUILD_REQUIRES = $(shell sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
+SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
+
+.NOTPARALLEL:
+.PHONY: help train test lint types unit bench clean distclean FORCE
+
+help:
+	@echo "make train    train the demo (ARGS passes on settings)"
+	@echo "make test     lint, types and tests"
+	@echo "make bench    benchmarks"
+	@echo "make clean    remove what was built; make distclean removes .venv too"
+
+train: $(VENV)/.package
+	$(BIN)/python -m rerec_engine.train $(ARGS)
+
+test: lint types unit
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) $(ARGS)
+
+bench: $(VENV)/.test
+	$(BIN)/pytest bench/ --benchmark-only $(ARGS)
+
+clean:
+	rm -rf build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f rerec_engine/_core*.so $(VENV)/.package $(VENV)/.test
+	find bench kernels rerec_engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
+
+# What must be there before anything is downloaded. Each failure is one line.
+SUPPORTED := -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+VERSION := -c 'import platform; print(platform.python_version())'
+PYTHON_H := -c 'import os, sysconfig; print(os.path.join(sysconfig.get_path("include"), "Python.h"))'
+PYTHON ?= $(or $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p $(SUPPORTED) 2>/dev/null && echo $$p && break; done),python3)
+COMPILERS := c++ g++ clang++
+COMPILER = $(if $(filter default undefined,$(origin CXX)),$(firstword $(foreach c,$(COMPILERS),$(shell \
+	command -v $c 2>/dev/null))),$(CXX))
+CXX17 := -std=c++17 -x c++ -fsyntax-only /dev/null
+
+need = $(if $(shell $(1) >/dev/null 2>&1 && echo yes),,$(error $(2)))
+define check
+$(call need,$(PYTHON) --version,$(PYTHON) not found: install Python 3.10 to 3.12 or name one: make PYTHON=/path/to/python3)
+$(call need,$(PYTHON) $(SUPPORTED),$(PYTHON) is Python $(shell $(PYTHON) $(VERSION)) but 3.10 to 3.12 is needed: install one or name it: make PYTHON=python3.11)
+$(call need,$(PYTHON) -c 'import ensurepip; import venv',$(PYTHON) has no venv module: install it (Debian and Ubuntu: apt install python3-venv))
+$(call need,$(PYTHON) $(PYTHON_H) | xargs -I{} test -f {},$(shell $(PYTHON) $(PYTHON_H)) not found: install Python's headers (Debian and Ubuntu: apt install python3-dev))
+$(call need,test -n "`command -v $(firstword $(COMPILER))`",$(or $(COMPILER),$(COMPILERS)) not found: install a C++17 compiler (Debian and Ubuntu: apt install g++))
+$(call need,$(COMPILER) $(CXX17),$(COMPILER) cannot compile C++17: install a newer compiler or name one: make CXX=clang++)
+endef
+
+# .making tells a set-up that was cut short, which starts afresh, from an environment that only lacks our packages.
+$(VENV)/.ready:
+	$(check)
+	@if [ -e $(VENV)/.making ] || ! $(PIP) --version >/dev/null 2>&1; then \
+	  echo "making $(VENV) with $(PYTHON)" && rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && touch $(VENV)/.making; fi
+	$(PIP) install --quiet --upgrade pip $(BUILD_REQUIRES)
+	$(PIP) install $(TORCH)
+	@touch $@ && rm -f $(VENV)/.making
+
+# No build isolation: the build tools are in .venv, and a rebuild downloads nothing.
+install = PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation -e '$(1)'
+REBUILD := $(if $(wildcard rerec_engine/_core*.so),,FORCE)
+
+$(VENV)/.package: $(VENV)/.ready $(SOURCES) $(REBUILD)
+	$(call install,.)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.ready $(SOURCES) $(REBUILD)
+	$(call install,.[test])
+	@touch $@ $(VENV)/.package
