@@ -1,0 +1,176 @@
+"""Answers of any model read from a file, and the RecBench+ queries that they answer.
+
+Answers: JSON lines (or one JSON list) of `{"id", "response"}`, or the output of an OpenAI batch
+(`{"custom_id", "response": {"body": {"choices": [{"message": {"content"}}]}}}`).
+Queries: RecBench+'s list of groups, each with `query & ground true`: a list of `{"query", "movie subset"}`. A query's
+id is `<group index>-<query index>`, empty objects not counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rerec_engine.errors import UserError, file_error
+
+_QUERIES_KEY = "query & ground true"
+_TRUTH_KEYS = ("movie subset", "book subset")
+
+
+@dataclass(frozen=True)
+class GroupQuery:
+    """One query of a RecBench+ group file; ground_truth are titles, at least one."""
+
+    id: str
+    text: str
+    ground_truth: tuple[str, ...]
+
+
+@dataclass
+class Skipped:
+    """What `skip_bad` left out. The first three count answers, the last one queries."""
+
+    broken: int = 0
+    repeated: int = 0
+    unknown: int = 0
+    unanswered: int = 0
+
+    def total(self) -> int:
+        """All that was left out."""
+        return self.broken + self.repeated + self.unknown + self.unanswered
+
+
+@dataclass
+class Answers:
+    """Answers by query id, in the order of the queries."""
+
+    responses: dict[str, str]
+    skipped: Skipped = field(default_factory=Skipped)
+
+
+def read_group_queries(path: str | Path) -> dict[str, GroupQuery]:
+    """Read a RecBench+ demographics or interest file: id -> query, in the file's order.
+
+    Raises UserError that names the file and the entry.
+    """
+    groups = _parse(path, _read_text(path))
+    if not isinstance(groups, list):
+        raise file_error(path, "expected a JSON list of groups")
+    queries: dict[str, GroupQuery] = {}
+    for group_index, group in enumerate(groups):
+        entries = group.get(_QUERIES_KEY) if isinstance(group, dict) else None
+        if not isinstance(entries, list):
+            raise file_error(path, f"group {group_index} has no list {_QUERIES_KEY!r}")
+        for query_index, entry in enumerate(entry for entry in entries if entry):
+            query = _group_query(path, f"{group_index}-{query_index}", entry)
+            queries[query.id] = query
+    if not queries:
+        raise file_error(path, "holds no query")
+    return queries
+
+
+def read_answers(path: str | Path, queries: dict[str, GroupQuery], skip_bad: bool = False) -> Answers:
+    """Read the answers to `queries`.
+
+    A broken line, a second answer to a query, an answer to no query and a query without an answer raise UserError with
+    file and line, or are left out and counted where skip_bad is set.
+    """
+    found: dict[str, str] = {}
+    skipped = Skipped()
+    for row, entry in _entries(path):
+        kind = ""
+        try:
+            answer_id, response = _answer(entry)
+        except UserError as error:
+            kind, message = "broken", str(error)
+        else:
+            if answer_id not in queries:
+                kind, message = "unknown", f"id {answer_id!r} is in no query"
+            elif answer_id in found:
+                kind, message = "repeated", f"id {answer_id!r} has an answer already"
+        if not kind:
+            found[answer_id] = response
+        elif skip_bad:
+            setattr(skipped, kind, getattr(skipped, kind) + 1)
+        else:
+            raise file_error(path, f"{message} (--skip-bad leaves such rows out)", row)
+    missing = [query_id for query_id in queries if query_id not in found]
+    if missing and not skip_bad:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise file_error(path, f"no answer to query {missing[0]!r}{more} (--skip-bad leaves such queries out)")
+    if len(missing) == len(queries):
+        raise file_error(path, "answers none of the queries")
+    skipped.unanswered = len(missing)
+    return Answers({query_id: found[query_id] for query_id in queries if query_id in found}, skipped)
+
+
+def _group_query(path: str | Path, query_id: str, entry: object) -> GroupQuery:
+    if not isinstance(entry, dict):
+        raise file_error(path, f"query {query_id} is no JSON object")
+    truth = next((entry[key] for key in _TRUTH_KEYS if key in entry), None)
+    if not isinstance(truth, list) or not truth or not all(isinstance(title, str) for title in truth):
+        raise file_error(path, f"query {query_id} has no list of titles under {' or '.join(map(repr, _TRUTH_KEYS))}")
+    text = entry.get("query")
+    if not isinstance(text, str):
+        raise file_error(path, f"query {query_id} has no text under 'query'")
+    return GroupQuery(query_id, text, tuple(truth))
+
+
+def _entries(path: str | Path) -> Iterator[tuple[int, object]]:
+    """Yield (line, parsed entry); a line that is no JSON is yielded as the UserError that tells why."""
+    text = _read_text(path)
+    if text.lstrip().startswith("["):
+        parsed = _parse(path, text)
+        if not isinstance(parsed, list):
+            raise file_error(path, "expected a JSON list of answers")
+        yield from enumerate(parsed, start=1)
+        return
+    for row, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield row, json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            yield row, UserError(f"is no JSON ({error})")
+
+
+def _answer(entry: object) -> tuple[str, str]:
+    """(query id, text) of one parsed entry; raises UserError that says what is wrong with it."""
+    if isinstance(entry, UserError):
+        raise entry
+    if not isinstance(entry, dict):
+        raise UserError(f"expected a JSON object, got {type(entry).__name__}")
+    answer_id = entry.get("id") if "custom_id" not in entry else entry["custom_id"]
+    if isinstance(answer_id, bool) or not isinstance(answer_id, (str, int)):
+        raise UserError("has neither 'id' nor 'custom_id'")
+    response = entry.get("response")
+    if isinstance(response, dict):
+        try:
+            response = response["body"]["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            raise UserError("its 'response' holds no body.choices[0].message.content") from None
+    if not isinstance(response, str):
+        raise UserError("has no text under 'response'")
+    return str(answer_id), response
+
+
+def _read_text(path: str | Path) -> str:
+    """The file as text: UTF-8, or latin-1 where it is not."""
+    if not Path(path).is_file():
+        raise file_error(path, "no such file")
+    data = Path(path).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _parse(path: str | Path, text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise file_error(path, f"is no JSON ({error.msg})", error.lineno) from None
+    except RecursionError:
+        raise file_error(path, "is nested too deeply") from None

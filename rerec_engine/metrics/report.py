@@ -1,0 +1,116 @@
+"""What one evaluation found, and its forms: JSON, a table, a line of `eval.jsonl`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rerec_engine.metrics.bootstrap import bootstrap_interval
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over queries with its bootstrap 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, seed: int = 0) -> Estimate:
+        """Estimate from one value a query, at least one."""
+        low, high = bootstrap_interval(values, seed=seed)
+        return cls(float(np.mean(values, dtype=np.float64)), low, high)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class CategoryReport:
+    """Figures of the queries of one category."""
+
+    queries: int
+    accuracy: Estimate
+    ndcg: Estimate
+    chance: float
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """Figures of greedy answers to a set of queries. Rates are shares in 0..1."""
+
+    queries: int
+    k: int
+    accuracy: Estimate
+    """hit@1: the first item named is a ground truth."""
+    ndcg: Estimate
+    """NDCG@k; 0 for a response without an answer."""
+    chance: float
+    """Accuracy of a uniform guess among the candidates, or the catalogue where a query is open."""
+    format_rate: Estimate
+    """Share of the responses with a parsable answer."""
+    unknown_item_rate: float
+    """Share of the answered responses whose first title is in no catalogue."""
+    outside_rate: float
+    """Share of the answered responses to closed queries that name anything but their candidates."""
+    mean_length: float
+    """Response tokens, the end token included."""
+    truncated_rate: float
+    """Share of the responses that ran into the token limit."""
+    ranking: Mapping[str, float]
+    """Means of hit, precision, recall and MRR at k."""
+    by_category: Mapping[str, CategoryReport]
+    split: str = ""
+    step: int = 0
+    rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    """One mapping a query: id, category, response, items, hit, ndcg, answered, tokens."""
+
+    def to_json(self, rows: bool = False) -> dict[str, Any]:
+        """All figures as a JSON object, on request with every answer."""
+        result = asdict(self)
+        if not rows:
+            del result["rows"]
+        return result
+
+    def line(self, step: int | None = None, split: str | None = None) -> dict[str, Any]:
+        """The object of one line of `eval.jsonl`; step and split replace those of the report."""
+        return {
+            "step": self.step if step is None else step,
+            "split": self.split if split is None else split,
+            "queries": self.queries,
+            "accuracy": self.accuracy.mean,
+            "accuracy_low": self.accuracy.low,
+            "accuracy_high": self.accuracy.high,
+            "chance": self.chance,
+            f"ndcg@{self.k}": self.ndcg.mean,
+            "format_rate": self.format_rate.mean,
+            "unknown_item_rate": self.unknown_item_rate,
+            "outside_rate": self.outside_rate,
+            "mean_length": self.mean_length,
+            "by_category": {name: part.accuracy.mean for name, part in self.by_category.items()},
+        }
+
+    def table(self) -> Table:
+        """Accuracy and NDCG by category with their intervals, the other figures in the caption."""
+        from rich.table import Table
+
+        table = Table(title=f"{self.split or 'evaluation'}: {self.queries} queries, greedy, 95 % bootstrap intervals")
+        table.add_column("category")
+        for name in ("queries", "accuracy", "chance", f"NDCG@{self.k}"):
+            table.add_column(name, justify="right")
+        for name, part in self.by_category.items():
+            table.add_row(name, str(part.queries), str(part.accuracy), f"{part.chance:.3f}", str(part.ndcg))
+        table.add_section()
+        table.add_row("all", str(self.queries), str(self.accuracy), f"{self.chance:.3f}", str(self.ndcg), style="bold")
+        table.caption = (
+            f"with an answer {self.format_rate}; of these, first title unknown {self.unknown_item_rate:.3f}, outside "
+            f"the candidates {self.outside_rate:.3f}; {self.mean_length:.1f} tokens, cut off {self.truncated_rate:.3f}"
+        )
+        return table

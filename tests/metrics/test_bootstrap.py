@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rerec_engine.metrics import bootstrap
+from rerec_engine.metrics.bootstrap import bootstrap_interval
+
+
+def test_agrees_with_scipy() -> None:
+    values = np.random.default_rng(1).normal(2, 3, size=211)
+    low, high = bootstrap_interval(values, resamples=20_000)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=7).confidence_interval
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.03)
+
+
+def test_same_seed_same_interval_however_the_draws_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random(101)
+    whole = bootstrap_interval(values, seed=3)
+    monkeypatch.setattr(bootstrap, "_CHUNK", 1_000)
+    assert bootstrap_interval(values, seed=3) == whole
+    assert bootstrap_interval(values, seed=4) != whole
+
+
+def test_interval_of_equal_values_has_no_width() -> None:
+    assert bootstrap_interval(np.full(5, 0.25)) == (0.25, 0.25)
+    assert bootstrap_interval([1.0]) == (1.0, 1.0)
+
+
+def test_covers_the_mean_at_about_the_stated_rate() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for i in range(200):
+        low, high = bootstrap_interval(rng.random(80) < 0.3, resamples=400, seed=i)
+        covered += low <= 0.3 <= high
+    assert 175 <= covered <= 200
+
+
+@pytest.mark.parametrize("values", [[], [[1.0]], [float("nan")]])
+def test_bad_values_are_refused(values: list[object]) -> None:
+    with pytest.raises(ValueError, match="values must be"):
+        bootstrap_interval(values)
+
+
+@pytest.mark.parametrize("settings", [{"resamples": 0}, {"confidence": 1.0}])
+def test_bad_settings_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected resamples"):
+        bootstrap_interval([1.0], **settings)  # type: ignore[arg-type]
