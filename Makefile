@@ -52,7 +52,8 @@ distclean: clean
 # What must be there before anything is downloaded. Each failure is one line.
 SUPPORTED := -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
 VERSION := -c 'import platform; print(platform.python_version())'
-PYTHON_H := -c 'import os, sysconfig; print(os.path.join(sysconfig.get_path("include"), "Python.h"))'
+PYTHON_H := -c 'import os, sys, sysconfig; path = os.path.join(sysconfig.get_path("include"), "Python.h"); \
+	print(path); sys.exit(not os.path.isfile(path))'
 PYTHON ?= $(or $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	$$p $(SUPPORTED) 2>/dev/null && echo $$p && break; done),python3)
 COMPILERS := c++ g++ clang++
@@ -65,7 +66,7 @@ define check
 $(call need,$(PYTHON) --version,$(PYTHON) not found: install Python 3.10 to 3.12 or name one: make PYTHON=/path/to/python3)
 $(call need,$(PYTHON) $(SUPPORTED),$(PYTHON) is Python $(shell $(PYTHON) $(VERSION)) but 3.10 to 3.12 is needed: install one or name it: make PYTHON=python3.11)
 $(call need,$(PYTHON) -c 'import ensurepip; import venv',$(PYTHON) has no venv module: install it (Debian and Ubuntu: apt install python3-venv))
-$(call need,$(PYTHON) $(PYTHON_H) | xargs -I{} test -f {},$(shell $(PYTHON) $(PYTHON_H)) not found: install Python's headers (Debian and Ubuntu: apt install python3-dev))
+$(call need,$(PYTHON) $(PYTHON_H),$(shell $(PYTHON) $(PYTHON_H)) not found: install Python's headers (Debian and Ubuntu: apt install python3-dev))
 $(call need,test -n "`command -v $(firstword $(COMPILER))`",$(or $(COMPILER),$(COMPILERS)) not found: install a C++17 compiler (Debian and Ubuntu: apt install g++))
 $(call need,$(COMPILER) $(CXX17),$(COMPILER) cannot compile C++17: install a newer compiler or name one: make CXX=clang++)
 endef
