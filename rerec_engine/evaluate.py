@@ -20,6 +20,7 @@ import numpy as np
 from rerec_engine.errors import fail, file_error, run_command
 from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
 from rerec_engine.metrics.report import CategoryReport, Estimate, EvalReport
+from rerec_engine.metrics.text import decode
 from rerec_engine.types import Message, Query, Rollout, Sampling
 
 if TYPE_CHECKING:
@@ -69,12 +70,6 @@ def evaluate_queries(
     size = engine.size if catalogue_size is None else catalogue_size
     values["chance"] = np.array([chance_level(query, size) for query in queries])
     return _report(queries, values, rows, k=k, seed=seed, split=split, step=step)
-
-
-def decode(tokenizer: Any, token_ids: Sequence[int]) -> str:
-    """The text of a response: special tokens left out, spaces as they are."""
-    text: str = tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text
 
 
 def chance_level(query: Query, catalogue_size: int) -> float:

@@ -16,14 +16,14 @@ class CatalogueScorer:
     """Scores answers by item ids. titles: the dataset's; ground_truth: every title list that will be asked for."""
 
     def __init__(
-        self, titles: Sequence[str], years: Sequence[int] | None, ground_truth: Iterable[Sequence[str]]
+        self, titles: Sequence[str], years: Sequence[int | None] | None, ground_truth: Iterable[Sequence[str]]
     ) -> None:
         catalogue = Catalogue(titles, years)
         unknown = sorted({title for truth in ground_truth for title in truth if catalogue.match(title) < 0})
         self.added = len(unknown)
         """Number of ground-truth titles that the dataset lacks, or names ambiguously."""
         if unknown:
-            extended_years = None if years is None else [*years, *([-1] * len(unknown))]
+            extended_years = None if years is None else [*years, *([None] * len(unknown))]
             catalogue = Catalogue([*titles, *unknown], extended_years)
         self._catalogue = catalogue
         self._added = {title: len(titles) + i for i, title in enumerate(unknown)}
