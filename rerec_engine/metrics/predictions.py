@@ -9,11 +9,11 @@ id is `<group index>-<query index>`, empty objects not counted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rerec_engine.errors import UserError, file_error
+from rerec_engine.errors import file_error
 
 _QUERIES_KEY = "query & ground true"
 _TRUTH_KEYS = ("movie subset", "book subset")
@@ -26,6 +26,14 @@ class GroupQuery:
     id: str
     text: str
     ground_truth: tuple[str, ...]
+
+
+class _BadRow(ValueError):
+    """A fault of one answer; kind is the field of `Skipped` that counts it."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass
@@ -80,22 +88,14 @@ def read_answers(path: str | Path, queries: dict[str, GroupQuery], skip_bad: boo
     found: dict[str, str] = {}
     skipped = Skipped()
     for row, entry in _entries(path):
-        kind = ""
         try:
-            answer_id, response = _answer(entry)
-        except UserError as error:
-            kind, message = "broken", str(error)
+            answer_id, response = _answer(entry, queries, found)
+        except _BadRow as error:
+            if not skip_bad:
+                raise file_error(path, f"{error} (--skip-bad leaves such rows out)", row) from None
+            setattr(skipped, error.kind, getattr(skipped, error.kind) + 1)
         else:
-            if answer_id not in queries:
-                kind, message = "unknown", f"id {answer_id!r} is in no query"
-            elif answer_id in found:
-                kind, message = "repeated", f"id {answer_id!r} has an answer already"
-        if not kind:
             found[answer_id] = response
-        elif skip_bad:
-            setattr(skipped, kind, getattr(skipped, kind) + 1)
-        else:
-            raise file_error(path, f"{message} (--skip-bad leaves such rows out)", row)
     missing = [query_id for query_id in queries if query_id not in found]
     if missing and not skip_bad:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -119,7 +119,7 @@ def _group_query(path: str | Path, query_id: str, entry: object) -> GroupQuery:
 
 
 def _entries(path: str | Path) -> Iterator[tuple[int, object]]:
-    """Yield (line, parsed entry); a line that is no JSON is yielded as the UserError that tells why."""
+    """Yield (line, parsed entry); a line that is no JSON is yielded as the _BadRow that tells why."""
     text = _read_text(path)
     if text.lstrip().startswith("["):
         parsed = _parse(path, text)
@@ -133,26 +133,30 @@ def _entries(path: str | Path) -> Iterator[tuple[int, object]]:
         try:
             yield row, json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            yield row, UserError(f"is no JSON ({error})")
+            yield row, _BadRow("broken", f"is no JSON ({error})")
 
 
-def _answer(entry: object) -> tuple[str, str]:
-    """(query id, text) of one parsed entry; raises UserError that says what is wrong with it."""
-    if isinstance(entry, UserError):
+def _answer(entry: object, queries: Container[str], found: Container[str]) -> tuple[str, str]:
+    """(query id, text) of one parsed entry; raises _BadRow."""
+    if isinstance(entry, _BadRow):
         raise entry
     if not isinstance(entry, dict):
-        raise UserError(f"expected a JSON object, got {type(entry).__name__}")
-    answer_id = entry.get("id") if "custom_id" not in entry else entry["custom_id"]
+        raise _BadRow("broken", f"expected a JSON object, got {type(entry).__name__}")
+    answer_id = entry["custom_id"] if "custom_id" in entry else entry.get("id")
     if isinstance(answer_id, bool) or not isinstance(answer_id, (str, int)):
-        raise UserError("has neither 'id' nor 'custom_id'")
+        raise _BadRow("broken", "has neither 'id' nor 'custom_id'")
     response = entry.get("response")
     if isinstance(response, dict):
         try:
             response = response["body"]["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
-            raise UserError("its 'response' holds no body.choices[0].message.content") from None
+            raise _BadRow("broken", "its 'response' holds no body.choices[0].message.content") from None
     if not isinstance(response, str):
-        raise UserError("has no text under 'response'")
+        raise _BadRow("broken", "has no text under 'response'")
+    if str(answer_id) not in queries:
+        raise _BadRow("unknown", f"id {answer_id!r} is in no query")
+    if str(answer_id) in found:
+        raise _BadRow("repeated", f"id {answer_id!r} has an answer already")
     return str(answer_id), response
 
 
