@@ -1,0 +1,148 @@
+"""The losses of an update: `LossConfig` laid over `ops`, and the metrics of micro-batches merged into one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from rerec_engine import ops
+from rerec_engine.config import LossConfig
+
+Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+
+
+def loss_denominator(config: LossConfig, lengths: Sequence[int] | torch.Tensor, max_new_tokens: int) -> float:
+    """What the loss of one optimizer update is divided by, from the lengths [B] (tokens) of all its responses.
+
+    token_mean: their tokens; sequence_mean: the non-empty ones; dr_grpo: their number x `max_new_tokens`, a constant,
+    so that no response's length changes its weight (arXiv 2503.20783). At least 1.
+    """
+    counts = torch.as_tensor(lengths)
+    if config.aggregation == "dr_grpo":
+        total = counts.numel() * max_new_tokens
+    else:
+        total = int(counts.sum()) if config.aggregation == "token_mean" else int((counts > 0).sum())
+    return float(max(total, 1))
+
+
+def policy_loss(
+    logp: torch.Tensor,  # [T]
+    entropy: torch.Tensor | None,  # [T]
+    old_logprobs: torch.Tensor,  # [T]
+    ref_logprobs: torch.Tensor | None,  # [T]
+    advantages: torch.Tensor,  # [T]
+    config: LossConfig,
+    *,
+    cu_seqlens: torch.Tensor | None = None,  # [B + 1]
+    mask: torch.Tensor | None = None,  # [T] bool
+    denominator: float | None = None,
+) -> Loss:
+    """`ops.grpo_loss` of a micro-batch of whole responses, with the options of `config`.
+
+    `denominator` is the whole update's `loss_denominator`: the gradients of its micro-batches then add up to it.
+    """
+    return ops.grpo_loss(
+        logp,
+        old_logprobs,
+        ref_logprobs,
+        advantages,
+        mask=mask,
+        cu_seqlens=cu_seqlens,
+        clip_low=config.clip_low,
+        clip_high=config.clip_high,
+        beta=config.beta,
+        kl=config.kl,
+        entropy=entropy,
+        entropy_coef=config.entropy,
+        aggregation=config.aggregation,
+        denominator=denominator,
+    )
+
+
+def linear_policy_loss(
+    hidden: torch.Tensor,  # [T, H]
+    weight: torch.Tensor,  # [V, H]
+    targets: torch.Tensor,  # [T] int64
+    old_logprobs: torch.Tensor,  # [T]
+    ref_logprobs: torch.Tensor | None,  # [T]
+    advantages: torch.Tensor,  # [T]
+    config: LossConfig,
+    *,
+    temperature: float,
+    softcap: float | None = None,
+    cu_seqlens: torch.Tensor | None = None,  # [B + 1]
+    mask: torch.Tensor | None = None,  # [T] bool
+    denominator: float | None = None,
+) -> Loss:
+    """`policy_loss` straight from the model's last hidden states, through `ops.linear_grpo_loss`."""
+    return ops.linear_grpo_loss(
+        hidden,
+        weight,
+        targets,
+        old_logprobs,
+        ref_logprobs,
+        advantages,
+        mask=mask,
+        cu_seqlens=cu_seqlens,
+        temperature=temperature,
+        softcap=softcap,
+        clip_low=config.clip_low,
+        clip_high=config.clip_high,
+        beta=config.beta,
+        kl=config.kl,
+        entropy_coef=config.entropy,
+        aggregation=config.aggregation,
+        denominator=denominator,
+    )
+
+
+def value_loss(
+    values: torch.Tensor,  # [T]
+    old_values: torch.Tensor,  # [T]
+    returns: torch.Tensor,  # [T]
+    config: LossConfig,
+    *,
+    mask: torch.Tensor | None = None,  # [T] bool
+    denominator: float | None = None,
+) -> Loss:
+    """PPO's clipped critic loss, value_weight * mean(max((v - R)^2, (clip(v, v_old +- value_clip) - R)^2)).
+
+    The mean is over the unmasked tokens, or the sum over `denominator`. Metrics: value_clip_fraction,
+    value_error (mean squared, unclipped), tokens.
+    """
+    for name, x in (("old_values", old_values), ("returns", returns), ("mask", mask)):
+        if x is not None and (values.ndim != 1 or x.shape != values.shape):
+            raise ValueError(f"{name} must be [T] = {list(values.shape)}, got {list(x.shape)}")
+    kept = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+    values, old_values, returns = (torch.where(kept, x, 0.0) for x in (values, old_values.detach(), returns.detach()))
+    near = torch.minimum(torch.maximum(values, old_values - config.value_clip), old_values + config.value_clip)
+    free, clipped = (values - returns).square(), (near - returns).square()
+    tokens = kept.sum()
+    count = tokens.clamp(min=1)
+    loss = config.value_weight * torch.maximum(free, clipped).sum() / (count if denominator is None else denominator)
+    metrics = {
+        "value_clip_fraction": (clipped > free).sum() / count,
+        "value_error": free.detach().sum() / count,
+        "tokens": tokens,
+    }
+    return loss, metrics
+
+
+def merge_metrics(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, float]:
+    """Metrics of several micro-batches as one: `tokens` are summed, `*_max` maximised, the rest averaged by tokens.
+
+    A metric must be in all parts or in none. No parts, or no tokens at all: what there is, as 0.
+    """
+    if not parts:
+        return {}
+    tokens = [float(part["tokens"]) for part in parts]
+    total = sum(tokens)
+    merged = {"tokens": total}
+    for name in parts[0]:
+        found = [float(part[name]) for part in parts]
+        if name.endswith("_max"):
+            merged[name] = max(found)
+        elif name != "tokens":
+            merged[name] = sum(x * n for x, n in zip(found, tokens, strict=True)) / max(total, 1.0)
+    return merged

@@ -1,0 +1,175 @@
+"""`grpo_loss` and `linear_grpo_loss`: the clipped policy objective with a per-token advantage."""
+
+from __future__ import annotations
+
+import torch
+
+from rerec_engine.ops.dispatch import implementation
+from rerec_engine.ops.logprob import check_inputs
+from rerec_engine.ops.types import Aggregation, Kl
+
+Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+
+
+def grpo_loss(
+    logp: torch.Tensor,  # [T]
+    old: torch.Tensor,  # [T]
+    ref: torch.Tensor | None,  # [T]
+    adv: torch.Tensor,  # [T]
+    *,
+    mask: torch.Tensor | None = None,  # [T] bool
+    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    beta: float = 0.0,
+    kl: Kl = "k3",
+    entropy: torch.Tensor | None = None,  # [T]
+    entropy_coef: float = 0.0,
+    aggregation: Aggregation = "token_mean",
+    denominator: float | torch.Tensor | None = None,
+) -> Loss:
+    """The loss to minimise (a scalar) and metrics (detached scalars) of packed tokens; everything is in nats.
+
+    With h = exp(logp - old) and x = ref - logp, per token
+
+        loss_t = -min(h A, clip(h, 1 - clip_low, 1 + clip_high) A) + beta * KL_t - entropy_coef * entropy_t
+        KL_t   = -x (k1),  x^2 / 2 (k2),  exp(x) - x - 1 (k3)
+
+    (GRPO, arXiv 2402.03300, eq. 3-4; clip_high > clip_low is DAPO's clip-higher, arXiv 2503.14476.) The tokens where
+    `mask` is True are summed and divided:
+
+    | aggregation | weight of a token | denominator, where none is given |
+    |---|---|---|
+    | token_mean | 1 | unmasked tokens |
+    | sequence_mean | 1 / its response's unmasked tokens | responses with an unmasked token |
+    | dr_grpo (arXiv 2503.20783) | 1 | responses x length of the longest: constant lengths bias nothing |
+
+    Give `denominator` (of the same kind, over the whole batch) when the batch is cut into micro-batches of whole
+    responses: the losses and gradients then add up to the whole batch's. `cu_seqlens` bounds the responses; the last
+    two aggregations need it. `ref` may be None where beta is 0; the gradient reaches `logp` and `entropy` only.
+
+    Log-ratios are clamped to +-20 before they are exponentiated: values and gradients stay finite (e^20 = 4.9e8), and
+    a token beyond the clamp, which only a diverged or mismatched policy has, gets no gradient from that term. Masked
+    tokens are replaced before any arithmetic, so NaN or infinity there reaches neither the loss nor a gradient; a NaN
+    in an unmasked token makes the loss NaN.
+
+    Metrics, means over the unmasked tokens: clip_fraction (the clip is what the minimum took), ratio_mean, ratio_max,
+    approx_kl (k3 of old against new), kl (k3 against `ref`; absent without one), entropy (absent without one), and
+    tokens, the number of them, the weight with which micro-batches' metrics are averaged.
+    """
+    _check_tokens(old=old, ref=ref, adv=adv, entropy=entropy, logp=logp)
+    _check_options(logp.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator)
+    if entropy_coef and entropy is None:
+        raise ValueError("entropy_coef != 0 needs entropy, got None")
+    result: Loss = implementation("grpo_loss")(
+        logp,
+        old,
+        ref,
+        adv,
+        mask=mask,
+        cu_seqlens=cu_seqlens,
+        clip_low=clip_low,
+        clip_high=clip_high,
+        beta=beta,
+        kl=kl,
+        entropy=entropy,
+        entropy_coef=entropy_coef,
+        aggregation=aggregation,
+        denominator=denominator,
+    )
+    return result
+
+
+def linear_grpo_loss(
+    hidden: torch.Tensor,  # [T, H]
+    weight: torch.Tensor,  # [V, H]
+    targets: torch.Tensor,  # [T] int64
+    old: torch.Tensor,  # [T]
+    ref: torch.Tensor | None,  # [T]
+    adv: torch.Tensor,  # [T]
+    *,
+    mask: torch.Tensor | None = None,  # [T] bool
+    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    beta: float = 0.0,
+    kl: Kl = "k3",
+    entropy_coef: float = 0.0,
+    aggregation: Aggregation = "token_mean",
+    denominator: float | torch.Tensor | None = None,
+    chunk_rows: int | None = None,
+) -> Loss:
+    """`grpo_loss` of `token_logprob(hidden, weight, targets)`: that composition is the specification.
+
+    Masked rows are not computed, and their rows of the gradient of `hidden` are exactly 0. `old` and `ref` are
+    log-probs of the same temperature. See the two functions for options, metrics and errors.
+    """
+    check_inputs(hidden, weight, targets, mask, temperature, softcap, chunk_rows)
+    _check_tokens(old=old, ref=ref, adv=adv, targets=targets)
+    _check_options(hidden.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator)
+    result: Loss = implementation("linear_grpo_loss")(
+        hidden,
+        weight,
+        targets,
+        old,
+        ref,
+        adv,
+        mask=mask,
+        cu_seqlens=cu_seqlens,
+        temperature=temperature,
+        softcap=softcap,
+        clip_low=clip_low,
+        clip_high=clip_high,
+        beta=beta,
+        kl=kl,
+        entropy_coef=entropy_coef,
+        aggregation=aggregation,
+        denominator=denominator,
+        chunk_rows=chunk_rows,
+    )
+    return result
+
+
+def _check_tokens(**tensors: torch.Tensor | None) -> None:
+    shapes = {name: list(x.shape) for name, x in tensors.items() if x is not None}
+    if any(len(shape) != 1 for shape in shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1:
+        raise ValueError(f"all of {', '.join(shapes)} must be [T], got {shapes}")
+
+
+def _check_options(
+    tokens: int,
+    ref: torch.Tensor | None,
+    mask: torch.Tensor | None,
+    cu_seqlens: torch.Tensor | None,
+    clip_low: float,
+    clip_high: float,
+    beta: float,
+    kl: str,
+    aggregation: str,
+    denominator: float | torch.Tensor | None,
+) -> None:
+    if kl not in ("k1", "k2", "k3"):
+        raise ValueError(f"kl must be k1, k2 or k3, got {kl!r}")
+    if aggregation not in ("token_mean", "sequence_mean", "dr_grpo"):
+        raise ValueError(f"aggregation must be token_mean, sequence_mean or dr_grpo, got {aggregation!r}")
+    if not (0 <= clip_low <= 1 and clip_high >= 0):
+        raise ValueError(f"clip_low must be in 0..1 and clip_high >= 0, got {clip_low} and {clip_high}")
+    if beta and ref is None:
+        raise ValueError(f"beta {beta} needs ref, got None")
+    if mask is not None and (mask.dtype != torch.bool or mask.shape != (tokens,)):
+        raise ValueError(f"mask must be bool [T] = [{tokens}], got {mask.dtype} {list(mask.shape)}")
+    if isinstance(denominator, (int, float)) and not denominator > 0:
+        raise ValueError(f"denominator must be > 0, got {denominator}")
+    if cu_seqlens is None:
+        if aggregation == "sequence_mean" or (aggregation == "dr_grpo" and denominator is None):
+            raise ValueError(f"aggregation {aggregation} needs cu_seqlens, got None")
+    elif cu_seqlens.ndim != 1 or cu_seqlens.is_floating_point() or cu_seqlens.shape[0] < 1:
+        raise ValueError(f"cu_seqlens must be int [B + 1], got {cu_seqlens.dtype} {list(cu_seqlens.shape)}")
+    elif cu_seqlens.device.type == "cpu" and (
+        int(cu_seqlens[0]) != 0 or int(cu_seqlens[-1]) != tokens or bool((cu_seqlens.diff() < 0).any())
+    ):
+        raise ValueError(
+            f"cu_seqlens must rise from 0 to T = {tokens}, got {int(cu_seqlens[0])}..{int(cu_seqlens[-1])}"
+        )
