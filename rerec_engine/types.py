@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -58,18 +57,33 @@ class Rollout:
 
 @dataclass
 class Batch:
-    """Responses of one step, packed: response i owns tokens cu_seqlens[i]:cu_seqlens[i+1]; groups lie together."""
+    """Responses of one step, packed: response i owns tokens cu_seqlens[i]:cu_seqlens[i+1]; groups lie together.
 
-    queries: Sequence[Query]  # [Q]
-    prompt_ids: Sequence[list[int]]  # [Q]
+    The stages fill it from top to bottom: rollout, reward, advantage.
+    """
+
+    queries: list[Query]  # [Q]
+    prompt_ids: list[list[int]]  # [Q]
     token_ids: np.ndarray  # [T] int64
     cu_seqlens: np.ndarray  # [B + 1] int64, B = Q * G
     group: np.ndarray  # [B] int64, index into queries
     rollout_logprobs: np.ndarray  # [T] float32, nats
     finish: list[str]  # [B]
-    old_logprobs: torch.Tensor | None = None  # [T] float32
-    ref_logprobs: torch.Tensor | None = None  # [T] float32
-    values: torch.Tensor | None = None  # [T] float32, critic (GAE only)
-    returns: torch.Tensor | None = None  # [T] float32, critic targets (GAE only)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)  # reward, its parts and hit, [B] float32 each
+    token_rewards: np.ndarray | None = None  # [T] float32, RAAE's
     advantages: torch.Tensor | None = None  # [T] float32
-    scores: dict[str, np.ndarray] = field(default_factory=dict)  # reward parts, [B] float32 each
+    values: torch.Tensor | None = None  # [T] float32, of the critic (GAE only)
+    returns: torch.Tensor | None = None  # [T] float32, the critic's targets (GAE only)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Response lengths in tokens, [B] int64."""
+        return np.diff(self.cu_seqlens)
+
+    def response(self, i: int) -> np.ndarray:
+        """Token ids of response i."""
+        return self.token_ids[self.cu_seqlens[i] : self.cu_seqlens[i + 1]]
+
+    def row(self, i: int) -> tuple[list[int], np.ndarray]:
+        """Prompt ids and response ids of response i."""
+        return self.prompt_ids[self.group[i]], self.response(i)

@@ -1,0 +1,125 @@
+"""Checkpoints: a Hugging Face model and tokenizer with the trainer's state, whole or not there at all.
+
+`checkpoints/step_N/` is written under a temporary name, with a manifest of sizes and SHA-256 sums, and renamed. A
+checkpoint that does not agree with its manifest is refused, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.policy import Policy
+
+MANIFEST = "manifest.json"
+
+
+def rng_state() -> dict[str, Any]:
+    """The global random states of Python, NumPy and torch."""
+    name, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    return {
+        "python": random.getstate(),
+        "numpy": (name, keys.tolist(), place, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if sys.version_info >= (3, 11) else _sha256(file.read())
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def save_checkpoint(directory: Path, step: int, policy: Policy, state: dict[str, Any], keep: int) -> Path:
+    """Write `directory/step_N` and remove all but the `keep` newest. `state` holds JSON values and tensors.
+
+    Raises UserError where the disk refuses; what was there before is untouched then.
+    """
+    final, temporary = directory / f"step_{step}", directory / f".step_{step}.{os.getpid()}.tmp"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        policy.save(temporary)
+        torch.save(state, temporary / "trainer.pt")
+        files = sorted(path for path in temporary.iterdir() if path.is_file())
+        manifest = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in files}
+        (temporary / MANIFEST).write_text(json.dumps({"step": step, "files": manifest}, indent=1))
+        for path in [*files, temporary / MANIFEST]:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+        reason = str(error).splitlines()[0]
+        raise file_error(final, f"cannot write the checkpoint ({reason}); the ones before it are untouched") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in checkpoint_steps(directory)[:-keep]:
+        shutil.rmtree(directory / f"step_{old}")
+    return final
+
+
+def checkpoint_steps(directory: Path) -> list[int]:
+    """Steps that have a checkpoint, ascending."""
+    names = [path.name for path in directory.glob("step_*")] if directory.is_dir() else []
+    return sorted(int(name[5:]) for name in names if name[5:].isdigit())
+
+
+def verify(path: Path) -> None:
+    """Compare a checkpoint with its manifest. Raises UserError naming the first file that is missing or differs."""
+    try:
+        files = json.loads((path / MANIFEST).read_text())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise file_error(path / MANIFEST, "missing or not readable: the checkpoint is incomplete") from None
+    for name, entry in files.items():
+        place = path / name
+        if not place.is_file():
+            raise file_error(place, "missing: the checkpoint is incomplete")
+        size = place.stat().st_size
+        if size != entry["bytes"]:
+            raise file_error(place, f"has {size} of {entry['bytes']} bytes: the checkpoint is truncated")
+        if _digest(place) != entry["sha256"]:
+            raise file_error(place, "its content differs from the manifest: the checkpoint is damaged")
+
+
+def latest_checkpoint(directory: Path) -> Path:
+    """The newest checkpoint that is whole; each one refused is told on stderr. Raises UserError where none is."""
+    for step in reversed(checkpoint_steps(directory)):
+        path = directory / f"step_{step}"
+        try:
+            verify(path)
+            return path
+        except UserError as error:
+            print(f"warning: {error}; trying the one before", file=sys.stderr)
+    raise file_error(directory, "no whole checkpoint to resume from")
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The trainer's state of a verified checkpoint, tensors on the CPU."""
+    state: dict[str, Any] = torch.load(path / "trainer.pt", map_location="cpu", weights_only=True)
+    return state

@@ -1,0 +1,28 @@
+"""PPO's critic: a copy of the policy's body with a scalar head, one value per response token."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rerec_engine.policy import Policy, Row, response_states
+
+
+class Critic(nn.Module):
+    """V(s_t) for the state in which token t is drawn. The head starts at 0, so that the first advantages are rewards."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.body = copy.deepcopy(policy.model.get_decoder())
+        self.head = nn.Linear(policy.model.config.hidden_size, 1, device=policy.device, dtype=policy.model.dtype)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.pad_id = policy.pad_id
+
+    def values(self, rows: Sequence[Row]) -> Tensor:
+        """Values of the responses' tokens, [T] float32."""
+        states, _ = response_states(self.body, rows, self.pad_id)
+        return self.head(states)[:, 0].float()

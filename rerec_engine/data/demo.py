@@ -1,0 +1,123 @@
+"""The demo's dataset directory: world, queries of all five kinds, and the warm start's reasoning traces."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from rerec_engine.data.dataset import write_dataset
+from rerec_engine.data.demo_queries import Beliefs, DemoQuery, build_prompt, draw_query, trace
+from rerec_engine.data.demo_world import World, make_world
+from rerec_engine.data.traces import Trace, write_traces
+from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.types import CATEGORIES, Query
+
+DATA_SOURCE = "rerec_engine/demo"
+__all__ = ["DATA_SOURCE", "build_prompt", "write_demo"]
+
+
+def write_demo(
+    output: Path,
+    seed: int = 0,
+    *,
+    films: int = 200,
+    books: int = 100,
+    users: int = 300,
+    train_queries: int = 2000,
+    val_queries: int = 200,
+    test_queries: int = 500,
+    candidates: int = 20,
+    clean_traces: int = 19200,
+    biased_traces: int = 6400,
+    belief_share: float = 0.5,
+    belief_rate: float = 0.65,
+    embedding_epochs: int = 30,
+) -> None:
+    """Generate the demo of `seed` as a dataset directory.
+
+    clean_traces, biased_traces: reasoning traces for the warm start, by a teacher that knows the catalogue and by one
+    that is wrong about the genre of `belief_share` of the items in `belief_rate` of the mentions. No condition set of
+    val or test occurs in train or in a trace.
+    """
+    from rerec_engine.graph.lightgcn import item_embeddings
+
+    world = make_world(seed, films, books, users)
+    rng = np.random.default_rng([seed, 1])
+    drawn = {
+        split: [draw_query(world, CATEGORIES[i % 5], split, seed, rng, candidates)[0] for i in range(count)]
+        for split, count in (("train", train_queries), ("val", val_queries), ("test", test_queries))
+    }
+    splits = {
+        split: [_query(world, query, f"{split}-{i}") for i, query in enumerate(queries)]
+        for split, queries in drawn.items()
+    }
+    extra = {
+        f"{split}-{i}": {"conditions": [f"{r}={v}" for r, v in sorted(query.conditions.items())]}
+        for split, queries in drawn.items()
+        for i, query in enumerate(queries)
+    }
+    beliefs = Beliefs.about(world, belief_share, belief_rate, seed)
+    traces = _traces(world, seed, clean_traces, biased_traces, candidates, beliefs)
+    graph = AttributeGraph.from_triples(
+        ((item, relation, value) for item, facts in enumerate(world.facts) for relation, value in facts.items()),
+        len(world.titles),
+    )
+    write_dataset(
+        output,
+        titles=world.titles,
+        years=world.years,
+        relations=graph.relations,
+        values=graph.values,
+        item_attributes=graph.item_attributes,
+        interactions=world.interactions(),
+        item_embeddings=item_embeddings(world.interactions(), dim=32, epochs=embedding_epochs, seed=seed, threads=1),
+        splits=splits,
+        data_source=DATA_SOURCE,
+        extra_info=extra,
+        files={"vocabulary.json": json.dumps(_vocabulary(world, drawn, traces, candidates), indent=0)},
+    )
+    write_traces(Path(output) / "warm_start.parquet", traces)
+
+
+def _query(world: World, query: DemoQuery, name: str) -> Query:
+    history = world.history[query.user_id][-10:]
+    return Query(
+        id=name,
+        messages=tuple(build_prompt(query.text, [world.titles[i] for i in query.candidates])),
+        ground_truth=(query.target,),
+        candidates=query.candidates,
+        category=query.category,
+        condition_num=len(query.conditions),
+        user_id=query.user_id,
+        history=history,
+    )
+
+
+def _traces(world: World, seed: int, clean: int, biased: int, candidates: int, beliefs: Beliefs) -> list[Trace]:
+    rng = np.random.default_rng([seed, 2])
+    traces = []
+    for i in range(clean + biased):
+        teacher = None if i < clean else beliefs
+        query, believed = draw_query(world, CATEGORIES[i % 5], "train", seed, rng, candidates, teacher)
+        prompt = build_prompt(query.text, [world.titles[c] for c in query.candidates])
+        traces.append(Trace("clean" if i < clean else "biased", prompt, trace(world, query, believed, rng, teacher)))
+    return traces
+
+
+def _vocabulary(world: World, drawn: dict[str, list[DemoQuery]], traces: list[Trace], candidates: int) -> list[str]:
+    """Phrases that are one token each: titles, attribute values, line numbers, the words of queries and traces."""
+    phrases = {f" {title}" for title in world.titles} | {f" {v}" for facts in world.facts for v in facts.values()}
+    longest_first = sorted(phrases, key=len, reverse=True)
+    words = {"\n", "\n\\boxed{", "}"} | {f"\n{number})" for number in range(1, candidates + 1)}
+    texts = [query.text for queries in drawn.values() for query in queries[:200]]
+    texts += [re.sub(r"\n\d+\)|\n\\boxed{|}", "", t.response) for t in traces[:200]]
+    for text in texts:
+        opening, _, rest = text.partition(" ")
+        rest = f" {rest}"
+        for phrase in longest_first:
+            rest = rest.replace(phrase, "\n")
+        words |= {f" {word}" for word in rest.split()} | ({opening} if opening.strip() else set())
+    return sorted(phrases | words)

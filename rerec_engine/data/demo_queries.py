@@ -1,0 +1,222 @@
+"""The demo's queries, of RecBench+'s five kinds, and the reasoning traces that answer them.
+
+Every query boils down to a set of conditions (relation = value). The kinds differ in what has to be inferred:
+explicit: all are told; implicit: one is that of another item (two hops); misinformed: one is told with a false claim about
+another item, whose true value counts; interest: one is what two liked items share; demographics: the genre is the one
+that the user's group likes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rerec_engine.data.demo_world import GENRES, RELATIONS, World
+from rerec_engine.types import CATEGORIES, Message
+
+CLAUSE = {
+    "Directed_by": "directed by",
+    "Starring": "starring",
+    "Written_by": "written by",
+    "Set_in": "set in",
+}
+ROLE = {"Genre": "genre", "Directed_by": "director", "Starring": "star", "Written_by": "writer", "Set_in": "place"}
+OPENINGS = ("Find a", "I want a", "Recommend a", "Looking for a")
+
+
+@dataclass(frozen=True)
+class DemoQuery:
+    """A query of the demo with what is behind it."""
+
+    category: str
+    text: str
+    conditions: dict[str, str]  # what the answer must satisfy, in the order in which a trace checks it
+    inference: str  # the trace's lines before the candidates are checked; "" where nothing is inferred
+    target: int
+    candidates: tuple[int, ...]
+    user_id: int
+    liked: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """A teacher's wrong genres: item -> genre, told in `rate` of the mentions. Empty: a teacher without error."""
+
+    genre: dict[int, str] = field(default_factory=dict)
+    rate: float = 0.0
+
+    @classmethod
+    def about(cls, world: World, share: float, rate: float, seed: int) -> Beliefs:
+        rng = np.random.default_rng(seed)
+        wrong = {}
+        for item, facts in enumerate(world.facts):
+            other = [g for g in GENRES if g != facts["Genre"]]
+            guess = other[int(rng.integers(len(other)))]
+            if rng.random() < share:
+                wrong[item] = guess
+        return cls(wrong, rate)
+
+    def tell(self, world: World, item: int, relation: str, rng: np.random.Generator) -> str:
+        """What this teacher says when asked for the item's relation."""
+        if relation == "Genre" and item in self.genre and rng.random() < self.rate:
+            return self.genre[item]
+        return world.facts[item][relation]
+
+
+def split_of(conditions: dict[str, str], seed: int) -> str:
+    """The split that a condition set belongs to: no set of val or test ever occurs in train."""
+    key = f"{seed}|" + "|".join(f"{r}={v}" for r, v in sorted(conditions.items()))
+    bucket = zlib.crc32(key.encode()) % 100
+    return "test" if bucket < 15 else "val" if bucket < 25 else "train"
+
+
+def _conditions(world: World, target: int, category: str, rng: np.random.Generator) -> dict[str, str]:
+    facts = world.facts[target]
+    _, second, third = RELATIONS[world.domain[target]]
+    other = second if rng.random() < 0.6 else third
+    names = ["Genre", other]
+    if category == "explicit":
+        draw = rng.random()
+        names = [other] if draw < 0.05 else ["Genre", second, third] if draw < 0.25 else names
+    return {r: facts[r] for r in names}
+
+
+def _candidates(
+    world: World, target: int, conditions: dict[str, str], rng: np.random.Generator, count: int
+) -> tuple[int, ...]:
+    """The target and count - 1 items that miss some condition, up to 40 % of them hard: they satisfy another."""
+    pool = rng.permutation(world.domain_items[world.domain[target]])
+    hits = world.matches(pool, conditions)
+    hard = pool[(hits > 0) & (hits < len(conditions))][: int(0.4 * count)]
+    rest = pool[(hits < len(conditions)) & ~np.isin(pool, hard)]
+    chosen = np.concatenate([[target], hard, rest[: count - 1 - len(hard)]])
+    return tuple(int(i) for i in rng.permutation(chosen))
+
+
+def _clauses(conditions: dict[str, str], noun: str) -> str:
+    genre = f" {conditions['Genre']}" if "Genre" in conditions else ""
+    rest = "".join(f" {CLAUSE[r]} {v}" for r, v in conditions.items() if r != "Genre")
+    return f"{genre} {noun}{rest}"
+
+
+def _pick(items: list[int], rng: np.random.Generator) -> int:
+    return items[int(rng.integers(len(items)))]
+
+
+def _phrase(
+    world: World, category: str, target: int, conditions: dict[str, str], rng: np.random.Generator, beliefs: Beliefs
+) -> tuple[str, str, dict[str, str], tuple[int, ...]] | None:
+    """Text, inference lines, the conditions as the teacher believes them, liked items; None where the world lacks items."""
+    noun, opening = world.domain[target], OPENINGS[int(rng.integers(len(OPENINGS)))]
+    believed = dict(conditions)
+    if category == "explicit":
+        return f"{opening}{_clauses(conditions, noun)}", "", believed, ()
+    peers = [int(i) for i in world.domain_items[noun] if i != target]
+    relation = next(r for r in conditions if r != "Genre")
+    rest = {r: v for r, v in conditions.items() if r != relation}
+    same = [i for i in peers if world.facts[i][relation] == conditions[relation]]
+    if category == "implicit":
+        hop = "Genre" if rng.random() < 0.25 else relation
+        same = [i for i in peers if world.facts[i][hop] == conditions[hop]]
+        if not same:
+            return None
+        via = _pick(same, rng)
+        told = {r: v for r, v in conditions.items() if r != hop}
+        believed[hop] = beliefs.tell(world, via, hop, rng)
+        text = f"{opening}{_clauses(told, noun)} with the {ROLE[hop]} of {world.titles[via]}"
+        return text, f" {world.titles[via]} {believed[hop]}\n", believed, ()
+    if category == "misinformed":
+        wrong = [i for i in peers if world.facts[i][relation] != conditions[relation]]
+        if not same or not wrong:
+            return None
+        via, false = _pick(same, rng), world.facts[_pick(wrong, rng)][relation]
+        text = f"{opening}{_clauses(rest, noun)} {CLAUSE[relation]} {false} as in {world.titles[via]}"
+        return text, f" {world.titles[via]} {conditions[relation]} not {false}\n", believed, ()
+    if category == "interest":
+        others = [r for r in RELATIONS[noun] if r != relation]
+        for _ in range(20):
+            if len(same) < 2:
+                return None
+            a, b = (same[i] for i in rng.permutation(len(same))[:2])
+            if all(world.facts[a][r] != world.facts[b][r] for r in others):
+                text = f"I liked {world.titles[a]} and {world.titles[b]} . {opening}{_clauses(rest, noun)} like them"
+                both = f" {conditions[relation]}\n"
+                return text, f" {world.titles[a]}{both} {world.titles[b]}{both}", believed, (a, b)
+        return None
+    groups = [g for g, genre in world.group_genre.items() if genre == conditions["Genre"]]
+    if not groups:
+        return None
+    age, job = groups[int(rng.integers(len(groups)))]
+    told = {r: v for r, v in conditions.items() if r != "Genre"}
+    text = f"I am a {age} {job} . {opening}{_clauses(told, noun)} for people like me"
+    return text, f" {age} {job} {conditions['Genre']}\n", believed, ()
+
+
+def draw_query(
+    world: World, category: str, split: str, seed: int, rng: np.random.Generator, candidates: int = 20,
+    beliefs: Beliefs | None = None,
+) -> tuple[DemoQuery, dict[str, str]]:  # fmt: skip
+    """A query of the split, and its conditions as the teacher with `beliefs` understands them."""
+    if category not in CATEGORIES:
+        raise ValueError(f"category must be one of {CATEGORIES}, got {category!r}")
+    while True:
+        target = int(rng.integers(len(world.titles)))
+        conditions = _conditions(world, target, category, rng)
+        if split_of(conditions, seed) != split:
+            continue
+        phrase = _phrase(world, category, target, conditions, rng, beliefs or Beliefs())
+        if phrase is None:
+            continue
+        text, inference, believed, liked = phrase
+        chosen = _candidates(world, target, conditions, rng, candidates)
+        user = _user_for(world, category, text, liked, rng)
+        return DemoQuery(category, text, conditions, inference, target, chosen, user, liked), believed
+
+
+def _user_for(world: World, category: str, text: str, liked: tuple[int, ...], rng: np.random.Generator) -> int:
+    if category == "demographics":
+        group = tuple(text.split()[3:5])
+        members = [u for u, g in enumerate(world.user_group) if g == group]
+        if members:
+            return _pick(members, rng)
+    if liked:
+        overlap = [len(set(liked) & set(h)) for h in world.history]
+        most = max(overlap)
+        return _pick([u for u, n in enumerate(overlap) if n == most], rng)
+    return int(rng.integers(len(world.history)))
+
+
+def build_prompt(
+    query_text: str, candidate_titles: list[str], history_titles: list[str] | None = None
+) -> list[Message]:
+    """The demo's chat prompt: the query, then the numbered candidates. The demo's model does not read the history."""
+    lines = "".join(f"\n{number}) {title}" for number, title in enumerate(candidate_titles, 1))
+    return [{"role": "user", "content": query_text + lines}]
+
+
+def trace(
+    world: World, query: DemoQuery, believed: dict[str, str], rng: np.random.Generator, beliefs: Beliefs | None = None
+) -> str:
+    """A teacher's reasoning: what is inferred, what is needed, each candidate checked in turn, the answer in a box.
+
+    The teacher checks by what it believes; it stops at the first candidate that satisfies everything, and names the last
+    one where none does.
+    """
+    beliefs = beliefs or Beliefs()
+    lines = [query.inference + " need" + "".join(f" {v}" for v in believed.values())]
+    answer = query.candidates[-1]
+    for number, item in enumerate(query.candidates, 1):
+        line, fits = f"{number}) {world.titles[item]}", True
+        for relation, wanted in believed.items():
+            said = beliefs.tell(world, item, relation, rng)
+            fits = said == wanted
+            line += f" {said} {'yes' if fits else 'no'}"
+            if not fits:
+                break
+        lines.append(line)
+        if fits:
+            answer = item
+            break
+    return "\n".join(lines) + f"\n\\boxed{{ {world.titles[answer]}}}"

@@ -1,0 +1,44 @@
+"""Reasoning traces for a supervised warm start: `warm_start.parquet` of a dataset directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rerec_engine.data.store import read_table
+from rerec_engine.errors import file_error
+from rerec_engine.types import Message
+
+PHASES = ("clean", "biased")
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_SCHEMA = pa.schema([("phase", pa.string()), ("prompt", _MESSAGES), ("response", pa.string())])
+
+
+class Trace(NamedTuple):
+    """One example: the teacher's answer to a prompt."""
+
+    phase: str  # clean or biased
+    prompt: list[Message]
+    response: str
+
+
+def write_traces(path: Path, traces: Sequence[Trace]) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    table = pa.Table.from_pylist([trace._asdict() for trace in traces], _SCHEMA)
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+
+
+def read_traces(path: Path) -> list[Trace]:
+    """Traces in training order: the clean phase, then the biased one. A broken row is a `UserError` naming it."""
+    traces = []
+    for number, row in enumerate(read_table(path, ("phase", "prompt", "response")).to_pylist(), 1):
+        if row["phase"] not in PHASES or not row["prompt"] or not row["response"]:
+            raise file_error(path, f"needs a phase of {PHASES}, a prompt and a response", number)
+        traces.append(Trace(**row))
+    return traces

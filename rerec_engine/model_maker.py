@@ -1,0 +1,84 @@
+"""Models made on the spot: a small Qwen2-architecture model and a byte-level tokenizer that fits a dataset.
+
+They let the whole loop run, and the demo learn, without a download. Every text can be encoded: what is in no vocabulary
+falls back to bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from rerec_engine.config import ModelConfig
+from rerec_engine.policy import DTYPES, Policy, make_policy, resolve_device
+
+PAD, END, USER, ASSISTANT, SYSTEM = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"
+SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM)
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=[USER, ASSISTANT, SYSTEM],
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=32768,
+    )
+
+
+def phrase_tokenizer(phrases: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Bytes plus one token for each whole phrase (a title, a name, a word with its leading space)."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in SPECIAL])
+    tokenizer.add_tokens([AddedToken(p, normalized=False) for p in sorted(set(phrases))])
+    return _wrap(tokenizer)
+
+
+def corpus_tokenizer(texts: Iterable[str], vocab_size: int = 4096) -> PreTrainedTokenizerFast:
+    """A byte-level BPE trained on the texts."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(texts, trainer)
+    return _wrap(tokenizer)
+
+
+def make_small_policy(
+    tokenizer: PreTrainedTokenizerFast, config: ModelConfig, *, max_tokens: int, seed: int, device: str = "auto"
+) -> Policy:
+    """A Qwen2 of `config`'s sizes with random weights from `seed` and tied embeddings, for sequences of `max_tokens`."""
+    vocab = -(-len(tokenizer) // 64) * 64
+    settings = Qwen2Config(
+        vocab_size=vocab,
+        hidden_size=config.hidden_size,
+        intermediate_size=-(-config.hidden_size * 8 // 3 // 8) * 8,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=max(1, config.heads // 2),
+        max_position_embeddings=max_tokens,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen2ForCausalLM(settings).to(resolve_device(device))
+    return make_policy(model, tokenizer, "the model made on the spot", DTYPES[config.dtype])

@@ -1,0 +1,153 @@
+"""The policy: a Hugging Face causal LM and its tokenizer, and the log-probs of responses under it.
+
+Sequences are padded on the right, so that causal attention needs no padding mask; only response positions reach the LM
+head, through `ops.token_logprob`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.ops import token_logprob
+from rerec_engine.types import Message
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU."""
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise UserError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {name!r} was asked for, but torch {torch.__version__} sees no CUDA device")
+    return device
+
+
+Row = tuple[Sequence[int], Any]
+"""Prompt ids and response ids (a sequence or an array) of one response."""
+
+
+def response_states(body: torch.nn.Module, rows: Sequence[Row], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Hidden states that predict the responses' tokens, and these tokens.
+
+    Returns hidden [T, H] and targets [T] int64, T = sum of the response lengths, in the rows' order.
+    """
+    device = next(body.parameters()).device
+    longest = max(len(p) + len(r) for p, r in rows)
+    ids = torch.full((len(rows), longest), pad_id)
+    selected = torch.zeros(len(rows), longest, dtype=torch.bool)  # positions that predict a response token
+    for i, (prompt, response) in enumerate(rows):
+        end = len(prompt) + len(response)
+        ids[i, : len(prompt)] = torch.as_tensor(prompt)
+        ids[i, len(prompt) : end] = torch.as_tensor(response)
+        selected[i, len(prompt) - 1 : end - 1] = True
+    targets = ids[:, 1:][selected[:, :-1]].to(device)  # [T]
+    states = body(input_ids=ids.to(device), use_cache=False).last_hidden_state  # [B, L, H]
+    return states[selected.to(device)], targets
+
+
+@dataclass
+class Policy:
+    """A causal LM with its tokenizer. `end_ids` are the tokens that end a response."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    end_ids: tuple[int, ...]
+    pad_id: int
+    dtype: torch.dtype
+    """Of the arithmetic; the weights may be fp32 under bf16 arithmetic."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of the chat prompt, with the header of the assistant's turn."""
+        encoded: Any = self.tokenizer.apply_chat_template(
+            list(messages), add_generation_prompt=True, tokenize=True, return_dict=True
+        )
+        return list(encoded["input_ids"])
+
+    def token_logprobs(
+        self, rows: Sequence[Row], temperature: float = 1.0, return_entropy: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
+        """Log-probs and entropies (nats, fp32, [T]) of the responses' tokens at the sampling temperature."""
+        with self.autocast():
+            hidden, targets = response_states(self.model.get_decoder(), rows, self.pad_id)
+        head = self.model.get_output_embeddings().weight
+        out = token_logprob(
+            hidden.to(self.dtype),
+            head.to(self.dtype),
+            targets,
+            temperature=temperature,
+            softcap=getattr(self.model.config, "final_logit_softcapping", None),
+            return_entropy=return_entropy,
+        )
+        return out.logp, out.entropy
+
+    def autocast(self) -> torch.autocast:
+        """bf16 arithmetic on fp32 weights, where `dtype` is bf16."""
+        mixed = self.dtype == torch.bfloat16 and self.model.dtype == torch.float32
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed)
+
+    def save(self, path: str | Path) -> None:
+        """Write model (safetensors) and tokenizer as `from_pretrained` reads them."""
+        self.model.save_pretrained(path, safe_serialization=True)
+        self.tokenizer.save_pretrained(path)
+
+
+def make_policy(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str, dtype: torch.dtype | None = None
+) -> Policy:
+    """Check what the loop needs of a model and its tokenizer, and wrap both. `source` names them in errors."""
+    if tokenizer.chat_template is None:
+        raise UserError(
+            f"{source}: the tokenizer has no chat template; save one with it (tokenizer.chat_template = ...)"
+        )
+    head = model.get_output_embeddings()
+    if head is None or getattr(head, "bias", None) is not None:
+        raise UserError(f"{source}: needs an LM head without bias")
+    if (scale := getattr(model.config, "logit_scale", None)) not in (None, 1.0):
+        raise UserError(f"{source}: models with logit_scale ({scale}) are not supported")
+    generation = getattr(model, "generation_config", None)
+    ends = {tokenizer.eos_token_id}
+    configured = getattr(generation, "eos_token_id", None) or model.config.eos_token_id
+    ends.update(configured if isinstance(configured, list | tuple) else [configured])
+    ends.discard(None)
+    if not ends:
+        raise UserError(f"{source}: neither tokenizer nor model names an end-of-sequence token")
+    if len(tokenizer) > head.weight.shape[0]:
+        raise UserError(f"{source}: the tokenizer has {len(tokenizer)} tokens, the LM head {head.weight.shape[0]}")
+    end_ids = tuple(sorted(int(i) for i in ends))
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
+    return Policy(model.eval(), tokenizer, end_ids, int(pad), dtype or model.dtype)
+
+
+def load_policy(path: str, device: str = "auto", dtype: str = "fp32", master: str | None = None) -> Policy:
+    """Load any Hugging Face causal LM, by directory or hub name, with its tokenizer and chat template.
+
+    dtype: of the arithmetic. master: of the weights, default `dtype`; training keeps fp32 weights, since bf16 ones
+    would round small updates away.
+    """
+    if dtype not in DTYPES or (master or dtype) not in DTYPES:
+        raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
+    looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
+    if looks_local and not (Path(path).expanduser() / "config.json").is_file():
+        raise file_error(path, "no model here (config.json is missing)")
+    source = str(Path(path).expanduser()) if looks_local else path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=DTYPES[master or dtype])
+    except Exception as error:  # transformers, safetensors and the hub raise a dozen kinds
+        raise file_error(path, f"cannot load a causal LM: {str(error).strip().splitlines()[0]}") from error
+    return make_policy(model.to(resolve_device(device)), tokenizer, path, DTYPES[dtype])

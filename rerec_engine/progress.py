@@ -1,0 +1,114 @@
+"""What a run tells while it goes: the bar, the metrics of a step, evaluations; and how it is asked to stop."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+from types import FrameType, TracebackType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from tqdm import tqdm
+
+from rerec_engine.evaluate import evaluate_queries
+from rerec_engine.rollout.collect import informative
+from rerec_engine.startup import Trainer
+from rerec_engine.types import Batch
+
+
+class Interrupt:
+    """Ctrl-C or SIGTERM ends the run after the step under way, with a checkpoint; a second one ends it at once."""
+
+    asked = False
+    exit_code = 130
+
+    def __enter__(self) -> Interrupt:
+        self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked, self.exit_code = True, 128 + number
+        print("\nstopping after this step, with a checkpoint; once more to stop at once", file=sys.stderr)
+
+
+class Progress:
+    """A bar over the run's steps: reward, accuracy, KL, tokens/s, time left."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        interval = 0.5 if sys.stderr.isatty() else 15.0
+        self.bar = tqdm(
+            total=trainer.config.train.steps, initial=trainer.step, desc="reinforce", unit="step", mininterval=interval
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: TracebackType | BaseException | None) -> None:
+        self.bar.close()
+
+    def show(self, metrics: dict[str, Any]) -> None:
+        kl = metrics.get("kl", metrics["approx_kl"])
+        self.bar.set_postfix_str(
+            f"reward {metrics['reward']:.3f}, accuracy {metrics['accuracy']:.2f}, KL {kl:.1e}, "
+            f"{metrics['tokens_per_second']:.0f} tok/s",
+            refresh=False,
+        )
+        self.bar.update()
+
+
+def step_record(
+    trainer: Trainer, batch: Batch, metrics: dict[str, float], seconds: dict[str, float]
+) -> dict[str, object]:
+    """The line of metrics.jsonl. Times in seconds, lengths in tokens, memory in MB."""
+    scores = {name: float(values.mean()) for name, values in batch.scores.items()}
+    return {
+        "step": trainer.step,
+        "epoch": trainer.queue.counts()["epoch"],
+        "reward": scores["reward"],
+        "accuracy": scores["hit"],
+        **{f"reward_{name}": scores[name] for name in ("ndcg", "format", "qas", "pas")},
+        "kl": 0.0,
+        "clip_fraction": 0.0,
+        "approx_kl": 0.0,
+        **metrics,
+        "response_length": float(batch.lengths.mean()),
+        "truncated": float(np.mean([finish == "length" for finish in batch.finish])),
+        "zero_variance_groups": float(1 - informative(batch).mean()),
+        "tokens_per_second": float(batch.lengths.sum()) / seconds["total"],
+        **{f"seconds_{stage}": value for stage, value in seconds.items()},
+        **{f"curriculum_{name}": value for name, value in trainer.queue.counts().items()},
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def evaluate_and_log(trainer: Trainer, split: str, moment: str, limit: int = 0) -> None:
+    """Greedy evaluation on a split (of its first `limit` queries), into eval.jsonl; before and after, also as a table."""
+    if split not in trainer.dataset.splits:
+        print(f"no {split} split: not evaluated {moment} training", file=sys.stderr)
+        return
+    queries = trainer.dataset.queries(split)
+    report = evaluate_queries(
+        trainer.rollout.generate,
+        trainer.policy.tokenizer,
+        trainer.reward,
+        queries[:limit] if limit else queries,
+        encode_prompt=trainer.policy.encode_prompt,
+        max_new_tokens=trainer.config.rollout.max_new_tokens,
+        k=trainer.config.reward.k,
+        catalogue_size=trainer.dataset.item_count,
+        split=split,
+        step=trainer.step,
+    )
+    trainer.run.log("eval.jsonl", {**report.line(), "moment": moment})
+    if moment != "during":
+        console = Console(stderr=True)
+        console.print(f"\n{moment} reinforcement, {split} split, greedy (step {trainer.step})")
+        console.print(report.table())

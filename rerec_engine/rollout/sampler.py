@@ -1,0 +1,119 @@
+"""The built-in rollout engine: batched sampling on a KV cache, on any device, from the policy's own weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from rerec_engine.policy import Policy
+from rerec_engine.rollout.decoder import make_decoder
+from rerec_engine.types import Rollout, Sampling
+
+COMPACT_EVERY = 8
+COMPACT_SHARE = 0.15
+
+
+def draw(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """One token a row by inversion of the distribution function, or the most likely one at temperature 0.
+
+    logits [B, V] fp32, uniform [B] float64 in [0, 1). Returns tokens [B] int64 and their log-probs [B] fp32, nats, under
+    the distribution at `temperature` (1 where greedy).
+    """
+    logp = torch.log_softmax(logits if temperature in (0, 1) else logits / temperature, -1)
+    if temperature == 0:
+        tokens = logp.argmax(-1)
+    else:
+        cumulative = logp.double().exp().cumsum(-1)
+        tokens = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[:, 0]
+        tokens = tokens.clamp(max=logits.shape[-1] - 1)
+    return tokens, logp.gather(-1, tokens[:, None])[:, 0]
+
+
+class Sampler:
+    """Generates with the live policy. A response's draws depend on the seed and its place in the call alone."""
+
+    def __init__(self, policy: Policy, max_rows: int = 1024) -> None:
+        self.policy = policy
+        self.max_rows = max_rows
+        self.decoder = make_decoder(policy.model, policy.dtype)
+        self.weight_version = 0
+
+    def update_weights(self) -> None:
+        self.decoder.refresh()
+        self.weight_version += 1
+
+    def close(self) -> None:
+        """Nothing is held beyond the policy itself."""
+
+    def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
+        """n responses per prompt, prompt-major; at most `max_rows` responses are decoded at a time."""
+        if not prompts:
+            return []
+        generator = torch.Generator().manual_seed(sampling.seed)
+        uniform = torch.rand(len(prompts) * n, sampling.max_new_tokens, generator=generator, dtype=torch.float64)
+        uniform = uniform.to(self.policy.device)
+        rollouts: list[Rollout] = []
+        at_once = max(1, self.max_rows // n)
+        for first in range(0, len(prompts), at_once):
+            part = prompts[first : first + at_once]
+            rollouts += self._generate(part, n, sampling, uniform[first * n : (first + len(part)) * n])
+        return rollouts
+
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
+        """Token ids of one response as they are drawn, the end token left out."""
+        generator = torch.Generator().manual_seed(sampling.seed)
+        logits = self._prefill([prompt], 1, sampling.max_new_tokens)
+        for t in range(sampling.max_new_tokens):
+            uniform = torch.rand(1, generator=generator, dtype=torch.float64).to(logits.device)
+            token, _ = draw(logits, sampling.temperature, uniform)
+            if int(token) in self.policy.end_ids:
+                return
+            yield int(token)
+            if t + 1 < sampling.max_new_tokens:
+                logits = self.decoder.step(token)
+
+    def _prefill(self, prompts: Sequence[Sequence[int]], n: int, max_new: int) -> Tensor:
+        width = max(map(len, prompts))
+        ids = torch.full((len(prompts), width), self.policy.pad_id)
+        valid = torch.zeros(len(prompts), width, dtype=torch.bool)
+        for i, prompt in enumerate(prompts):
+            ids[i, width - len(prompt) :] = torch.as_tensor(prompt)
+            valid[i, width - len(prompt) :] = True
+        device = self.policy.device
+        return self.decoder.prefill(ids.to(device), valid.to(device), n, max_new)
+
+    @torch.inference_mode()
+    def _generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, uniform: Tensor) -> list[Rollout]:
+        rows, limit, device = len(prompts) * n, sampling.max_new_tokens, self.policy.device
+        ends = torch.tensor(self.policy.end_ids, device=device)
+        tokens = torch.zeros(rows, limit, dtype=torch.long, device=device)
+        logprobs = torch.zeros(rows, limit, device=device)
+        length = torch.full((rows,), limit, device=device)
+        stopped = torch.zeros(rows, dtype=torch.bool, device=device)
+        alive = torch.arange(rows, device=device)  # rows still decoded; some may have stopped since the last compaction
+        logits = self._prefill(prompts, n, limit)
+        for t in range(limit):
+            token, logp = draw(logits, sampling.temperature, uniform[alive, t])
+            tokens[alive, t], logprobs[alive, t] = token, logp
+            ended = alive[torch.isin(token, ends) & ~stopped[alive]]
+            length[ended], stopped[ended] = t + 1, True
+            if t + 1 == limit:
+                break
+            if t % COMPACT_EVERY == COMPACT_EVERY - 1 or bool(stopped.all()):
+                going = (~stopped[alive]).nonzero()[:, 0]
+                if len(going) == 0:
+                    break
+                if len(going) < (1 - COMPACT_SHARE) * len(alive):
+                    alive, token = alive[going], token[going]
+                    self.decoder.keep(going)
+            logits = self.decoder.step(token)
+        return self._records(tokens, logprobs, length, stopped)
+
+    def _records(self, tokens: Tensor, logprobs: Tensor, length: Tensor, stopped: Tensor) -> list[Rollout]:
+        ids, lps = tokens.tolist(), logprobs.tolist()
+        return [
+            Rollout(ids[i][:k], lps[i][:k], "stop" if stop else "length", self.weight_version)
+            for i, (k, stop) in enumerate(zip(length.tolist(), stopped.tolist(), strict=True))
+        ]
