@@ -1,0 +1,134 @@
+"""The last steps of every `prepare`: embeddings, the report, the dataset directory."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..errors import UserError
+from ..graph.attributes import AttributeGraph
+from ..types import Query
+from .counts import Counts
+from .dataset import SPLITS, write_dataset
+from .sources import SourceItems
+
+EmbeddingKind = Literal["lightgcn", "als", "attributes"]
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """How items are embedded for PAS."""
+
+    embeddings: EmbeddingKind = "lightgcn"
+    """lightgcn or als on the interactions; attributes: SVD of the item-attribute matrix, where there are none."""
+    dim: int = 64
+    epochs: int = 100
+    """LightGCN's epochs."""
+    threads: int = 0
+    """CPU threads; 0: all cores."""
+
+
+@dataclass
+class Prepared:
+    """What a reader made of its source."""
+
+    items: SourceItems
+    graph: AttributeGraph
+    interactions: sp.csr_matrix  # [U, N]
+    splits: dict[str, list[Query]]
+    extra_info: dict[str, dict[str, Any]]
+    counts: Counts
+    data_source: str
+
+
+def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOptions, seed: int) -> np.ndarray:
+    """Item embeddings [N, d] float32: rows of length 1, or 0 where nothing is known of the item."""
+    if options.embeddings == "attributes":
+        return _attribute_embeddings(graph, options.dim, seed)
+    if matrix.nnz == 0:
+        raise UserError(
+            "there are no interactions to embed the items by: give --interactions or --embeddings attributes"
+        )
+    if options.embeddings == "als":
+        from ..graph import als
+
+        return als.item_embeddings(matrix, dim=options.dim, seed=seed, threads=options.threads)
+    from ..graph import lightgcn
+
+    return lightgcn.item_embeddings(
+        matrix, dim=options.dim, epochs=options.epochs, seed=seed, threads=options.threads, progress=True
+    )
+
+
+def finish(output: Path, prepared: Prepared, options: EmbeddingOptions, seed: int, settings: Mapping[str, Any]) -> str:
+    """Embed, write the dataset directory with `prepare_report.json`, and return the report as text."""
+    prepared.counts.check()
+    dataset = {
+        "items": len(prepared.items.titles),
+        "attributes": len(prepared.graph),
+        "item_attributes": int(prepared.graph.item_attributes.nnz),
+        "users": int(prepared.interactions.shape[0]),
+        "interactions": int(prepared.interactions.nnz),
+    }
+    report = {
+        **prepared.counts.to_json(),
+        "splits": {split: _by_category(queries) for split, queries in prepared.splits.items()},
+        "dataset": dataset,
+        "settings": {**settings, **asdict(options), "seed": seed},
+    }
+    if not any(prepared.splits.values()):
+        raise UserError(f"no query is left to write to {output}:\n{prepared.counts.table()}")
+    write_dataset(
+        output,
+        titles=prepared.items.titles,
+        years=prepared.items.years,
+        relations=prepared.graph.relations,
+        values=prepared.graph.values,
+        item_attributes=prepared.graph.item_attributes,
+        interactions=prepared.interactions,
+        item_embeddings=embed(prepared.interactions, prepared.graph, options, seed),
+        splits=prepared.splits,
+        data_source=prepared.data_source,
+        extra_info=prepared.extra_info,
+        files={"prepare_report.json": json.dumps(report, indent=2, default=str, ensure_ascii=False) + "\n"},
+    )
+    sizes = "\n".join(
+        f"{split}: {len(queries)} queries ({', '.join(f'{k} {v}' for k, v in _by_category(queries).items())})"
+        for split, queries in prepared.splits.items()
+    )
+    figures = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in dataset.items())
+    return f"{prepared.counts.table()}\n\n{sizes}\n{figures}\nwritten to {output}"
+
+
+def check_shares(val: float, test: float) -> dict[str, float]:
+    """Shares of the three splits; raises UserError unless they leave something to train on."""
+    if not (val >= 0 and test >= 0 and val + test < 1):
+        raise UserError(f"--val and --test must be shares whose sum is below 1, got {val} and {test}")
+    return dict(zip(SPLITS, (1 - val - test, val, test), strict=True))
+
+
+def _by_category(queries: Sequence[Query]) -> dict[str, int]:
+    return dict(sorted(Counter(query.category for query in queries).items()))
+
+
+def _attribute_embeddings(graph: AttributeGraph, dim: int, seed: int) -> np.ndarray:
+    """Left singular vectors times singular values of the item-attribute matrix, columns weighted by idf."""
+    from scipy.sparse.linalg import svds
+
+    matrix = graph.item_attributes.astype(np.float64)
+    rank = min(dim, min(matrix.shape) - 1)
+    if rank < 1 or matrix.nnz == 0:
+        raise UserError("there are too few attributes to embed the items by: give --attributes FILE")
+    degree = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1)
+    weighted = matrix @ sp.diags(np.log(1 + matrix.shape[0] / degree))
+    left, singular, _ = svds(weighted, k=rank, random_state=seed)
+    rows = left * singular
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(length > 1e-9, rows / np.maximum(length, 1e-9), 0).astype(np.float32)

@@ -1,0 +1,72 @@
+"""Candidates read back out of a prompt's text, for parquet files that hold them nowhere else."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+
+_MARKER = re.compile(r"candidate[^\n:\[]{0,80}[:\[\n]", re.IGNORECASE)
+_BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
+_SEPARATORS = (
+    re.compile(r"\s*\[SEP\]\s*"),
+    re.compile(r"\s*;\s*"),
+    re.compile(r"(?<=\(\d{4}\))\s*,\s*"),
+    re.compile(r",\s+"),
+)
+_LONGEST = 200_000  # characters of a prompt
+
+
+def find_candidates(text: str, resolve: Callable[[str], int]) -> list[str]:
+    """The titles of the candidate list in a prompt, in order; empty where it has none.
+
+    Read after each occurrence of "candidate": a bracketed list, lines (bulleted, numbered or bare), or one line of
+    titles separated by [SEP], ";" or ",". The reading with the most titles that `resolve` (title -> item or -1) knows
+    wins; every one of its entries is returned, known or not, so that the caller sees what is missing.
+    """
+    best: list[str] = []
+    best_known = 1
+    for marker in _MARKER.finditer(text[:_LONGEST]):
+        for titles in _readings(text[:_LONGEST], marker):
+            known = sum(resolve(title) >= 0 for title in titles)
+            if known > best_known or (known == best_known and best and len(titles) < len(best)):
+                best, best_known = titles, known
+    return best
+
+
+def _readings(text: str, marker: re.Match[str]) -> Iterator[list[str]]:
+    after = text[marker.end() :]
+    opening = marker.end() - 1 if marker[0].endswith("[") else text.find("[", marker.end(), marker.end() + 40)
+    if opening >= 0:
+        yield _literal(text, opening)
+    yield _lines(after)
+    line = after.lstrip("\n").split("\n", 1)[0].strip(" []")
+    for separator in _SEPARATORS:
+        yield [_clean(part) for part in separator.split(line.rstrip(".")) if part.strip()]
+
+
+def _literal(text: str, opening: int) -> list[str]:
+    """A Python or JSON list of strings that starts at `opening`; its end is the first "]" at which it parses."""
+    for end in [match.end() for match in re.finditer(r"\]", text[opening:])][:50]:
+        try:
+            value = ast.literal_eval(text[opening : opening + end])
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            return [entry.strip() for entry in value]
+        return []
+    return []
+
+
+def _lines(after: str) -> list[str]:
+    titles: list[str] = []
+    for line in after.lstrip("\n").split("\n"):
+        if not line.strip():
+            break
+        titles.append(_clean(_BULLET.sub("", line)))
+    return titles
+
+
+def _clean(title: str) -> str:
+    title = title.strip()
+    return title[1:-1] if len(title) > 1 and title[0] in "\"'" and title[0] == title[-1] else title

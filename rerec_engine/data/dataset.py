@@ -1,0 +1,272 @@
+"""The dataset directory: written whole or not at all, and validated when read.
+
+items.parquet            item_id 0..N-1, title (distinct), year (null where unknown)
+attributes.parquet       attribute_id 0..A-1, relation, value
+item_attributes.npz      SciPy CSR [N, A] int8          interactions.npz   SciPy CSR [U, N] float32
+item_embeddings.safetensors   tensor item_embeddings [N, d] float32, unit rows
+train|val|test.parquet   rows as in `rows`, verl's columns
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+from ..errors import UserError, file_error
+from ..graph.attributes import AttributeGraph
+from ..types import Query
+from .counts import Counts
+from .rows import COLUMNS, RowError, Titles, parse_row, row_schema, to_row
+from .store import read_csr, read_embeddings, read_table, write_csr, write_embeddings
+
+if TYPE_CHECKING:
+    from ..graph.catalogue import Catalogue
+
+SPLITS = ("train", "val", "test")
+_SUFFIXES = (".parquet", ".npz", ".safetensors", ".json")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A validated dataset directory. Queries are read, and validated, one split at a time."""
+
+    path: Path
+    titles: tuple[str, ...]  # [N]
+    years: tuple[int | None, ...]  # [N]
+    attributes: AttributeGraph
+    interactions: sp.csr_matrix  # [U, N] float32
+    item_embeddings: np.ndarray = field(repr=False)  # [N, d] float32, unit rows, memory-mapped
+    splits: tuple[str, ...] = ()
+
+    @property
+    def item_count(self) -> int:
+        return len(self.titles)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        from ..graph.catalogue import Catalogue
+
+        return Catalogue(list(self.titles), list(self.years))
+
+    @overload
+    def queries(self, split: str, skip_bad: Literal[False] = False) -> list[Query]: ...
+
+    @overload
+    def queries(self, split: str, skip_bad: Literal[True]) -> tuple[list[Query], Counts]: ...
+
+    def queries(self, split: str, skip_bad: bool = False) -> list[Query] | tuple[list[Query], Counts]:
+        """The split's queries in file order. A bad row is a `UserError`; with `skip_bad` it is left out and counted.
+
+        Returns the queries, and with `skip_bad` also the counts by reason (kind: the split's name).
+        """
+        path = self.path / f"{split}.parquet"
+        if split not in self.splits:
+            raise file_error(path, f"no split {split!r} (has: {', '.join(self.splits)})")
+        rows = read_table(path, COLUMNS).to_pylist()
+        items = Titles(self.titles, lambda title, candidates: self.catalogue.match(title, candidates))
+        counts, queries, seen = Counts(), [], set()
+        for number, row in enumerate(rows, 1):
+            counts.read(split)
+            try:
+                query = parse_row(row, items, users=self.interactions.shape[0], default_id=f"{split}-{number}")
+                if query.id in seen:
+                    raise RowError("repeated id", f"id {query.id!r} occurs twice")
+            except RowError as error:
+                if not skip_bad:
+                    raise file_error(path, str(error), number) from None
+                counts.drop(split, error.reason, f"{path.name}:{number}: {error}")
+                continue
+            seen.add(query.id)
+            queries.append(query)
+            counts.keep(split)
+        return (queries, counts) if skip_bad else queries
+
+
+def load_dataset(path: str | Path) -> Dataset:
+    """Read and validate a dataset directory; every fault is a `UserError` naming file and row."""
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such dataset directory; make one with `python -m rerec_engine.prepare`")
+    titles, years = _read_items(path / "items.parquet")
+    relations, values = _read_attributes(path / "attributes.parquet")
+    matrix_path = path / "item_attributes.npz"
+    try:
+        graph = AttributeGraph(relations, values, read_csr(matrix_path, len(values), len(titles)).astype(np.int8))
+    except ValueError as error:
+        raise error if isinstance(error, UserError) else file_error(path / "attributes.parquet", str(error)) from None
+    splits = tuple(split for split in SPLITS if (path / f"{split}.parquet").is_file())
+    if not splits:
+        raise file_error(path, "none of train.parquet, val.parquet, test.parquet is there")
+    return Dataset(
+        path=path,
+        titles=titles,
+        years=years,
+        attributes=graph,
+        interactions=read_csr(path / "interactions.npz", len(titles)).astype(np.float32),
+        item_embeddings=read_embeddings(path / "item_embeddings.safetensors", len(titles)),
+        splits=splits,
+    )
+
+
+def write_dataset(
+    path: str | Path,
+    *,
+    titles: Sequence[str],
+    years: Sequence[int | None],
+    relations: Sequence[str],
+    values: Sequence[str],
+    item_attributes: sp.csr_matrix,
+    interactions: sp.csr_matrix,
+    item_embeddings: np.ndarray,
+    splits: Mapping[str, Sequence[Query]],
+    data_source: str,
+    extra_info: Mapping[str, Mapping[str, Any]] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> None:
+    """Write a dataset directory under a temporary name, then rename it.
+
+    extra_info: further fields of a query's extra_info, by query id (Arrow types are inferred).
+    files: further text files, by name (`prepare_report.json`).
+    An older dataset at `path` is replaced; any other non-empty directory is refused. Raises UserError for bad content.
+    """
+    path = Path(os.path.abspath(path))
+    _check_replaceable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        graph = AttributeGraph(tuple(relations), tuple(values), sp.csr_matrix(item_attributes))
+        _write_tables(temporary, titles, years, graph)
+        write_csr(temporary / "item_attributes.npz", graph.item_attributes.astype(np.int8))
+        write_csr(temporary / "interactions.npz", sp.csr_matrix(interactions).astype(np.float32))
+        write_embeddings(temporary / "item_embeddings.safetensors", item_embeddings)
+        _write_splits(temporary, splits, titles, data_source, extra_info or {})
+        for name, text in (files or {}).items():
+            (temporary / name).write_text(text, encoding="utf-8")
+        written = load_dataset(temporary)
+        for split in written.splits:
+            written.queries(split)
+        _swap(temporary, path)
+    except UserError as error:
+        raise UserError(str(error).replace(str(temporary), str(path))) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read_items(path: Path) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
+    table = read_table(path, ("item_id", "title", "year"))
+    titles, years = table["title"].to_pylist(), table["year"].to_pylist()
+    if not titles:
+        raise file_error(path, "no item")
+    _check_ids(path, table["item_id"].to_pylist(), "item_id")
+    rows: dict[str, int] = {}
+    for number, (title, year) in enumerate(zip(titles, years, strict=True), 1):
+        if not isinstance(title, str) or not title.strip():
+            raise file_error(path, "the title is empty", number)
+        if title in rows:
+            raise file_error(path, f"title {title!r} is that of row {rows[title]} too", number)
+        if year is not None and (not isinstance(year, int) or not 0 < year < 10000):
+            raise file_error(path, f"year must be in 1..9999 or null, got {year!r}", number)
+        rows[title] = number
+    return tuple(titles), tuple(years)
+
+
+def _read_attributes(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    table = read_table(path, ("attribute_id", "relation", "value"))
+    _check_ids(path, table["attribute_id"].to_pylist(), "attribute_id")
+    relations, values = table["relation"].to_pylist(), table["value"].to_pylist()
+    for number, pair in enumerate(zip(relations, values, strict=True), 1):
+        if not all(isinstance(text, str) for text in pair):
+            raise file_error(path, "relation and value must be strings", number)
+    return tuple(relations), tuple(values)
+
+
+def _check_ids(path: Path, ids: list[object], name: str) -> None:
+    for number, value in enumerate(ids, 1):
+        if value != number - 1:
+            raise file_error(path, f"{name} must be 0..{len(ids) - 1} in order, got {value}", number)
+
+
+def _check_replaceable(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file, not a directory")
+    entries = list(path.iterdir()) if path.is_dir() else []
+    foreign = [entry.name for entry in entries if entry.is_dir() or entry.suffix not in _SUFFIXES]
+    if entries and (foreign or not (path / "items.parquet").is_file()):
+        what = f" (it holds {sorted(foreign)[0]})" if foreign else ""
+        raise UserError(f"{path}: not empty and not a dataset directory{what}; choose another --output")
+
+
+def _write_tables(path: Path, titles: Sequence[str], years: Sequence[int | None], graph: AttributeGraph) -> None:
+    if len(titles) != len(years):
+        raise UserError(f"{path}: {len(titles)} titles but {len(years)} years")
+    items = {
+        "item_id": pa.array(range(len(titles)), pa.int64()),
+        "title": pa.array(list(titles), pa.string()),
+        "year": pa.array(list(years), pa.int32()),
+    }
+    attributes = {
+        "attribute_id": pa.array(range(len(graph)), pa.int64()),
+        "relation": pa.array(graph.relations, pa.string()),
+        "value": pa.array(graph.values, pa.string()),
+    }
+    pq.write_table(pa.table(items), path / "items.parquet")
+    pq.write_table(pa.table(attributes), path / "attributes.parquet")
+
+
+def _write_splits(
+    path: Path,
+    splits: Mapping[str, Sequence[Query]],
+    titles: Sequence[str],
+    data_source: str,
+    extra_info: Mapping[str, Mapping[str, Any]],
+) -> None:
+    unknown = [split for split in splits if split not in SPLITS]
+    if unknown:
+        raise UserError(f"{path}: a split must be one of {', '.join(SPLITS)}, got {unknown[0]!r}")
+    names = dict.fromkeys(name for further in extra_info.values() for name in further)
+    further_types = {name: _infer([further.get(name) for further in extra_info.values()]) for name in names}
+    schema = row_schema(further_types)
+    for split, queries in splits.items():
+        rows = []
+        for index, query in enumerate(queries):
+            out_of_range = [
+                i for i in (*query.ground_truth, *query.candidates, *query.history) if not 0 <= i < len(titles)
+            ]
+            if out_of_range:
+                raise file_error(path / f"{split}.parquet", f"item {out_of_range[0]} is out of range", index + 1)
+            row = to_row(query, index, split, titles, data_source)
+            row["extra_info"].update(extra_info.get(query.id, {}))
+            rows.append(row)
+        pq.write_table(pa.Table.from_pylist(rows, schema), path / f"{split}.parquet")
+
+
+def _infer(values: list[Any]) -> pa.DataType:
+    inferred = pa.array(values).type
+    return pa.string() if pa.types.is_null(inferred) else inferred
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Put `new` at `path`; the old directory stays until the new one is in place."""
+    old = path.parent / f".{path.name}.{os.getpid()}.old"
+    if path.is_dir():
+        os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        with suppress(OSError):
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,20 @@
+"""Titles of other files to items of the catalogue, telling "none" from "several"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+
+def title_matcher(titles: Sequence[str], years: Sequence[int | None]) -> Callable[[str], Iterable[int]]:
+    """`matches(title)`: the item that the catalogue finds, several where the title is ambiguous, none where unknown."""
+    from ..graph.catalogue import Catalogue
+
+    catalogue = Catalogue(list(titles), list(years))
+
+    def matches(title: str) -> list[int]:
+        item = catalogue.match(title)
+        if item >= 0:
+            return [item]
+        return [item for item in range(len(titles)) if catalogue.match(title, [item]) == item]
+
+    return matches

@@ -1,0 +1,196 @@
+"""ReRec's own files (arXiv 2604.07851) -> a dataset: parquet in verl's columns, graphs as GEXF.
+
+There a ground truth is one string of titles joined by ";", and the candidates stand in the prompt alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..errors import UserError, file_error
+from ..graph.attributes import AttributeGraph
+from ..types import Query
+from .assemble import Prepared
+from .candidates import find_candidates
+from .counts import Counts
+from .gexf import graph_items, graph_triples, node_items, read_gexf
+from .matching import title_matcher
+from .rows import RowError, Titles, parse_row
+from .sampling import assign_splits
+from .sources import (
+    SourceItems,
+    Triple,
+    no_interactions,
+    read_attributes,
+    read_id_maps,
+    read_item_lists,
+    read_items,
+    read_ratings,
+)
+from .store import read_table
+
+
+@dataclass(frozen=True)
+class ParquetSources:
+    splits: dict[str, Path]
+    """Parquet file of each split; without "val", a share of the training queries becomes it."""
+    graph: Path | None = None
+    """Item-attribute graph as GEXF, or item, relation, value lines (with `catalogue`)."""
+    catalogue: Path | None = None
+    interactions: Path | None = None
+    """User-item graph as GEXF, ratings.dat, or train.txt with its id maps."""
+
+
+@dataclass(frozen=True)
+class ParquetOptions:
+    open: bool = False
+    """Take every query as an open one, without looking for candidates in its prompt."""
+    skip_bad: bool = False
+    seed: int = 0
+
+
+def find_parquet(folder: Path) -> ParquetSources:
+    """Splits and graphs of a folder: train, val and test*.parquet, *.gexf ("user" in its name: the user-item graph)."""
+    splits: dict[str, Path] = {}
+    for split, names in (("train", ("train",)), ("val", ("val", "valid", "dev")), ("test", ("test",))):
+        paths = sorted(p for p in folder.glob("*.parquet") if p.stem.split("-")[0].split("_")[0] in names)
+        if len(paths) > 1:
+            raise UserError(f"{folder}: several files for {split}: {', '.join(p.name for p in paths)}")
+        if paths:
+            splits[split] = paths[0]
+    if not splits:
+        raise UserError(f"{folder}: no train, val or test parquet file")
+    graphs = sorted(folder.glob("*.gexf"))
+    users = [path for path in graphs if "user" in path.stem.lower()]
+    items = [path for path in graphs if path not in users]
+    if len(users) > 1 or len(items) > 1:
+        raise UserError(f"{folder}: several GEXF graphs; name them with --graph and --interactions")
+    return ParquetSources(splits, items[0] if items else None, None, users[0] if users else None)
+
+
+def prepare_parquet(
+    sources: ParquetSources,
+    options: ParquetOptions,
+    shares: dict[str, float],
+    matcher: Callable[[list[str], list[int | None]], Callable[[str], Iterable[int]]] = title_matcher,
+) -> Prepared:
+    """Read the files; raises UserError naming file and row for a broken row unless `skip_bad`."""
+    counts = Counts()
+    items, triples = _items_and_attributes(sources, counts, options.skip_bad)
+    graph = AttributeGraph.from_triples([*items.triples, *triples], len(items.titles))
+    matches = matcher(items.titles, items.years)
+    interactions = _interactions(sources.interactions, items, counts, options.skip_bad)
+    titles = Titles(items.titles, lambda title, candidates: _one(matches(title), candidates))
+    splits = {
+        split: _read_split(path, split, titles, interactions.shape[0], counts, options)
+        for split, path in sources.splits.items()
+    }
+    if "val" not in splits and "train" in splits and shares["val"] > 0:
+        rest = {"train": 1 - shares["val"], "val": shares["val"]}
+        queries = splits["train"]
+        keys = [(frozenset(query.ground_truth), query.messages[-1]["content"]) for query in queries]
+        dealt = assign_splits(keys, [query.category for query in queries], rest, options.seed)
+        splits.update({s: [q for q, own in zip(queries, dealt, strict=True) if own == s] for s in rest})
+    ordered = {split: splits[split] for split in shares if split in splits}
+    return Prepared(items, graph, interactions, ordered, {}, counts, "rerec")
+
+
+def _items_and_attributes(sources: ParquetSources, counts: Counts, skip_bad: bool) -> tuple[SourceItems, list[Triple]]:
+    items = read_items(sources.catalogue, counts, skip_bad=skip_bad) if sources.catalogue else None
+    if sources.graph is not None and sources.graph.suffix == ".gexf":
+        graph = read_gexf(sources.graph)
+        items = items or graph_items(sources.graph, graph, counts)
+        return items, graph_triples(sources.graph, graph, items, counts)
+    if items is None:
+        raise UserError("the items are unknown: give --graph FILE.gexf or --catalogue FILE")
+    triples = read_attributes(sources.graph, items, counts, skip_bad=skip_bad) if sources.graph else []
+    return items, triples
+
+
+def _interactions(path: Path | None, items: SourceItems, counts: Counts, skip_bad: bool) -> sp.csr_matrix:
+    if path is None:
+        return no_interactions(len(items.titles))
+    if path.suffix == ".gexf":
+        return _user_graph(path, items, counts)
+    if path.suffix == ".txt":
+        maps = read_id_maps(path.parent, counts, skip_bad=skip_bad)
+        return read_item_lists(path, maps, items, counts, skip_bad=skip_bad).matrix(len(items.titles))
+    return read_ratings(path, items, counts, skip_bad=skip_bad).matrix(len(items.titles))
+
+
+def _user_graph(path: Path, items: SourceItems, counts: Counts) -> sp.csr_matrix:
+    graph = read_gexf(path)
+    item_of, users, edges, kind = (
+        node_items(graph, items),
+        dict[str, int](),
+        set[tuple[int, int]](),
+        f"edges ({path.name})",
+    )
+    for edge in graph.edges:
+        counts.read(kind)
+        ends = [(item_of[a], b) for a, b in ((edge.source, edge.target), (edge.target, edge.source)) if a in item_of]
+        if len(ends) != 1:
+            counts.drop(kind, "between two items" if ends else "of no item")
+            continue
+        pair = (users.setdefault(ends[0][1], len(users)), ends[0][0])
+        if pair in edges:
+            counts.drop(kind, "repeated (user, item)")
+            continue
+        edges.add(pair)
+        counts.keep(kind)
+    array = np.array(sorted(edges), np.int64).reshape(-1, 2)
+    ones = np.ones(len(array), np.float32)
+    return sp.csr_matrix((ones, (array[:, 0], array[:, 1])), (len(users), len(items.titles)))
+
+
+def _read_split(
+    path: Path, split: str, titles: Titles, users: int, counts: Counts, options: ParquetOptions
+) -> list[Query]:
+    rows = read_table(path, ("prompt", "reward_model")).to_pylist()
+    queries: dict[str, Query] = {}
+    for number, row in enumerate(rows, 1):
+        counts.read(split)
+        try:
+            query = parse_row(
+                _normalised(row, titles, options.open), titles, users=users, default_id=f"{split}-{number}"
+            )
+            if query.id in queries:
+                raise RowError("repeated id", f"id {query.id!r} occurs twice")
+        except RowError as error:
+            if not options.skip_bad:
+                raise file_error(path, str(error), number) from None
+            counts.drop(split, error.reason, f"{path.name}:{number}: {error}")
+            continue
+        queries[query.id] = query
+        counts.keep(split)
+        counts.note(f"open queries ({split})" if not query.candidates else f"queries with candidates ({split})")
+    return list(queries.values())
+
+
+def _normalised(row: Mapping[str, Any], titles: Titles, open_form: bool) -> dict[str, Any]:
+    """The row with candidates out of its prompt where extra_info has none, and without ids of another catalogue."""
+    extra = dict(row.get("extra_info") or {})
+    prompt = row.get("prompt")
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    for name in ("candidate_ids", "ground_truth_ids", "history_ids", "user_id"):
+        extra.pop(name, None)
+    extra["id"] = str(extra["id"]) if extra.get("id") is not None else None
+    if open_form:
+        extra["candidates"] = []
+    elif not extra.get("candidates") and isinstance(messages, list):
+        text = "\n".join(m["content"] for m in messages if isinstance(m, dict) and isinstance(m.get("content"), str))
+        extra["candidates"] = find_candidates(text, titles.item)
+    return {**row, "prompt": messages, "extra_info": extra}
+
+
+def _one(items: Iterable[int], candidates: Iterable[int] | None) -> int:
+    found = list(items)
+    if len(found) > 1 and candidates is not None:
+        found = [item for item in found if item in set(candidates)]
+    return found[0] if len(found) == 1 else -1

@@ -1,0 +1,201 @@
+"""`python -m rerec_engine.prepare demo|recbench|movielens|rerec-parquet --output DIR`: raw data -> dataset directory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .data.assemble import EmbeddingOptions, Prepared, check_shares, finish
+from .data.movielens import MovieLensOptions, MovieLensSources, find_movielens, prepare_movielens
+from .data.recbench import RecBenchOptions, RecBenchSources, find_query_files, prepare_recbench
+from .data.rerec_parquet import ParquetOptions, ParquetSources, find_parquet, prepare_parquet
+from .errors import UserError, run_command
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of the queries that are held out; queries with the same ground truth stay on one side."""
+
+    val: float = 0.1
+    test: float = 0.1
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo world, generated from a seed."""
+
+    output: Path
+    seed: int = 0
+    overrides: dict[str, int] = field(default_factory=dict)
+    """Sizes of the world, as name value pairs, such as `--overrides train-queries 500`."""
+
+
+@dataclass(frozen=True)
+class RecBench:
+    """RecBench+ queries with a catalogue, attributes and interactions."""
+
+    output: Path
+    source: Path | None = None
+    """A folder in which the pieces below are found, where they are not given."""
+    queries: Path | None = None
+    """Folder of the query files (ExplicitQuery.json, ..., or decoded/decoded_Explicit.jsonl, ...)."""
+    catalogue: Path | None = None
+    """movies.dat, a RecBole .item file, or tab-separated id, title[, year]."""
+    attributes: Path | None = None
+    """Tab-separated item id, relation, value."""
+    interactions: Path | None = None
+    """ratings.dat, a RecBole .inter file, or train.txt with item_map.txt and user_map.txt beside it."""
+    embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
+    options: RecBenchOptions = field(default_factory=RecBenchOptions)
+    shares: Shares = field(default_factory=Shares)
+
+
+@dataclass(frozen=True)
+class MovieLens:
+    """MovieLens-100K (RecBole atomic files) or MovieLens-1M (.dat) as next-item requests."""
+
+    output: Path
+    source: Path | None = None
+    """The folder of one MovieLens copy."""
+    catalogue: Path | None = None
+    interactions: Path | None = None
+    attributes: Path | None = None
+    users: Path | None = None
+    embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
+    options: MovieLensOptions = field(default_factory=MovieLensOptions)
+    shares: Shares = field(default_factory=Shares)
+
+
+@dataclass(frozen=True)
+class RerecParquet:
+    """ReRec's own parquet files and GEXF graphs."""
+
+    output: Path
+    source: Path
+    """Folder with train, val or test parquet files and perhaps GEXF graphs."""
+    graph: Path | None = None
+    catalogue: Path | None = None
+    interactions: Path | None = None
+    embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
+    options: ParquetOptions = field(default_factory=ParquetOptions)
+    shares: Shares = field(default_factory=Shares)
+
+
+Command = (
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[RecBench, tyro.conf.subcommand("recbench")]
+    | Annotated[MovieLens, tyro.conf.subcommand("movielens")]
+    | Annotated[RerecParquet, tyro.conf.subcommand("rerec-parquet")]
+)
+
+
+def run(command: Command) -> str:
+    """Carry out a command and return what it prints. Raises UserError."""
+    if isinstance(command, Demo):
+        return _demo(command)
+    shares = check_shares(command.shares.val, command.shares.test)
+    prepared: Prepared
+    if isinstance(command, RecBench):
+        recbench = _recbench_sources(command)
+        sources: object = recbench
+        prepared = prepare_recbench(recbench, command.options, shares)
+    elif isinstance(command, MovieLens):
+        movielens = _movielens_sources(command)
+        sources = movielens
+        prepared = prepare_movielens(movielens, command.options, shares)
+    else:
+        parquet = _parquet_sources(command)
+        sources = parquet
+        prepared = prepare_parquet(parquet, command.options, shares)
+    settings = {"sources": str(sources), **asdict(command.options), **asdict(command.shares)}
+    return finish(command.output, prepared, command.embedding, command.options.seed, settings)
+
+
+def _demo(command: Demo) -> str:
+    from .data.demo import write_demo
+
+    sizes = {name.replace("-", "_"): value for name, value in command.overrides.items()}
+    try:
+        write_demo(command.output, command.seed, **sizes)
+    except TypeError as error:
+        raise UserError(f"--overrides: {error}") from None
+    return f"written to {command.output}"
+
+
+def _recbench_sources(command: RecBench) -> RecBenchSources:
+    source = _folder(command.source)
+    queries = _folder(command.queries)
+    if queries is None:
+        queries = _first(source, ("recbenchplus", "", "dataset/movie", "data/movie", "movie"), None, "--queries")
+    catalogue = command.catalogue or _first(source, ("", "ml-1m", queries.name), "movies.dat", "--catalogue")
+    found = source or queries
+    attributes = command.attributes or _found(found, ("", "ml-1m-dbpedia", "ml-1m"), ("item_attributes.tsv",))
+    interactions = command.interactions or _found(found, ("", queries.name, "ml-1m"), ("ratings.dat", "train.txt"))
+    return RecBenchSources(find_query_files(queries), catalogue, attributes, interactions)
+
+
+def _movielens_sources(command: MovieLens) -> MovieLensSources:
+    source = _folder(command.source)
+    if source is not None:
+        found = find_movielens(source)
+    elif command.catalogue and command.interactions:
+        found = MovieLensSources(command.catalogue, command.interactions)
+    else:
+        raise UserError("give --source DIR, or --catalogue and --interactions")
+    return MovieLensSources(
+        command.catalogue or found.catalogue,
+        command.interactions or found.interactions,
+        command.attributes or found.attributes,
+        command.users or found.users,
+    )
+
+
+def _parquet_sources(command: RerecParquet) -> ParquetSources:
+    _folder(command.source)
+    found = find_parquet(command.source)
+    return ParquetSources(
+        found.splits, command.graph or found.graph, command.catalogue, command.interactions or found.interactions
+    )
+
+
+def _folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():
+        raise UserError(f"{path}: no such directory")
+    return path
+
+
+def _first(source: Path | None, folders: tuple[str, ...], name: str | None, option: str) -> Path:
+    """The first of the folders that has the file (or, without a name, a query file); UserError naming the option."""
+    if source is None:
+        raise UserError(f"give --source DIR or {option}")
+    for folder in folders:
+        path = source / folder / name if name else source / folder
+        if name and path.is_file():
+            return path
+        if not name and path.is_dir() and _has_queries(path):
+            return path
+    raise UserError(f"{source}: {name or 'no RecBench+ query file'} not found there; give {option}")
+
+
+def _has_queries(folder: Path) -> bool:
+    try:
+        return bool(find_query_files(folder))
+    except UserError:
+        return False
+
+
+def _found(source: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> Path | None:
+    paths = [source / folder / name for folder in folders for name in names]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def main() -> None:
+    command: Command = tyro.cli(Command, prog="python -m rerec_engine.prepare", config=(tyro.conf.OmitArgPrefixes,))
+    print(run(command))
+
+
+if __name__ == "__main__":
+    run_command(main)
