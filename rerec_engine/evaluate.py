@@ -167,7 +167,6 @@ def evaluate_model(args: argparse.Namespace) -> EvalReport:
     from rerec_engine.rollout.sampler import Sampler
 
     model = model_directory(args.model)
-    check_split(args.data, args.split)
     dataset = load_dataset(args.data)
     queries = dataset.queries(args.split)[: args.limit]
     if not queries:
@@ -199,18 +198,6 @@ def model_directory(path: str) -> Path:
         if (place / "config.json").is_file():
             return place
     raise file_error(path, "no model here: neither config.json nor final/config.json")
-
-
-def check_split(data: str, split: str) -> None:
-    """Raise UserError where the dataset directory or its split is missing; the message names the splits there are."""
-    directory = Path(data).expanduser()
-    if not directory.is_dir():
-        raise file_error(data, "no such dataset directory (python -m rerec_engine.prepare makes one)")
-    if not (directory / "items.parquet").is_file():
-        raise file_error(data, "no dataset here: items.parquet is missing (python -m rerec_engine.prepare makes one)")
-    splits = sorted(path.stem for path in directory.glob("*.parquet") if path.stem not in ("items", "attributes"))
-    if split not in splits:
-        raise file_error(data, f"no split {split!r}; there are: {', '.join(splits) or 'none'}")
 
 
 def write_json(path: str | Path, value: object) -> None:

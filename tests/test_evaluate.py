@@ -13,7 +13,6 @@ from rich.console import Console
 from rerec_engine.errors import UserError
 from rerec_engine.evaluate import (
     chance_level,
-    check_split,
     evaluate_queries,
     main,
     model_directory,
@@ -163,16 +162,6 @@ def test_model_directory_finds_the_final_model_of_a_run(tmp_path: Path) -> None:
     assert model_directory(str(tmp_path)) == tmp_path / "final"
     with pytest.raises(UserError, match="nowhere: no such model directory"):
         model_directory(str(tmp_path / "nowhere"))
-
-
-def test_unknown_split_names_those_there_are(tmp_path: Path) -> None:
-    for name in ("items", "attributes", "train", "val"):
-        (tmp_path / f"{name}.parquet").touch()
-    check_split(str(tmp_path), "val")
-    with pytest.raises(UserError, match=r"no split 'tset'; there are: train, val"):
-        check_split(str(tmp_path), "tset")
-    with pytest.raises(UserError, match="no such dataset directory"):
-        check_split(str(tmp_path / "nowhere"), "test")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

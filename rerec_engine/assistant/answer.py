@@ -89,7 +89,8 @@ def build_messages(
 class Assistant:
     """Answers requests about one dataset.
 
-    stream: as `Sampler.stream`; parse: response -> titles of its answer, in order, None where it has none.
+    stream: as `Sampler.stream`. read: (response, candidates) -> the entries of its answer in rank order, each (item,
+    text), item -1 where the text names none of the catalogue; no entry where there is no answer.
     """
 
     def __init__(
@@ -98,11 +99,11 @@ class Assistant:
         tokenizer: Any,
         encode_prompt: Callable[[Sequence[Message]], list[int]],
         stream: Callable[[Sequence[int], Sampling], Iterator[int]],
-        parse: Callable[[str], list[str] | None],
+        read: Callable[[str, Sequence[int]], list[tuple[int, str]]],
         sampling: Sampling,
     ) -> None:
         self.dataset = dataset
-        self._tokenizer, self._encode, self._stream, self._parse = tokenizer, encode_prompt, stream, parse
+        self._tokenizer, self._encode, self._stream, self._read = tokenizer, encode_prompt, stream, read
         self._sampling = sampling
         self._shortlister = Shortlister(dataset)
 
@@ -155,10 +156,11 @@ class Assistant:
         notes = []
         if count >= self._sampling.max_new_tokens:
             notes.append(f"cut off after {count} tokens (--max-new-tokens)")
-        titles = self._parse(response)
-        if not titles:
-            notes.append("the model named no item" if titles is not None else "the response holds no answer in a box")
-        items, unknown = self._read(titles or [], ask)
+        entries = self._read(response, ask.candidates)
+        if not entries:
+            notes.append("the response holds no answer in a box")
+        items = self._items(entries, ask)
+        unknown = tuple(text for item, text in entries if item < 0)
         if unknown:
             notes.append(f"in no catalogue, so left out: {'; '.join(unknown)}")
         outside = [item.title for item in items if not item.among_candidates]
@@ -167,20 +169,15 @@ class Assistant:
         reasoning = response.partition(_BOX)[0].strip()
         return Answer(ask, response, reasoning, items[:top_k], unknown, tuple(notes))
 
-    def _read(self, titles: Sequence[str], ask: Ask) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-        """Items in the answer's order without repeats, and the titles that name none."""
+    def _items(self, entries: Sequence[tuple[int, str]], ask: Ask) -> tuple[Item, ...]:
+        """The items of an answer with their attributes, in its order."""
         request = f" {' '.join(words_of(ask.text))} "
-        found: dict[int, Item] = {}
-        unknown: list[str] = []
-        for title in titles:
-            item = self.dataset.catalogue.match(title, ask.candidates or None)
-            if item < 0:
-                unknown.append(title)
-            elif item not in found:
-                attributes = tuple(self.dataset.attributes.attributes_of(item))
-                asked = tuple(v for _, v in attributes if f" {' '.join(words_of(v))} " in request)
-                found[item] = Item(item, self.dataset.titles[item], item in ask.candidates, attributes, asked)
-        return tuple(found.values()), tuple(dict.fromkeys(unknown))
+        items = []
+        for item in dict.fromkeys(item for item, _ in entries if item >= 0):
+            attributes = tuple(self.dataset.attributes.attributes_of(item))
+            asked = tuple(v for _, v in attributes if f" {' '.join(words_of(v))} " in request)
+            items.append(Item(item, self.dataset.titles[item], item in ask.candidates, attributes, asked))
+        return tuple(items)
 
     def _resolve(self, titles: Sequence[str]) -> list[int]:
         items = [self.dataset.catalogue.match(title) for title in titles]

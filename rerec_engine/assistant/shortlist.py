@@ -105,23 +105,23 @@ class Shortlister:
         return Shortlist(items, reason, attributes)
 
     def named(self, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Items and attributes that the text names; the words of a title name no value. Longest names first."""
+        """Items and attributes that the text names, in its order. Longer names win; a title's words name no value."""
         tokens = list(_WORD.finditer(text))
+        titles: dict[int, int] = {}  # first word -> item
         free = [True] * len(tokens)
-        titles: list[int] = []
         for start, stop in _spans(len(tokens)):
             if all(free[start:stop]) and (item := self._title(text, tokens, start, stop)) >= 0:
-                titles.append(item)
+                titles[start] = item
                 free[start:stop] = [False] * (stop - start)
         words = [word for i, token in enumerate(tokens) if free[i] for word in words_of(token[0])]
-        open_word = [True] * len(words)
-        attributes: list[int] = []
+        values: dict[int, list[int]] = {}  # first word -> attributes
+        free = [True] * len(words)
         for start, stop in _spans(len(words)):
-            found = self._values.get(tuple(words[start:stop])) if all(open_word[start:stop]) else None
-            if found:
-                attributes += found
-                open_word[start:stop] = [False] * (stop - start)
-        return tuple(dict.fromkeys(titles)), tuple(dict.fromkeys(attributes))
+            if all(free[start:stop]) and (found := self._values.get(tuple(words[start:stop]))):
+                values[start] = found
+                free[start:stop] = [False] * (stop - start)
+        attributes = [attribute for start in sorted(values) for attribute in values[start]]
+        return tuple(dict.fromkeys(titles[start] for start in sorted(titles))), tuple(dict.fromkeys(attributes))
 
     def _title(self, text: str, tokens: Sequence[re.Match[str]], start: int, stop: int) -> int:
         """The item that the span names, or -1.

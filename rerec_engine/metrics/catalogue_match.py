@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.graph.titles import normalise
 from rerec_engine.metrics.recbench import SEPARATOR, RowScore, binary_ndcg, split_titles
 
 
@@ -33,8 +34,9 @@ class CatalogueScorer:
         if not ground_truth:
             raise ValueError(f"query {row_id!r} has no ground truth")
         truth = {self._truth_id(title) for title in ground_truth}
-        named = [self._predicted_id(title, truth) for title in split_titles(response)]
-        ranking = list(dict.fromkeys(item if item >= 0 else f"unknown {i}" for i, item in enumerate(named)))
+        titles = split_titles(response)
+        named = [self._predicted_id(title, truth) for title in titles]
+        ranking = dict.fromkeys(i if i >= 0 else normalise(title) for i, title in zip(named, titles, strict=True))
         hits = [item in truth for item in ranking]
         return RowScore(
             id=row_id,

@@ -21,12 +21,6 @@ class ByteTokenizer:
         return bytes(ids).decode("utf-8", errors="replace")
 
 
-def parse(response: str) -> list[str] | None:
-    """Stand-in of the reward engine's parser: titles in the last box, separated by semicolons."""
-    boxes = re.findall(r"\\boxed\{([^}]*)\}", response)
-    return [part.strip() for part in boxes[-1].split(";") if part.strip()] if boxes else None
-
-
 def assistant(films: Dataset, response: str, limit: int = 10_000) -> tuple[Assistant, list[Sequence[Message]]]:
     prompts: list[Sequence[Message]] = []
 
@@ -37,7 +31,13 @@ def assistant(films: Dataset, response: str, limit: int = 10_000) -> tuple[Assis
     def stream(prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         yield from response.encode()[: sampling.max_new_tokens]
 
-    return Assistant(films, ByteTokenizer(), encode, stream, parse, Sampling(limit, temperature=0.0)), prompts
+    def read(text: str, candidates: Sequence[int]) -> list[tuple[int, str]]:
+        """Stand-in of the reward engine's parser: titles in the last box, separated by semicolons."""
+        boxes = re.findall(r"\\boxed\{([^}]*)\}", text)
+        titles = [part.strip() for part in boxes[-1].split(";") if part.strip()] if boxes else []
+        return [(films.catalogue.match(title, candidates), title) for title in titles]
+
+    return Assistant(films, ByteTokenizer(), encode, stream, read, Sampling(limit, temperature=0.0)), prompts
 
 
 def test_reasoning_is_streamed_and_items_carry_their_evidence(films: Dataset) -> None:
@@ -64,7 +64,7 @@ def test_reasoning_is_streamed_and_items_carry_their_evidence(films: Dataset) ->
     [
         ("no idea", [], (), "no answer in a box"),
         ("", [], (), "no answer in a box"),
-        ("hm \\boxed{}", [], (), "named no item"),
+        ("hm \\boxed{}", [], (), "no answer in a box"),
         ("\\boxed{Hear (1995)}", [], ("Hear (1995)",), "in no catalogue, so left out: Hear (1995)"),
         ("\\boxed{Gladiator (2000)}", ["Gladiator (2000)"], (), "not among the candidates: Gladiator (2000)"),
         ("\\boxed{Heat; Heat (1995)}", ["Heat (1995)"], (), ""),
