@@ -1,6 +1,7 @@
-"""Item embeddings by alternating least squares on implicit feedback (Hu, Koren, Volinsky, ICDM 2008), through `implicit`.
+"""Item embeddings by alternating least squares on implicit feedback (Hu, Koren, Volinsky, ICDM 2008).
 
-An alternative to LightGCN that trains in a second. `implicit` is optional: `pip install 'rerec_engine[als]'`.
+An alternative to LightGCN that trains in seconds, through the optional library `implicit`:
+`pip install 'rerec-engine[als]'`.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ def item_embeddings(
     seed: int = 0,
     threads: int = 0,
 ) -> np.ndarray:
-    """Item factors of sum c_ui (p_ui - x_u . y_i)^2 + regularization (|x|^2 + |y|^2), scaled to length 1; float32 [N, d].
+    """Item factors y of sum c_ui (p_ui - x_u . y_i)^2 + regularization (|x|^2 + |y|^2), as unit rows; float32 [N, d].
 
-    p_ui is 1 where user u met item i, and c_ui is then the matrix's weight; elsewhere p is 0 and c is 1. Three conjugate
-    gradient steps a solve (Takacs et al., RecSys 2011), on the CPU, in `threads` threads (0: all cores). The same arguments
-    give the same rows. An item without any interaction has the zero row: its cosine with every item is 0.
+    p_ui is 1 where user u met item i, and c_ui is then the matrix's weight; elsewhere p is 0 and c is 1. Three steps of
+    conjugate gradients a solve (Takacs et al., RecSys 2011), on the CPU, in `threads` threads (0: all cores). The same
+    arguments give the same rows. An item without any interaction has the zero row: its cosine with every item is 0.
 
     Raises: UserError for a bad matrix (see `interactions.weighted_interactions`), a setting out of range, and where
         `implicit` is not installed.
@@ -40,15 +41,11 @@ def item_embeddings(
         raise UserError(f"ALS: regularization must be finite and not negative, got {regularization}")
     matrix = weighted_interactions(interactions)
     least_squares, threadpool_limits = _implicit()
-    model = least_squares(
-        factors=dim,
-        regularization=regularization,
-        iterations=iterations,
-        num_threads=threads,
-        random_state=seed,
-    )
     # implicit runs its own threads over the rows; a threaded BLAS below them is up to ten times slower.
     with threadpool_limits(1, "blas"):
+        model = least_squares(
+            factors=dim, regularization=regularization, iterations=iterations, num_threads=threads, random_state=seed
+        )
         model.fit(sp.csr_matrix(matrix), show_progress=False)
     if not np.isfinite(model.item_factors).all():
         raise UserError(f"ALS: factors are not finite, raise regularization (now {regularization})")
@@ -62,6 +59,6 @@ def _implicit() -> tuple[Any, Any]:
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise UserError(
-            f"ALS embeddings need the optional library implicit: pip install 'rerec_engine[als]' ({error})"
+            f"ALS embeddings need the optional library implicit: pip install 'rerec-engine[als]' ({error})"
         ) from error
     return AlternatingLeastSquares, threadpool_limits

@@ -1,9 +1,9 @@
 """Training triples for Bayesian personalised ranking (Rendle et al., UAI 2009, arXiv 1205.2618).
 
-Negatives are drawn without rejection. Number the items that a user never met 0, 1, ... in ascending order: a uniform rank is
-an exact draw, and one binary search in the user's sorted row turns it into an item. Below the m-th positive lie `row[m] - m`
-unmet items, so the r-th unmet item is `r + m` for the smallest m whose count exceeds r. The cost does not grow with the
-share of the catalogue that the user has met.
+Negatives are drawn without rejection. Number the items that a user never met 0, 1, ... in ascending order: a uniform
+rank is an exact draw, and one binary search in the user's sorted row turns it into an item. Below the m-th positive lie
+`row[m] - m` unmet items, so the r-th unmet item is `r + m` for the smallest m whose count exceeds r. The cost does not
+grow with the share of the catalogue that the user has met.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -18,14 +20,15 @@ def weighted_interactions(
     Raises: UserError naming the fault: not a sparse matrix, an empty shape, no interaction, or the first weight that is
         negative or not finite in float32.
     """
-    if not sp.issparse(interactions) or interactions.ndim != 2:
-        raise UserError(f"interactions: expected a SciPy sparse matrix [users, items], got {_describe(interactions)}")
-    users, items = interactions.shape
+    given: Any = interactions  # from outside, whatever its annotation says
+    if not sp.issparse(given) or given.ndim != 2:
+        raise UserError(f"interactions: expected a SciPy sparse matrix [users, items], got {_describe(given)}")
+    users, items = given.shape
     if users == 0 or items == 0:
         raise UserError(f"interactions: expected at least one user and one item, got shape ({users}, {items})")
-    if interactions.dtype.kind not in "biuf":
-        raise UserError(f"interactions: weights must be real numbers, got dtype {interactions.dtype}")
-    entries = interactions.tocoo()
+    if given.dtype.kind not in "biuf":
+        raise UserError(f"interactions: weights must be real numbers, got dtype {given.dtype}")
+    entries = given.tocoo()
     with np.errstate(over="ignore"):
         weights = entries.data.astype(np.float32)
     faulty = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))

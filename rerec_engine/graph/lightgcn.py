@@ -51,13 +51,14 @@ def train_lightgcn(
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> LightGCNResult:
-    """Train on every positive entry of `interactions`, as one interaction whatever its weight. Adam, BPR triples.
+    """Train on every positive entry of `interactions`, as one interaction whatever its weight, by Adam on BPR triples.
 
-    weight_decay is lambda of the module's loss. threads bounds torch's CPU threads for the duration of the call; 0 leaves
-    them as they are. The same arguments give the same bits on CPU; on CUDA, sums into shared rows have no fixed order.
+    weight_decay is lambda of the module's loss. threads bounds torch's CPU threads for the duration of the call; 0
+    leaves them as they are. The same arguments give the same bits on CPU; on CUDA, sums into shared rows have no fixed
+    order.
 
-    Raises: UserError for a bad matrix (see `interactions.weighted_interactions`), a setting out of range, a matrix in which
-        every user has met every item, and a loss that is no longer finite.
+    Raises: UserError for a bad matrix (see `interactions.weighted_interactions`), a setting out of range, a matrix in
+        which every user has met every item, and a loss that is no longer finite.
     """
     _check_settings(dim, layers, epochs, learning_rate, weight_decay, batch, threads)
     place = _device(device)
@@ -77,7 +78,9 @@ def train_lightgcn(
             for epoch in range(1, epochs + 1):
                 loss = _epoch(ego, adjacency, layers, optimizer, sampler.epoch(), users, batch, weight_decay)
                 if not np.isfinite(loss):
-                    raise UserError(f"LightGCN: loss {loss} in epoch {epoch}, lower learning_rate (now {learning_rate})")
+                    raise UserError(
+                        f"LightGCN: loss {loss} in epoch {epoch}, lower learning_rate (now {learning_rate})"
+                    )
                 losses.append(loss)
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 bar.update()
@@ -101,7 +104,7 @@ def normalized_adjacency(
     interactions: sp.csr_array,  # [U, N], canonical
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """A of the module's formula, a symmetric torch CSR tensor [U + N, U + N]. A node without edges has a row of zeros."""
+    """A of the module's formula, a symmetric torch CSR tensor [U + N, U + N]; zero rows where a node has no edge."""
     users, items = interactions.shape
     transposed = interactions.T.tocsr()
     user_degree = np.diff(interactions.indptr).astype(np.float64)
@@ -146,7 +149,7 @@ def propagate(
     layers: int,
 ) -> torch.Tensor:
     """Mean of E^(0..K), [n, d]; differentiable in `ego`, to any order."""
-    return _Propagate.apply(ego, adjacency, layers)  # type: ignore[no-any-return, no-untyped-call]
+    return _Propagate.apply(ego, adjacency, layers)
 
 
 def bpr_loss(
@@ -181,7 +184,7 @@ def _epoch(
     for part in nodes.split(batch, dim=1):
         optimizer.zero_grad()
         loss = bpr_loss(propagate(ego, adjacency, layers), ego, part, weight_decay)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         total += loss.detach() * part.shape[1]
     return float(total) / nodes.shape[1]

@@ -28,16 +28,14 @@ def full_ranking(
     """Recall@k and NDCG@k with binary gains, as published with LightGCN (arXiv 2002.02126, section 4.1.1).
 
     Recall@k = hits / |test items|;  NDCG@k = sum_{hit at rank r} 1 / log2(r + 1), over its value for the best ranking,
-    with ranks from 1. Stored non-zero entries of `train` and `test` count; train items are never ranked. Equal scores rank
-    by item id.
+    with ranks from 1. Non-zero entries of `train` and `test` count; train items are never ranked. Equal scores rank by
+    item id.
 
-    Raises: ValueError for shapes that do not match, k < 1, non-finite scores, an item both trained and tested for one user,
-        and a test matrix without entries.
+    Raises: ValueError for shapes that do not match, k < 1, scores that are not finite, an item both trained and tested
+        for one user, and a test matrix without entries.
     """
     _check_shapes(user_embeddings, item_embeddings, train, test, k)
-    train, test = (sp.csr_array(matrix, dtype=bool, copy=True) for matrix in (train, test))
-    for matrix in (train, test):
-        matrix.eliminate_zeros()
+    train, test = (sp.csr_array(matrix != 0) for matrix in (train, test))
     if train.multiply(test).nnz:
         raise ValueError("an item is both in train and in test of one user")
     tested = np.flatnonzero(np.diff(test.indptr))

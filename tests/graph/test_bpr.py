@@ -101,7 +101,9 @@ def test_a_read_only_installation_draws_and_writes_nothing(tmp_path: Path) -> No
         folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "XDG_"))}
     environment |= {"HOME": str(home), "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
-    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
     left = [path.name for folder in (home, package) for path in folder.rglob("*")]
     for folder in (home, package):
         folder.chmod(stat.S_IRWXU)

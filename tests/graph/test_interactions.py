@@ -41,7 +41,9 @@ def test_a_matrix_of_no_use_is_refused(value: object, expected: str) -> None:
         binary_interactions(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("make", [sp.coo_array, sp.csr_array, sp.csc_array, sp.coo_matrix, sp.lil_array], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "make", [sp.coo_array, sp.csr_array, sp.csc_array, sp.coo_matrix, sp.lil_array], ids=lambda f: f.__name__
+)
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int64, np.float32, np.float64], ids=lambda t: t.__name__)
 def test_every_format_and_dtype_gives_sorted_float32_rows(make: type, dtype: type) -> None:
     dense = np.random.default_rng(0).integers(0, 3, (5, 7)).astype(dtype)

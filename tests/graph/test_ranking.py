@@ -23,7 +23,8 @@ def test_worked_example() -> None:
     scores = np.array([[9.0, 8, 7, 6, 5], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]])
     train = csr([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]])
     test = csr([[0, 0, 1, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]])
-    # User 0 sees items 1, 2, 3: item 2 at rank 2 of two relevant. User 1 sees 4, 3, 2: item 4 at rank 1. User 2 has no test item.
+    # User 0 is shown items 1, 2, 3, of which 2 is right, and 4 is missed. User 1 is shown 4, 3, 2, of which 4 is right.
+    # User 2 has no test item and does not count.
     metrics = full_ranking(scores, np.eye(5), train, test, k=3)
     first = (1 / math.log2(3)) / (1 + 1 / math.log2(3))
     assert metrics.users == 2
@@ -54,7 +55,9 @@ def test_against_scikit_learn(users: int, items: int, k: int) -> None:
 
 
 @given(
-    scores=arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.sampled_from([-np.inf, 0, 1, 2])),
+    scores=arrays(
+        np.float32, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.sampled_from([-np.inf, 0, 1, 2])
+    ),
     k=st.integers(1, 10),
 )
 def test_top_items_is_a_stable_sort(scores: np.ndarray, k: int) -> None:
