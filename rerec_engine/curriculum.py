@@ -145,8 +145,8 @@ class CurriculumQueue:
         """
         if state.get("version") != _STATE_VERSION or state.get("num_queries") != self.num_queries:
             raise UserError(
-                f"the checkpoint's curriculum (version {state.get('version')}, {state.get('num_queries')} queries) does not "
-                f"fit this run (version {_STATE_VERSION}, {self.num_queries} queries): was the data set changed?"
+                f"the checkpoint's curriculum (version {state.get('version')}, {state.get('num_queries')} queries) "
+                f"does not fit this run's (version {_STATE_VERSION}, {self.num_queries} queries)"
             )
         self._seed = state["seed"]
         self._epoch, self._batches, self._restarts = state["epoch"], state["batches"], state["restarts"]
