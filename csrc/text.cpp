@@ -1,0 +1,230 @@
+#include "text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace rerec {
+namespace {
+
+struct Fold {
+  uint32_t code;
+  bool upper;
+  const char* text;
+};
+
+constexpr Fold kFold[] = {
+#include "fold_table.inc"
+};
+
+struct Range {
+  uint32_t first, last;
+};
+
+constexpr Range kBreaks[] = {
+    {0x80, 0xBF},     {0xD7, 0xD7},     {0xF7, 0xF7},     {0x55A, 0x55F},   {0x589, 0x58A},     {0x5BE, 0x5BE},
+    {0x60C, 0x60D},   {0x61B, 0x61F},   {0x66A, 0x66D},   {0x6D4, 0x6D4},   {0x964, 0x965},     {0x1680, 0x1680},
+    {0x180E, 0x180E}, {0x2000, 0x20FF}, {0x2190, 0x2BFF}, {0x2E00, 0x2E7F}, {0x3000, 0x3004},   {0x3008, 0x303F},
+    {0x30FB, 0x30FB}, {0xD800, 0xF8FF}, {0xFE10, 0xFE1F}, {0xFE30, 0xFE6F}, {0xFF5F, 0xFF65},   {0xFFE0, 0xFFFF},
+    {0x1F000, 0x1FAFF}, {0xF0000, 0x10FFFF},
+};
+
+constexpr uint32_t kInvalid = 0xFFFD;
+
+// One code point; an invalid byte is U+FFFD on its own, as Python's "replace" leaves the words around it.
+uint32_t decode(const unsigned char*& p, const unsigned char* end) {
+  const uint32_t lead = *p++;
+  if (lead < 0x80) return lead;
+  const int extra = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
+  if (lead < 0xC2 || lead > 0xF4 || end - p < extra) return kInvalid;
+  uint32_t code = lead & (0x3F >> extra);
+  for (int i = 0; i < extra; ++i) {
+    if ((p[i] & 0xC0) != 0x80) return kInvalid;
+    code = code << 6 | (p[i] & 0x3F);
+  }
+  constexpr uint32_t kSmallest[] = {0, 0x80, 0x800, 0x10000};
+  if (code < kSmallest[extra] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return kInvalid;
+  p += extra;
+  return code;
+}
+
+bool is_apostrophe(uint32_t c) {
+  switch (c) {
+    case '\'': case '`': case 0xB4: case 0x2BB: case 0x2BC: case 0x2018: case 0x2019: case 0x201B: case 0x2032:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_ignored(uint32_t c) {
+  switch (c) {
+    case 0xA9: case 0xAD: case 0xAE: case 0x2120: case 0x2122: case 0x200B: case 0x200C: case 0x200D: case 0x2060:
+    case 0xFEFF:
+      return true;
+    default:
+      return (c >= 0x300 && c <= 0x36F) || (c >= 0xFE00 && c <= 0xFE0F) || (c >= 0xE0000 && c <= 0xE0FFF);
+  }
+}
+
+bool is_break(uint32_t c) {
+  const Range* found = std::lower_bound(std::begin(kBreaks), std::end(kBreaks), c,
+                                        [](const Range& range, uint32_t code) { return range.last < code; });
+  return found != std::end(kBreaks) && found->first <= c;
+}
+
+const Fold* find_fold(uint32_t c) {
+  const Fold* found = std::lower_bound(std::begin(kFold), std::end(kFold), c,
+                                       [](const Fold& fold, uint32_t code) { return fold.code < code; });
+  return found != std::end(kFold) && found->code == c ? found : nullptr;
+}
+
+bool is_ascii_word(uint32_t c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// Builds words from code points.
+class Builder {
+ public:
+  explicit Builder(Words& out) : out_(out) {}
+
+  void put(uint32_t code, const unsigned char* bytes, size_t size) {
+    if (code < 0x80) {
+      put_ascii(static_cast<char>(code), code, code >= 'A' && code <= 'Z');
+    } else if (is_apostrophe(code)) {
+      apostrophe();
+    } else if (!is_ignored(code)) {
+      if (const Fold* fold = find_fold(code)) {
+        put_folded(*fold);
+      } else if (is_break(code)) {
+        flush(code);
+      } else {
+        append(reinterpret_cast<const char*>(bytes), size, false);
+      }
+    }
+    previous_ = code;
+  }
+
+  void flush(uint32_t after) {
+    if (!open_) return;
+    open_ = false;
+    const uint32_t end = static_cast<uint32_t>(out_.text.size());
+    const bool possessive = apostrophe_ > begin_ && apostrophe_ + 1 == end && out_.text.back() == 's';
+    const char* p = out_.text.data() + begin_;
+    const bool year = end - begin_ == 4 && (before_ == '(' || before_ == '[') && (after == ')' || after == ']') &&
+                      std::all_of(p, p + 4, is_digit);
+    out_.list.push_back({begin_, end, possessive ? apostrophe_ : end, upper_, year});
+  }
+
+ private:
+  void put_ascii(char c, uint32_t source, bool upper) {
+    const char lower = to_lower(c);
+    if (is_ascii_word(static_cast<unsigned char>(lower))) {
+      append(&lower, 1, upper);
+    } else if (c == '\'' || c == '`') {
+      apostrophe();
+    } else {
+      flush(source);
+      if (c == '&') {
+        const char word[] = {'a', 'n', 'd'};
+        append(word, 3, false);
+        flush(source);
+      }
+    }
+  }
+
+  void put_folded(const Fold& fold) {
+    const auto* p = reinterpret_cast<const unsigned char*>(fold.text);
+    const auto* end = p + std::strlen(fold.text);
+    while (p < end) {
+      const unsigned char* start = p;
+      const uint32_t code = decode(p, end);
+      if (code < 0x80) {
+        put_ascii(static_cast<char>(code), fold.code, fold.upper);
+      } else if (is_apostrophe(code)) {
+        apostrophe();
+      } else if (is_break(code)) {
+        flush(fold.code);
+      } else {
+        append(reinterpret_cast<const char*>(start), static_cast<size_t>(p - start), fold.upper);
+      }
+    }
+  }
+
+  void append(const char* bytes, size_t size, bool upper) {
+    if (!open_) {
+      open_ = true;
+      if (!out_.list.empty()) out_.text.push_back(' ');
+      begin_ = static_cast<uint32_t>(out_.text.size());
+      apostrophe_ = begin_;
+      upper_ = upper;
+      before_ = previous_;
+    }
+    out_.text.append(bytes, size);
+  }
+
+  void apostrophe() {
+    if (open_) apostrophe_ = static_cast<uint32_t>(out_.text.size());
+  }
+
+  Words& out_;
+  bool open_ = false, upper_ = false;
+  uint32_t begin_ = 0, apostrophe_ = 0, before_ = 0, previous_ = 0;
+};
+
+}  // namespace
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+void Words::read(std::string_view source) {
+  text.clear();
+  list.clear();
+  Builder builder(*this);
+  const auto* p = reinterpret_cast<const unsigned char*>(source.data());
+  const auto* end = p + source.size();
+  while (p < end) {
+    const unsigned char* start = p;
+    const uint32_t code = decode(p, end);
+    builder.put(code, start, static_cast<size_t>(p - start));
+  }
+  builder.flush(0);
+}
+
+std::string normalise(std::string_view text) {
+  Words words;
+  words.read(text);
+  return std::move(words.text);
+}
+
+bool has_word(std::string_view text) {
+  for (char c : text) {
+    if (is_ascii_word(static_cast<unsigned char>(to_lower(c))) || c == '&') return true;
+    if (c & 0x80) {
+      Words words;
+      words.read(text);
+      return words.size() > 0;
+    }
+  }
+  return false;
+}
+
+uint64_t hash_bytes(std::string_view bytes) {
+  constexpr uint64_t kMultiplier = 0x9FB21C651E98DF25ull;
+  uint64_t hash = 1469598103934665603ull ^ bytes.size() * 0x9E3779B97F4A7C15ull;
+  const char* p = bytes.data();
+  size_t n = bytes.size();
+  for (; n >= 8; n -= 8, p += 8) {
+    uint64_t block;
+    std::memcpy(&block, p, 8);
+    hash = (hash ^ block) * kMultiplier;
+    hash ^= hash >> 29;
+  }
+  uint64_t rest = 0;
+  if (n > 0) std::memcpy(&rest, p, n);
+  hash = (hash ^ rest) * kMultiplier;
+  return hash ^ hash >> 32;
+}
+
+}  // namespace rerec

@@ -1,0 +1,213 @@
+"""Title normalisation in plain Python: the specification that `csrc/text.cpp` and `csrc/titles.cpp` are tested against.
+
+A title is text with an optional bracketed year, a name that may end in its article ("Usual Suspects, The") and
+alternative names in brackets ("Seven (Se7en) (1995)"). Two titles name the same thing when their loose keys are equal
+and their years agree; `rerec_engine.graph.catalogue` has the rules.
+
+    >>> normalise("Amélie & the  Gnome's Alien³")
+    'amelie and the gnomes alien 3'
+    >>> split_title("Usual Suspects, The (1995)")
+    SplitTitle(name='Usual Suspects, The', year=1995, tail='')
+    >>> loose_key("Godfather: Part II, The"), loose_key("The Godfather 2")
+    ('godfather 2', 'godfather 2')
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+FOLDED = (
+    (0x80, 0x24F),  # Latin
+    (0x2B0, 0x2FF),
+    (0x370, 0x52F),  # Greek, Cyrillic
+    (0x1E00, 0x1FFF),
+    (0x2070, 0x209C),  # superscripts
+    (0x2100, 0x218B),  # letterlike, fractions, Roman numerals
+    (0x2460, 0x24FF),  # circled
+    (0xFB00, 0xFB06),
+    (0xFF01, 0xFF5E),  # full width
+)
+"""Blocks whose characters lose accents, case and compatibility forms; other scripts stay as they are."""
+
+BREAKS = (
+    (0x80, 0xBF), (0xD7, 0xD7), (0xF7, 0xF7), (0x55A, 0x55F), (0x589, 0x58A), (0x5BE, 0x5BE), (0x60C, 0x60D),
+    (0x61B, 0x61F), (0x66A, 0x66D), (0x6D4, 0x6D4), (0x964, 0x965), (0x1680, 0x1680), (0x180E, 0x180E),
+    (0x2000, 0x20FF), (0x2190, 0x2BFF), (0x2E00, 0x2E7F), (0x3000, 0x3004), (0x3008, 0x303F), (0x30FB, 0x30FB),
+    (0xD800, 0xF8FF), (0xFE10, 0xFE1F), (0xFE30, 0xFE6F), (0xFF5F, 0xFF65), (0xFFE0, 0xFFFF), (0x1F000, 0x1FAFF),
+    (0xF0000, 0x10FFFF),
+)  # fmt: skip
+"""Non-ASCII punctuation, symbols, emoji, private use, U+FFFD: they end a word. Every other non-ASCII character is
+part of one."""
+
+APOSTROPHES = frozenset("'`´ʻʼ‘’‛′")
+"""Left out, so that "Gnome's" is one word."""
+IGNORED = frozenset("\u00ad\u00a9\u00ae\u2120\u2122\u200b\u200c\u200d\u2060\ufeff") | {
+    chr(c) for first, last in ((0x300, 0x36F), (0xFE00, 0xFE0F), (0xE0000, 0xE0FFF)) for c in range(first, last + 1)
+}
+"""Left out: combining marks, soft hyphen, zero-width characters, variation selectors, trade marks."""
+
+SPECIAL = {"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "ı": "i", "ŋ": "n"}
+
+SPACE = " \t\n\v\f\r"
+ENGLISH_ARTICLES = ("the", "a", "an")
+ARTICLES = frozenset("the a an le la les l' l’ el los las il lo gli i der die das un une en det den o os as".split())
+NUMERALS = {
+    "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "x": "10", "xiii": "13",
+    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10", "twelve": "12",
+}  # fmt: skip
+COUNTED = frozenset(("part", "volume", "vol", "chapter", "episode", "book"))
+"""Words after which "i" is the numeral 1."""
+
+_BRACKET = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+_YEAR = re.compile(r"\s*([12][0-9]{3})\s*(?:film|movie|version|remake|novel|book|edition)?\s*", re.ASCII)
+_AKA = re.compile(r"\s*a\.?k\.?a\.?:?\s+", re.IGNORECASE | re.ASCII)
+
+
+class Word(NamedTuple):
+    """A word of a text: normalised, the same without a possessive 's, whether it begins with a capital, and whether
+    it is a bracketed year."""
+
+    text: str
+    stem: str
+    upper: bool
+    year: bool
+
+
+class SplitTitle(NamedTuple):
+    """name before the bracketed year, year (0: none), and words after it."""
+
+    name: str
+    year: int
+    tail: str
+
+
+def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return any(first <= code <= last for first, last in ranges)
+
+
+@lru_cache(maxsize=None)
+def fold(char: str) -> str:
+    """A character without accent, case and compatibility form; a numeral such as ³ or ½ is a word of its own."""
+    if not _within(ord(char), FOLDED) or char in APOSTROPHES or char in IGNORED:
+        return char.lower() if char.isascii() else char
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
+    plain = "".join(SPECIAL.get(c, c) for c in plain if not 0x300 <= ord(c) <= 0x36F).replace("\u2044", " ")
+    return f" {plain} " if unicodedata.category(char) in ("No", "Nl") else plain
+
+
+def is_upper(char: str) -> bool:
+    """Whether the character is a capital of a folded block or of ASCII."""
+    return (char.isascii() or _within(ord(char), FOLDED)) and char != char.lower()
+
+
+def _is_word(char: str) -> bool:
+    return char.isalnum() if char.isascii() else not _within(ord(char), BREAKS)
+
+
+def words(text: str) -> list[Word]:
+    """The normalised words of a text, in order. "&" is the word "and"."""
+    out: list[Word] = []
+    word, apostrophe, upper, before = "", -1, False, ""
+
+    def flush(after: str) -> None:
+        nonlocal word, apostrophe
+        if word:
+            stem = word[:-1] if 0 < apostrophe == len(word) - 1 and word[-1] == "s" else word
+            year = len(word) == 4 and word.isascii() and word.isdigit() and before in "([" and after in ")]"
+            out.append(Word(word, stem, upper, bool(before) and bool(after) and year))
+        word, apostrophe = "", -1
+
+    previous = ""
+    for char in text:
+        if char in APOSTROPHES:
+            apostrophe = len(word)
+        elif char not in IGNORED:
+            for c in fold(char):
+                if c in APOSTROPHES:
+                    apostrophe = len(word)
+                elif _is_word(c):
+                    if not word:
+                        upper, before = is_upper(char), previous
+                    word += c
+                else:
+                    flush(char)
+                    if c == "&":
+                        out.append(Word("and", "and", False, False))
+        previous = char
+    flush("")
+    return out
+
+
+def normalise(text: str) -> str:
+    """Lower-case words without accents and punctuation, joined by one space."""
+    return " ".join(word.text for word in words(text))
+
+
+def split_title(title: str) -> SplitTitle:
+    """Split at the last bracketed year, such as (1995) or [1995 film], that words precede."""
+    found = None
+    for match in _BRACKET.finditer(title):
+        year = _YEAR.fullmatch(match[1])
+        if year:
+            found = (match.start(), match.end(), int(year[1]))
+    if found is None or not words(title[: found[0]]):
+        return SplitTitle(title.strip(SPACE), 0, "")
+    start, end, value = found
+    tail = title[end:].strip(SPACE)
+    return SplitTitle(title[:start].strip(SPACE), value, tail if words(tail) else "")
+
+
+def full_name(title: SplitTitle) -> str:
+    """The name with the words after the year, which tell apart "Brazil (1985) Director's Cut"."""
+    return f"{title.name} {title.tail}" if title.tail else title.name
+
+
+def move_article(name: str) -> str:
+    """ "Usual Suspects, The" -> "The Usual Suspects"."""
+    head, comma, tail = name.rpartition(",")
+    article = tail.strip(SPACE)
+    head = head.strip(SPACE)
+    if not comma or not head or "".join(c.lower() if c.isascii() else c for c in article) not in ARTICLES:
+        return name.strip(SPACE)
+    return article + ("" if article[-1] in "'’" else " ") + head
+
+
+def forms(name: str) -> list[str]:
+    """Names by which a title without year is known: as written, without its brackets, and each bracket that words
+    precede and that holds more than digits."""
+    main, others, last = "", [], 0
+    for match in _BRACKET.finditer(name):
+        if not words(name[: match.start()]):
+            continue
+        main += name[last : match.start()] + " "
+        last = match.end()
+        aka = _AKA.match(match[1])
+        inner = match[1][aka.end() :] if aka else match[1]
+        if any(not (word.text.isascii() and word.text.isdigit()) for word in words(inner)):
+            others.append(inner)
+    main += name[last:]
+    return [name, *([main] if last else []), *others]
+
+
+def loose_key(form: str) -> str:
+    """The key under which forms are compared: article moved and an English one dropped, normalised; where two or more
+    words are left, numerals as digits and "part" before a number dropped."""
+    keys = normalise(move_article(form)).split(" ")
+    if len(keys) > 1 and keys[0] in ENGLISH_ARTICLES:
+        keys = keys[1:]
+    if len(keys) < 2:
+        return " ".join(keys)
+    numbers = [
+        "1" if key == "i" and index and keys[index - 1] in COUNTED else NUMERALS.get(key, key)
+        for index, key in enumerate(keys)
+    ]
+    kept = [
+        number
+        for number, following in zip(numbers, [*numbers[1:], ""], strict=True)
+        if not (number == "part" and following.isascii() and following.isdigit())
+    ]
+    return " ".join(kept)
