@@ -10,9 +10,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from rerec_engine import _core
 from rerec_engine.assistant.shortlist import Shortlist, Shortlister, find_query, words_of
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError
+from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.metrics.text import decode
 from rerec_engine.types import Message, Query, Sampling
 
@@ -86,11 +88,19 @@ def build_messages(
     return chat_prompt(text, candidates=candidates, history=history, item=item)
 
 
+def read_answer(catalogue: Catalogue, response: str, candidates: Sequence[int] = ()) -> list[tuple[int, str]]:
+    """The entries of a response's last box in rank order, read as the reward reads them: (item, text) each.
+
+    Item -1: the text names none of the catalogue, or several. No entry: no answer.
+    """
+    entries = _core.read_answer(response, catalogue.core, catalogue.candidate_ids(candidates), _core.Which.last)
+    return [(item, text.decode("utf-8", errors="replace")) for item, text in entries]
+
+
 class Assistant:
     """Answers requests about one dataset.
 
-    stream: as `Sampler.stream`. read: (response, candidates) -> the entries of its answer in rank order, each (item,
-    text), item -1 where the text names none of the catalogue; no entry where there is no answer.
+    tokenizer, encode_prompt and stream: of a `Policy` and its `Sampler`.
     """
 
     def __init__(
@@ -99,11 +109,10 @@ class Assistant:
         tokenizer: Any,
         encode_prompt: Callable[[Sequence[Message]], list[int]],
         stream: Callable[[Sequence[int], Sampling], Iterator[int]],
-        read: Callable[[str, Sequence[int]], list[tuple[int, str]]],
         sampling: Sampling,
     ) -> None:
         self.dataset = dataset
-        self._tokenizer, self._encode, self._stream, self._read = tokenizer, encode_prompt, stream, read
+        self._tokenizer, self._encode, self._stream = tokenizer, encode_prompt, stream
         self._sampling = sampling
         self._shortlister = Shortlister(dataset)
 
@@ -156,7 +165,7 @@ class Assistant:
         notes = []
         if count >= self._sampling.max_new_tokens:
             notes.append(f"cut off after {count} tokens (--max-new-tokens)")
-        entries = self._read(response, ask.candidates)
+        entries = read_answer(self.dataset.catalogue, response, ask.candidates)
         if not entries:
             notes.append("the response holds no answer in a box")
         items = self._items(entries, ask)

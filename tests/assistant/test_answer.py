@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -31,13 +30,7 @@ def assistant(films: Dataset, response: str, limit: int = 10_000) -> tuple[Assis
     def stream(prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         yield from response.encode()[: sampling.max_new_tokens]
 
-    def read(text: str, candidates: Sequence[int]) -> list[tuple[int, str]]:
-        """Stand-in of the reward engine's parser: titles in the last box, separated by semicolons."""
-        boxes = re.findall(r"\\boxed\{([^}]*)\}", text)
-        titles = [part.strip() for part in boxes[-1].split(";") if part.strip()] if boxes else []
-        return [(films.catalogue.match(title, candidates), title) for title in titles]
-
-    return Assistant(films, ByteTokenizer(), encode, stream, read, Sampling(limit, temperature=0.0)), prompts
+    return Assistant(films, ByteTokenizer(), encode, stream, Sampling(limit, temperature=0.0)), prompts
 
 
 def test_reasoning_is_streamed_and_items_carry_their_evidence(films: Dataset) -> None:
