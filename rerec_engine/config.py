@@ -67,17 +67,22 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class WarmStartConfig:
-    """Supervised fine-tuning before reinforcement, on the dataset's reasoning traces where it has some (the demo)."""
+    """Supervised fine-tuning before reinforcement, on the reasoning traces of a dataset that has some (the demo)."""
 
-    clean_steps: int = 0
-    biased_steps: int = 0
-    """Steps on traces of a teacher with wrong beliefs about part of the catalogue."""
-    batch: int = 32
-    learning_rate: float = 2e-3
-    belief_share: float = 0.5
-    """Share of the items about which the teacher is wrong."""
-    belief_rate: float = 0.65
-    """Share of the mentions of such an item in which the wrong belief is told."""
+    epochs: int = 0
+    """Passes over the dataset's warm_start.parquet, in its order; 0: none."""
+    tokens_per_batch: int = 2048
+    learning_rate: float = 3e-3
+    """Of AdamW, which trains embeddings and norms."""
+    matrix_learning_rate: float = 0.02
+    """Of Muon, which trains the layers' matrices."""
+    warmup_steps: int = 50
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 0, "warm_start.epochs", ">= 0", self.epochs)
+        _check(self.tokens_per_batch >= 1, "warm_start.tokens_per_batch", ">= 1", self.tokens_per_batch)
+        _check(self.learning_rate > 0, "warm_start.learning_rate", "> 0", self.learning_rate)
+        _check(self.matrix_learning_rate > 0, "warm_start.matrix_learning_rate", "> 0", self.matrix_learning_rate)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ falls back to bytes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from rerec_engine.config import ModelConfig
 from rerec_engine.policy import DTYPES, Policy, make_policy, resolve_device
@@ -24,9 +25,12 @@ CHAT_TEMPLATE = (
 )
 
 
-def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+def _wrap(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Qwen2Tokenizer:
+    """The class that transformers loads for a Qwen2 model whatever was saved, so that it reads back unchanged."""
+    return Qwen2Tokenizer(
+        vocab=vocab,
+        merges=merges,
+        unk_token=PAD,
         pad_token=PAD,
         eos_token=END,
         additional_special_tokens=[USER, ASSISTANT, SYSTEM],
@@ -36,37 +40,35 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     )
 
 
-def phrase_tokenizer(phrases: Iterable[str]) -> PreTrainedTokenizerFast:
+def phrase_tokenizer(phrases: Iterable[str]) -> Qwen2Tokenizer:
     """Bytes plus one token for each whole phrase (a title, a name, a word with its leading space)."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in SPECIAL])
-    tokenizer.add_tokens([AddedToken(p, normalized=False) for p in sorted(set(phrases))])
-    return _wrap(tokenizer)
+    symbols = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = _wrap({symbol: i for i, symbol in enumerate(symbols)}, [])
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in sorted(set(phrases))])
+    return tokenizer
 
 
-def corpus_tokenizer(texts: Iterable[str], vocab_size: int = 4096) -> PreTrainedTokenizerFast:
+def corpus_tokenizer(texts: Iterable[str], vocab_size: int = 4096) -> Qwen2Tokenizer:
     """A byte-level BPE trained on the texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
-    )  # fmt: skip
+    )
     tokenizer.train_from_iterator(texts, trainer)
-    return _wrap(tokenizer)
+    model = json.loads(tokenizer.to_str())["model"]
+    return _wrap(model["vocab"], [tuple(pair) for pair in model["merges"]])
 
 
 def make_small_policy(
-    tokenizer: PreTrainedTokenizerFast, config: ModelConfig, *, max_tokens: int, seed: int, device: str = "auto"
+    tokenizer: Qwen2Tokenizer, config: ModelConfig, *, max_tokens: int, seed: int, device: str = "auto"
 ) -> Policy:
-    """A Qwen2 of `config`'s sizes with random weights from `seed` and tied embeddings, for sequences of `max_tokens`."""
-    vocab = -(-len(tokenizer) // 64) * 64
+    """A Qwen2 of `config`'s sizes with random weights from `seed` and tied embeddings, for up to `max_tokens`."""
     settings = Qwen2Config(
-        vocab_size=vocab,
+        vocab_size=len(tokenizer),
         hidden_size=config.hidden_size,
         intermediate_size=-(-config.hidden_size * 8 // 3 // 8) * 8,
         num_hidden_layers=config.layers,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.ops import token_logprob
@@ -102,7 +103,8 @@ class Policy:
 
     def save(self, path: str | Path) -> None:
         """Write model (safetensors) and tokenizer as `from_pretrained` reads them."""
-        self.model.save_pretrained(path, safe_serialization=True)
+        disable_progress_bar()
+        self.model.save_pretrained(path)
         self.tokenizer.save_pretrained(path)
 
 
@@ -145,6 +147,7 @@ def load_policy(path: str, device: str = "auto", dtype: str = "fp32", master: st
     if looks_local and not (Path(path).expanduser() / "config.json").is_file():
         raise file_error(path, "no model here (config.json is missing)")
     source = str(Path(path).expanduser()) if looks_local else path
+    disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=DTYPES[master or dtype])

@@ -9,10 +9,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from tqdm import tqdm
 
-from rerec_engine.evaluate import evaluate_queries
 from rerec_engine.rollout.collect import informative
 from rerec_engine.startup import Trainer
 from rerec_engine.types import Batch
@@ -87,28 +85,3 @@ def step_record(
         **{f"curriculum_{name}": value for name, value in trainer.queue.counts().items()},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-
-
-def evaluate_and_log(trainer: Trainer, split: str, moment: str, limit: int = 0) -> None:
-    """Greedy evaluation on a split (of its first `limit` queries), into eval.jsonl; before and after, also as a table."""
-    if split not in trainer.dataset.splits:
-        print(f"no {split} split: not evaluated {moment} training", file=sys.stderr)
-        return
-    queries = trainer.dataset.queries(split)
-    report = evaluate_queries(
-        trainer.rollout.generate,
-        trainer.policy.tokenizer,
-        trainer.reward,
-        queries[:limit] if limit else queries,
-        encode_prompt=trainer.policy.encode_prompt,
-        max_new_tokens=trainer.config.rollout.max_new_tokens,
-        k=trainer.config.reward.k,
-        catalogue_size=trainer.dataset.item_count,
-        split=split,
-        step=trainer.step,
-    )
-    trainer.run.log("eval.jsonl", {**report.line(), "moment": moment})
-    if moment != "during":
-        console = Console(stderr=True)
-        console.print(f"\n{moment} reinforcement, {split} split, greedy (step {trainer.step})")
-        console.print(report.table())

@@ -102,16 +102,9 @@ def _data_path(config: Config, run: RunDir) -> Path:
         return Path(config.data.path)
     from rerec_engine.data.demo import write_demo
 
-    path, warm = run.path / "data", config.warm_start
+    path = run.path / "data"
     if not path.exists():
-        write_demo(
-            path,
-            config.seed,
-            clean_traces=warm.clean_steps * warm.batch,
-            biased_traces=warm.biased_steps * warm.batch,
-            belief_share=warm.belief_share,
-            belief_rate=warm.belief_rate,
-        )
+        write_demo(path, config.seed)
     return path
 
 
@@ -125,7 +118,7 @@ def _policy(config: Config, run: RunDir, dataset: Dataset, checkpoint: Path | No
     if config.model.gradient_checkpointing:
         policy.model.gradient_checkpointing_enable()
     if checkpoint is None:
-        if config.warm_start.clean_steps + config.warm_start.biased_steps:
+        if config.warm_start.epochs:
             warm_start(policy, dataset.path / "warm_start.parquet", config.warm_start, config.seed)
         if _start_is_saved(config):
             policy.save(run.path / "start")
@@ -134,7 +127,7 @@ def _policy(config: Config, run: RunDir, dataset: Dataset, checkpoint: Path | No
 
 def _start_is_saved(config: Config) -> bool:
     """Whether the model that reinforcement starts from is one that only this run has."""
-    return config.model.path is None or bool(config.warm_start.clean_steps + config.warm_start.biased_steps)
+    return config.model.path is None or config.warm_start.epochs > 0
 
 
 def _reference(config: Config, run: RunDir) -> Policy:

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from rerec_engine.advantage import token_advantages
 from rerec_engine.config import Config
 from rerec_engine.curriculum import query_difficulty
 from rerec_engine.errors import run_command
-from rerec_engine.progress import Interrupt, Progress, evaluate_and_log, step_record
+from rerec_engine.evaluate import evaluate_queries
+from rerec_engine.progress import Interrupt, Progress, step_record
 from rerec_engine.rollout.collect import collect, derive_seed, informative, select
 from rerec_engine.settings import load_settings
 from rerec_engine.startup import Trainer, start
@@ -100,11 +102,13 @@ def draw(trainer: Trainer, seconds: dict[str, float]) -> Batch:
 def score(trainer: Trainer, batch: Batch) -> None:
     """Rewards of the responses and, for RAAE, of their tokens, straight from the token ids."""
     owners = [batch.queries[g] for g in batch.group]
+    policy = trainer.policy
+    known = np.where(batch.token_ids < len(policy.tokenizer), batch.token_ids, policy.pad_id)  # heads may be padded
     tokens = trainer.reward.score_tokens(
-        batch.token_ids,
+        known,
         batch.cu_seqlens,
         [query.ground_truth for query in owners],
-        trainer.policy.tokenizer,
+        policy.tokenizer,
         candidates=[query.candidates or None for query in owners],
         w_penalty=trainer.config.advantage.w_penalty,
     )
@@ -129,6 +133,31 @@ def set_advantages(trainer: Trainer, batch: Batch) -> None:
         values=batch.values.cpu() if batch.values is not None else None,
     )
     batch.advantages, batch.returns = found.advantages, found.returns
+
+
+def evaluate_and_log(trainer: Trainer, split: str, moment: str, limit: int = 0) -> None:
+    """Greedy evaluation on a split (its first `limit` queries), into eval.jsonl; before and after, also as a table."""
+    if split not in trainer.dataset.splits:
+        print(f"no {split} split: not evaluated {moment} training", file=sys.stderr)
+        return
+    queries = trainer.dataset.queries(split)
+    report = evaluate_queries(
+        trainer.rollout.generate,
+        trainer.policy.tokenizer,
+        trainer.reward,
+        queries[:limit] if limit else queries,
+        encode_prompt=trainer.policy.encode_prompt,
+        max_new_tokens=trainer.config.rollout.max_new_tokens,
+        k=trainer.config.reward.k,
+        catalogue_size=trainer.dataset.item_count,
+        split=split,
+        step=trainer.step,
+    )
+    trainer.run.log("eval.jsonl", {**report.line(), "moment": moment})
+    if moment != "during":
+        console = Console(stderr=True)
+        console.print(f"\n{moment} reinforcement, {split} split, greedy (step {trainer.step})")
+        console.print(report.table())
 
 
 def _due(step: int, every: int) -> bool:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 import torch
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+if TYPE_CHECKING:
+    from rerec_engine.policy import Policy
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a model name never reaches out from a test
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -31,3 +44,40 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at {path}: set REREC_SHARED_DATA")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_policy() -> Callable[..., Policy]:
+    """Makes a random policy of a few thousand parameters: `tiny_policy(architecture="qwen2", seed=0, **config)`."""
+    from rerec_engine.model_maker import corpus_tokenizer
+    from rerec_engine.policy import make_policy
+
+    texts = ["Find a drama film", "The Silent River (1987)", "need drama yes no", "\\boxed{ The Silent River (1987)}"]
+    tokenizer = corpus_tokenizer(texts, vocab_size=320)
+    kinds = {
+        "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+        "llama": (LlamaConfig, LlamaForCausalLM),
+        "gpt2": (GPT2Config, GPT2LMHeadModel),
+    }
+
+    def make(architecture: str = "qwen2", seed: int = 0, **options: object) -> Policy:
+        config_class, model_class = kinds[architecture]
+        sizes = {
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+        }
+        if architecture == "gpt2":
+            sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512}
+        ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+        torch.manual_seed(seed)
+        model = model_class(config_class(vocab_size=len(tokenizer), **{**sizes, **ends, **options}))
+        with torch.no_grad():  # spread the distributions, so that differences show
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+        return make_policy(model, tokenizer, "tiny")
+
+    return make

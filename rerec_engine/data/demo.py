@@ -30,17 +30,20 @@ def write_demo(
     val_queries: int = 200,
     test_queries: int = 500,
     candidates: int = 20,
-    clean_traces: int = 19200,
-    biased_traces: int = 6400,
+    short_traces: int = 10000,
+    medium_traces: int = 2000,
+    full_traces: int = 4500,
+    biased_traces: int = 2000,
     belief_share: float = 0.5,
     belief_rate: float = 0.65,
     embedding_epochs: int = 30,
 ) -> None:
     """Generate the demo of `seed` as a dataset directory.
 
-    clean_traces, biased_traces: reasoning traces for the warm start, by a teacher that knows the catalogue and by one
-    that is wrong about the genre of `belief_share` of the items in `belief_rate` of the mentions. No condition set of
-    val or test occurs in train or in a trace.
+    short, medium, full traces: reasoning traces for the warm start over about 5, 10 and all candidates, by a teacher
+    that knows the catalogue (short lists first: the skill is learned several times faster so). biased: over all candidates,
+    by one that is wrong about the genre of `belief_share` of the items in `belief_rate` of the mentions.
+    No condition set of val or test occurs in train or in a trace.
     """
     from rerec_engine.graph.lightgcn import item_embeddings
 
@@ -60,7 +63,14 @@ def write_demo(
         for i, query in enumerate(queries)
     }
     beliefs = Beliefs.about(world, belief_share, belief_rate, seed)
-    traces = _traces(world, seed, clean_traces, biased_traces, candidates, beliefs)
+    phases = (
+        ("short", short_traces, min(5, candidates), Beliefs()),
+        ("medium", medium_traces, min(10, candidates), Beliefs()),
+        ("full", full_traces, candidates, Beliefs()),
+        ("biased", biased_traces, candidates, beliefs),
+    )
+    rng = np.random.default_rng([seed, 2])
+    traces = [_trace(world, seed, i, *phase, rng) for phase in phases for i in range(phase[1])]
     graph = AttributeGraph.from_triples(
         ((item, relation, value) for item, facts in enumerate(world.facts) for relation, value in facts.items()),
         len(world.titles),
@@ -96,15 +106,14 @@ def _query(world: World, query: DemoQuery, name: str) -> Query:
     )
 
 
-def _traces(world: World, seed: int, clean: int, biased: int, candidates: int, beliefs: Beliefs) -> list[Trace]:
-    rng = np.random.default_rng([seed, 2])
-    traces = []
-    for i in range(clean + biased):
-        teacher = None if i < clean else beliefs
-        query, believed = draw_query(world, CATEGORIES[i % 5], "train", seed, rng, candidates, teacher)
-        prompt = build_prompt(query.text, [world.titles[c] for c in query.candidates])
-        traces.append(Trace("clean" if i < clean else "biased", prompt, trace(world, query, believed, rng, teacher)))
-    return traces
+def _trace(
+    world: World, seed: int, i: int, phase: str, _: int, candidates: int, beliefs: Beliefs, rng: np.random.Generator
+) -> Trace:
+    spread = 0 if phase in ("full", "biased") else candidates // 3
+    count = candidates + int(rng.integers(-spread, spread + 1))
+    query, believed = draw_query(world, CATEGORIES[i % 5], "train", seed, rng, count, beliefs)
+    prompt = build_prompt(query.text, [world.titles[c] for c in query.candidates])
+    return Trace(phase, prompt, trace(world, query, believed, rng, beliefs))
 
 
 def _vocabulary(world: World, drawn: dict[str, list[DemoQuery]], traces: list[Trace], candidates: int) -> list[str]:

@@ -14,7 +14,6 @@ from rerec_engine.data.store import read_table
 from rerec_engine.errors import file_error
 from rerec_engine.types import Message
 
-PHASES = ("clean", "biased")
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _SCHEMA = pa.schema([("phase", pa.string()), ("prompt", _MESSAGES), ("response", pa.string())])
 
@@ -22,7 +21,7 @@ _SCHEMA = pa.schema([("phase", pa.string()), ("prompt", _MESSAGES), ("response",
 class Trace(NamedTuple):
     """One example: the teacher's answer to a prompt."""
 
-    phase: str  # clean or biased
+    phase: str  # traces of one phase are mixed, phases are not
     prompt: list[Message]
     response: str
 
@@ -35,10 +34,10 @@ def write_traces(path: Path, traces: Sequence[Trace]) -> None:
 
 
 def read_traces(path: Path) -> list[Trace]:
-    """Traces in training order: the clean phase, then the biased one. A broken row is a `UserError` naming it."""
+    """Traces in file order. A broken row is a `UserError` naming it."""
     traces = []
     for number, row in enumerate(read_table(path, ("phase", "prompt", "response")).to_pylist(), 1):
-        if row["phase"] not in PHASES or not row["prompt"] or not row["response"]:
-            raise file_error(path, f"needs a phase of {PHASES}, a prompt and a response", number)
+        if not row["phase"] or not row["prompt"] or not row["response"]:
+            raise file_error(path, "needs a phase, a prompt and a response", number)
         traces.append(Trace(**row))
     return traces

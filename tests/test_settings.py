@@ -1,0 +1,95 @@
+"""CLI over file over default; mistakes are one line."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from rerec_engine.config import Config, TrainConfig
+from rerec_engine.errors import UserError
+from rerec_engine.settings import DEMO, load_settings, read_yaml, write_yaml
+
+
+def test_defaults_are_the_published_ones():
+    config, resume = load_settings(["--data.path", "somewhere"])
+    assert resume is None
+    assert config == dataclasses.replace(Config(), data=dataclasses.replace(Config().data, path="somewhere"))
+    assert (config.rollout.responses_per_query, config.train.queries_per_step, config.train.queries_per_update) == (
+        5,
+        512,
+        256,
+    )
+    assert (config.loss.beta, config.optim.learning_rate, config.advantage.w_penalty) == (0.01, 5e-6, 0.3)
+
+
+def test_without_data_the_demo_stands_in():
+    config, _ = load_settings([])
+    assert config == read_yaml(DEMO)
+
+
+def test_command_line_over_file_over_default(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("train:\n  steps: 7\n  eval_every: 3\nreward: {qas: 0.5}\nseed: 4\n")
+    config, _ = load_settings(["--config", str(file), "--train.steps", "9", "--data.path", "d"])
+    assert (config.train.steps, config.train.eval_every, config.reward.qas, config.seed) == (9, 3, 0.5, 4)
+
+
+def test_the_settings_that_switch_parts_off():
+    words = "--reward.qas 0 --advantage.estimator grpo --curriculum.enabled false --advantage.outcome_gate true"
+    config, _ = load_settings(words.split())
+    assert (config.reward.qas, config.advantage.estimator) == (0.0, "grpo")
+    assert (config.curriculum.enabled, config.advantage.outcome_gate) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--reward.qa", "0"], r"reward\.qas"),
+        (["--seed", "x"], "seed"),
+        (["--loss.clip-low", "3"], r"loss\.clip_low must be in \(0, 1\), got 3\.0"),
+        (["--advantage.estimator", "ppo"], "gae"),
+        (["surplus"], "surplus"),
+        (["--config", "nowhere.yaml"], r"nowhere\.yaml: no such"),
+        (["--resume", "nowhere"], r"nowhere/config\.yaml: no such"),
+    ],
+)
+def test_mistakes_on_the_command_line(words, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load_settings(words)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("reward: {qa: 1}", r"unknown setting 'reward\.qa' \(did you mean 'reward\.qas'\?\)"),
+        ("train: {steps: many}", "steps"),
+        ("train: [1, 2]", "unknown setting 'train'"),
+        ("train: {steps: [1, 2]}", r"train\.steps must be one value"),
+        ("- a\n- b", "expected settings by name, got list"),
+        ("a: [", "not readable as YAML"),
+        ("loss: {beta: -1}", r"loss\.beta must be >= 0"),
+    ],
+)
+def test_mistakes_in_the_file(tmp_path, text, message):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_yaml(file)
+    assert "bad.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_saved_settings_read_back(tmp_path):
+    config = dataclasses.replace(Config(), output_dir="x y", train=TrainConfig(steps=3), seed=8)
+    write_yaml(config, tmp_path / "config.yaml")
+    assert read_yaml(tmp_path / "config.yaml") == config
+
+
+def test_resume_changes_little(tmp_path):
+    write_yaml(Config(), tmp_path / "config.yaml")
+    config, resume = load_settings(["--resume", str(tmp_path), "--train.steps", "500"])
+    assert (config.train.steps, resume) == (500, tmp_path)
+    with pytest.raises(UserError, match=r"cannot change loss\.beta"):
+        load_settings(["--resume", str(tmp_path), "--loss.beta", "0"])
