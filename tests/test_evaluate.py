@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from rerec_engine.data.dataset import Dataset, load_dataset
+from rerec_engine.data.demo import write_demo
 from rerec_engine.errors import UserError
 from rerec_engine.evaluate import (
     chance_level,
@@ -18,6 +21,8 @@ from rerec_engine.evaluate import (
     model_directory,
     write_json,
 )
+from rerec_engine.policy import Policy
+from rerec_engine.reward import RewardEngine
 from rerec_engine.types import Message, Query, Rollout, Sampling
 
 ASK: tuple[Message, ...] = (Message(role="user", content="?"),)
@@ -219,3 +224,78 @@ def test_predictions_are_scored_and_written(tmp_path: Path, capsys: pytest.Captu
 def test_missing_output_folder_is_told_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="its directory does not exist"):
         main(["--model", "m", "--data", "d", "--output", str(tmp_path / "no" / "out.json")])
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("demo") / "data"
+    few = {name: 5 for name in signature(write_demo).parameters if name.endswith(("_queries", "_traces"))}
+    write_demo(path, films=40, books=40, users=20, embedding_epochs=1, **few)
+    return load_dataset(path)
+
+
+def test_untrained_model_from_end_to_end(
+    demo: Dataset, tiny_policy: Callable[..., Policy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_policy("llama", max_position_embeddings=2048).save(tmp_path / "final")
+    options = ("--data", str(demo.path), "--device", "cpu", "--max-new-tokens", "6", "--k", "3", "--limit", "4")
+    main(["--model", str(tmp_path), *options, "--output", str(tmp_path / "out.json")])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["split"] == "test"
+    assert [row["id"] for row in written["rows"]] == [query.id for query in demo.queries("test")[:4]]
+    assert written["format_rate"]["mean"] == written["accuracy"]["mean"] == written["ndcg"]["mean"] == 0
+    assert written["chance"] == 0.05
+    assert written["truncated_rate"] == 1
+    assert set(written["by_category"]) == {query.category for query in demo.queries("test")[:4]}
+    assert "NDCG@3" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"no split 'tset' \(has: train, val, test\)"):
+        main(["--model", str(tmp_path), *options, "--split", "tset"])
+
+
+def test_real_engine_scores_a_scripted_model(demo: Dataset) -> None:
+    queries = demo.queries("test")
+    titles = [demo.titles[query.ground_truth[0]] for query in queries]
+    wrong = next(i for i in queries[1].candidates if i not in queries[1].ground_truth)
+    outside = next(i for i in range(demo.item_count) if i not in queries[2].candidates)
+    responses = [
+        f"so: \\boxed{{{titles[0]}}}",
+        f"\\boxed{{{demo.titles[wrong]}; {titles[1]}}}",
+        f"\\boxed{{{demo.titles[outside]}}}",
+        "\\boxed{No Such Thing (1800)}",
+        titles[4],
+    ]
+    left = iter(responses)
+
+    def generate(prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
+        return [Rollout([ord(c) for c in next(left)], [], "stop", 0) for _ in prompts]
+
+    engine = RewardEngine.load(demo.path)
+    report = evaluate_queries(
+        generate, FakeTokenizer(), engine, queries, encode_prompt=lambda messages: [0], max_new_tokens=9, k=2
+    )
+    assert [row["hit"] for row in report.rows] == [True, False, False, False, False]
+    assert [row["answered"] for row in report.rows] == [True, True, True, True, False]
+    assert report.ndcg.mean == pytest.approx((1 + 1 / np.log2(3)) / 5)
+    assert (report.unknown_item_rate, report.outside_rate) == (0.25, 0.5)
+    assert report.ranking == pytest.approx({"hit@2": 0.4, "precision@2": 0.2, "recall@2": 0.4, "mrr@2": 0.3})
+
+
+def test_catalogue_matcher_stands_beside_the_published_rules(
+    demo: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    title = demo.titles[3]
+    entries = [{"query": "a", "movie subset": [title, "Elsewhere (1999)"]}]
+    (tmp_path / "q.json").write_text(json.dumps([{"query & ground true": entries}]))
+    (tmp_path / "p.jsonl").write_text(json.dumps({"id": "0-0", "response": f"x [SEP] {title[:-7].upper()}"}))
+    files = ("--predictions", str(tmp_path / "p.jsonl"), "--queries", str(tmp_path / "q.json"))
+    with pytest.raises(UserError, match="--matcher catalogue needs --data"):
+        main([*files, "--matcher", "catalogue"])
+    main([*files, "--matcher", "catalogue", "--data", str(demo.path), "--output", str(tmp_path / "out.json")])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["means_recbench"]["recall"] == 0
+    assert written["means"]["recall"] == 0.5
+    assert written["rows"][0]["precision"] == 0.5
+    assert written["ground_truth_outside_catalogue"] == 1
+    out = capsys.readouterr().out
+    assert "recbench" in out
+    assert "catalogue" in out
