@@ -1,0 +1,207 @@
+"""Every estimator against a plain loop in float64; constant groups, the outcome gate, bad rewards."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerec_engine.advantage import gae, token_advantages
+from rerec_engine.config import AdvantageConfig
+from rerec_engine.ops import expand_segments, segment_advantage
+
+LENGTHS = np.array([4, 1, 6, 0, 3, 5, 2])
+CU = np.concatenate([[0], np.cumsum(LENGTHS)])
+GROUP = np.array([0, 0, 0, 1, 1, 1, 4])
+REWARDS = np.array([1.11, 0.1, -0.55, 0.3, 0.25, 1.0, 0.7], dtype=np.float32)
+ESTIMATORS = ("raae", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae")
+OWNER = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+
+
+def token_rewards(rewards: np.ndarray = REWARDS) -> np.ndarray:
+    tokens = rewards[OWNER].astype(np.float32)
+    return np.where(np.arange(len(tokens)) % 4 == 1, tokens - 0.3 * np.abs(tokens), tokens).astype(np.float32)
+
+
+def compute(estimator: str, rewards: np.ndarray = REWARDS, **more: Any) -> tuple[np.ndarray, Any]:
+    options = {k: more.pop(k) for k in ("outcome_gate", "gae_gamma", "gae_lambda") if k in more}
+    if estimator == "gae":
+        more.setdefault("values", np.linspace(-1, 1, CU[-1], dtype=np.float32))
+    tokens = more.pop("tokens") if "tokens" in more else token_rewards(rewards)
+    found = token_advantages(tokens, rewards, CU, GROUP, AdvantageConfig(estimator=estimator, **options), **more)
+    assert found.advantages.dtype == torch.float32
+    assert found.advantages.shape == (CU[-1],)
+    return found.advantages.numpy(), found.returns
+
+
+def loop_gae(rewards: np.ndarray, values: np.ndarray, cu: np.ndarray, gamma: float, lam: float) -> np.ndarray:
+    out = np.zeros(len(values))
+    for start, end in pairwise(cu):
+        running = 0.0
+        for t in range(end - 1, start - 1, -1):
+            following = values[t + 1] if t + 1 < end else 0.0
+            running = rewards[t] + gamma * following - values[t] + gamma * lam * running
+            out[t] = running
+    return out
+
+
+def terminal(kl: np.ndarray | None = None) -> np.ndarray:
+    tokens = np.zeros(CU[-1]) if kl is None else -kl.astype(np.float64)
+    for i, n in enumerate(LENGTHS):
+        if n:
+            tokens[CU[i + 1] - 1] += REWARDS[i]
+    return tokens
+
+
+def whitened(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean()) / x.std()
+
+
+def test_raae() -> None:
+    tokens = token_rewards().astype(np.float64)
+    expected = np.zeros(CU[-1])
+    for g in set(GROUP):
+        own = GROUP[OWNER] == g
+        if len(set(tokens[own])) > 1:
+            expected[own] = (tokens[own] - tokens[own].mean()) / tokens[own].std()
+    assert 0 < np.count_nonzero(expected) < len(expected)
+    np.testing.assert_allclose(compute("raae")[0], expected, atol=1e-6)
+
+
+def test_raae_equals_segment_advantage() -> None:
+    lengths = torch.tensor([3, 1, 1, 2, 4, 3, 1, 1, 3, 2])
+    cu_segments = torch.tensor([0, 2, 3, 5, 5, 6, 9, 10])
+    penalised = torch.tensor([True, False, False, True, False, True, False, True, False, False])
+    segments = segment_advantage(lengths, penalised, cu_segments, torch.tensor(REWARDS), torch.tensor(GROUP))
+    value = np.repeat(REWARDS, np.diff(cu_segments)).astype(np.float32)
+    value = np.where(penalised, value - 0.3 * np.abs(value), value).astype(np.float32)
+    found, _ = compute("raae", tokens=np.repeat(value, lengths))
+    np.testing.assert_allclose(found, expand_segments(segments, lengths).numpy(), atol=2e-6)
+
+
+def test_response_level_estimators() -> None:
+    for estimator in ("grpo", "dr_grpo", "rloo"):
+        expected = np.zeros(len(REWARDS))
+        for i, reward in enumerate(REWARDS.astype(np.float64)):
+            own = REWARDS[GROUP[i] == GROUP].astype(np.float64)
+            others = np.delete(own, np.flatnonzero(np.flatnonzero(GROUP[i] == GROUP) == i))
+            if len(own) > 1:
+                expected[i] = {
+                    "grpo": (reward - own.mean()) / (own.std(ddof=1) + 1e-6),
+                    "dr_grpo": reward - own.mean(),
+                    "rloo": reward - others.mean(),
+                }[estimator]
+        np.testing.assert_allclose(compute(estimator)[0], expected[OWNER], atol=1e-6, err_msg=estimator)
+
+
+@pytest.mark.parametrize("with_kl", [False, True])
+def test_reinforce_pp(with_kl: bool) -> None:
+    kl = np.random.default_rng(0).uniform(0, 0.1, CU[-1]) if with_kl else None
+    expected = REWARDS[OWNER].astype(np.float64)
+    for t in range(CU[-1]) if kl is not None else ():
+        expected[t] -= kl[t : CU[OWNER[t] + 1]].sum()
+    np.testing.assert_allclose(compute("reinforce_pp", kl=kl)[0], whitened(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("gamma, lam", [(1.0, 0.95), (0.9, 0.5), (1.0, 1.0), (0.99, 0.0)])
+@pytest.mark.parametrize("with_kl", [False, True])
+def test_gae(gamma: float, lam: float, with_kl: bool) -> None:
+    values = np.random.default_rng(1).normal(size=CU[-1]).astype(np.float32)
+    kl = np.random.default_rng(2).uniform(0, 0.1, CU[-1]) if with_kl else None
+    expected = loop_gae(terminal(kl), values, CU, gamma, lam)
+    found, returns = compute("gae", values=values, kl=kl, gae_gamma=gamma, gae_lambda=lam)
+    np.testing.assert_allclose(found, whitened(expected), atol=1e-5)
+    np.testing.assert_allclose(returns.numpy(), expected + values, atol=1e-5)
+    assert returns.dtype == torch.float32
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=6),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.integers(0, 2**32 - 1),
+)
+def test_gae_by_doubling_equals_the_recursion(lengths: list[int], gamma: float, lam: float, seed: int) -> None:
+    cu = np.concatenate([[0], np.cumsum(lengths)])
+    g = np.random.default_rng(seed)
+    rewards, values = g.normal(size=cu[-1]), g.normal(size=cu[-1])
+    ours = gae(torch.tensor(rewards), torch.tensor(values), torch.tensor(cu), gamma, lam)
+    np.testing.assert_allclose(ours.numpy(), loop_gae(rewards, values, cu, gamma, lam), atol=1e-11)
+
+
+def test_only_gae_has_returns() -> None:
+    assert {e for e in ESTIMATORS if compute(e)[1] is not None} == {"gae"}
+
+
+@pytest.mark.parametrize("estimator", ["raae", "grpo", "dr_grpo", "rloo", "reinforce_pp"])
+@pytest.mark.parametrize("reward", [0.0, 0.1 + 0.0123, -0.55])
+def test_constant_rewards_give_exactly_zero(estimator: str, reward: float) -> None:
+    rewards = np.full(len(LENGTHS), reward, dtype=np.float32)
+    assert not compute(estimator, rewards, tokens=rewards[OWNER])[0].any()
+
+
+def test_groups_do_not_touch_each_other() -> None:
+    other = np.where(GROUP == 1, REWARDS * 7, REWARDS).astype(np.float32)
+    for estimator in ("raae", "grpo", "dr_grpo", "rloo"):
+        same = GROUP[OWNER] != 1
+        np.testing.assert_array_equal(compute(estimator)[0][same], compute(estimator, other)[0][same])
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_outcome_gate_silences_groups_without_a_hit(estimator: str) -> None:
+    hits = np.array([0, 1, 0, 0, 0, 0, 0], dtype=bool)
+    gated, _ = compute(estimator, outcome_gate=True, hits=hits)
+    free, _ = compute(estimator, hits=hits)
+    live = GROUP[OWNER] == 0
+    assert not gated[~live].any()
+    assert free[~live].any()
+    np.testing.assert_array_equal(gated[live], free[live])
+
+
+def test_torch_and_numpy_agree() -> None:
+    config = AdvantageConfig()
+    a = token_advantages(token_rewards(), REWARDS, CU, GROUP, config).advantages
+    tensors = (torch.tensor(x) for x in (token_rewards(), REWARDS, CU, GROUP))
+    assert torch.equal(a, token_advantages(*tensors, config).advantages)
+
+
+def test_no_response_at_all() -> None:
+    none = np.zeros(0)
+    for estimator in ESTIMATORS:
+        config = AdvantageConfig(estimator=estimator, outcome_gate=True)
+        found = token_advantages(none, none, np.zeros(1, int), none.astype(int), config, hits=none, values=none)
+        assert found.advantages.shape == (0,)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_reward_names_the_response(bad: float) -> None:
+    rewards, tokens = REWARDS.copy(), token_rewards()
+    rewards[4] = bad
+    with pytest.raises(ValueError, match="reward of response 4 must be finite"):
+        compute("grpo", rewards, tokens=None)
+    tokens[CU[5]] = bad
+    with pytest.raises(ValueError, match="token_rewards of response 5 must be finite"):
+        compute("raae", tokens=tokens)
+
+
+@pytest.mark.parametrize(
+    "estimator, more, message",
+    [
+        ("raae", {"tokens": None}, "raae needs token_rewards"),
+        ("raae", {"tokens": np.zeros(3)}, "token_rewards must be \\[T\\]"),
+        ("gae", {"values": None}, "gae needs values"),
+        ("grpo", {"outcome_gate": True}, "needs hits"),
+        ("grpo", {"outcome_gate": True, "hits": np.ones(2)}, "hits must be \\[B\\]"),
+        ("grpo", {"kl": np.zeros(CU[-1])}, "takes no kl"),
+        ("grpo", {"rewards": np.zeros(3)}, "must fit"),
+        ("grpo", {"rewards": np.zeros((7, 1))}, "one dimension"),
+    ],
+)
+def test_bad_input(estimator: str, more: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compute(estimator, **{"tokens": None} | more)

@@ -1,0 +1,142 @@
+"""policy_loss and value_loss carry the settings; denominators and metrics of micro-batches add up to the whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rerec_engine import ops
+from rerec_engine.config import LossConfig
+from rerec_engine.loss import linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
+
+LENGTHS = np.array([3, 0, 5, 4])
+CU = torch.tensor([0, 3, 3, 8, 12])
+TOKENS = 12
+
+
+def inputs(seed: int = 0) -> dict[str, torch.Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    logp, old, ref, adv, entropy = torch.randn(5, TOKENS, generator=g, dtype=torch.float64) * 0.5
+    return {
+        "logp": logp.requires_grad_(),
+        "entropy": entropy.abs().requires_grad_(),
+        "old_logprobs": old,
+        "ref_logprobs": ref,
+        "advantages": adv,
+    }
+
+
+def test_every_setting_reaches_the_op() -> None:
+    t = inputs()
+    config = LossConfig(clip_low=0.1, clip_high=0.4, beta=0.3, kl="k2", entropy=0.07, aggregation="sequence_mean")
+    loss, metrics = policy_loss(**t, config=config, cu_seqlens=CU, denominator=2.5)
+    expected, expected_metrics = ops.grpo_loss(
+        t["logp"],
+        t["old_logprobs"],
+        t["ref_logprobs"],
+        t["advantages"],
+        entropy=t["entropy"],
+        cu_seqlens=CU,
+        clip_low=0.1,
+        clip_high=0.4,
+        beta=0.3,
+        kl="k2",
+        entropy_coef=0.07,
+        aggregation="sequence_mean",
+        denominator=2.5,
+    )
+    assert torch.equal(loss, expected)
+    assert metrics == expected_metrics
+    for change in ({"clip_low": 0.6}, {"clip_high": 0.1}, {"beta": 0.1}, {"kl": "k3"}, {"entropy": 0.0}):
+        other = LossConfig(**{**vars(config), **change})
+        assert policy_loss(**t, config=other, cu_seqlens=CU, denominator=2.5)[0] != loss, change
+
+
+def test_linear_form_equals_the_plain_one() -> None:
+    t = inputs()
+    g = torch.Generator().manual_seed(5)
+    hidden = torch.randn(TOKENS, 3, generator=g, dtype=torch.float64)
+    weight = torch.randn(7, 3, generator=g, dtype=torch.float64)
+    targets = torch.randint(0, 7, (TOKENS,), generator=g)
+    config = LossConfig(beta=0.3, entropy=0.07)
+    rest = {k: t[k] for k in ("old_logprobs", "ref_logprobs", "advantages")}
+    linear, metrics = linear_policy_loss(hidden, weight, targets, **rest, config=config, temperature=0.8)
+    logp, entropy, _ = ops.token_logprob(hidden, weight, targets, temperature=0.8)
+    plain, plain_metrics = policy_loss(logp, entropy, **rest, config=config)
+    torch.testing.assert_close(linear, plain)
+    torch.testing.assert_close(metrics, plain_metrics)
+
+
+@pytest.mark.parametrize(
+    "aggregation, expected", [("token_mean", 12.0), ("sequence_mean", 3.0), ("dr_grpo", 4 * 768.0)]
+)
+def test_denominator(aggregation: Any, expected: float) -> None:
+    config = LossConfig(aggregation=aggregation)
+    assert loss_denominator(config, LENGTHS, 768) == expected
+    assert loss_denominator(config, torch.tensor(LENGTHS), 768) == expected
+    assert loss_denominator(config, [], 768) == loss_denominator(config, [0], 1) == 1.0
+
+
+@pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "dr_grpo"])
+def test_micro_batches_of_an_update_equal_the_whole(aggregation: Any) -> None:
+    t = inputs(3)
+    config = LossConfig(beta=0.3, entropy=0.07, aggregation=aggregation)
+    denominator = loss_denominator(config, LENGTHS, 5)
+    whole, whole_metrics = policy_loss(**t, config=config, cu_seqlens=CU, denominator=denominator)
+    leaves = [t["logp"], t["entropy"]]
+    expected = torch.autograd.grad(whole, leaves)
+    parts = []
+    for first, last in ((0, 2), (2, 3), (3, 4)):
+        start, end = int(CU[first]), int(CU[last])
+        part = {name: x[start:end] for name, x in t.items()}
+        loss, metrics = policy_loss(
+            **part, config=config, cu_seqlens=CU[first : last + 1] - start, denominator=denominator
+        )
+        loss.backward()
+        parts.append(metrics)
+    torch.testing.assert_close([x.grad for x in leaves], list(expected), rtol=1e-12, atol=0)
+    merged = merge_metrics(parts)
+    assert merged == pytest.approx({name: float(x) for name, x in whole_metrics.items()})
+    if aggregation != "dr_grpo":  # whose own denominator is the longest response, not a constant
+        torch.testing.assert_close(whole, policy_loss(**t, config=config, cu_seqlens=CU)[0])
+
+
+def test_merge_metrics() -> None:
+    parts = [
+        {"tokens": torch.tensor(1), "kl": torch.tensor(4.0), "ratio_max": torch.tensor(2.0)},
+        {"tokens": torch.tensor(3), "kl": torch.tensor(0.0), "ratio_max": torch.tensor(1.0)},
+    ]
+    assert merge_metrics(parts) == {"tokens": 4.0, "kl": 1.0, "ratio_max": 2.0}
+    assert merge_metrics([]) == {}
+    assert merge_metrics([{"tokens": torch.tensor(0), "kl": torch.tensor(0.0)}]) == {"tokens": 0.0, "kl": 0.0}
+
+
+def test_value_loss_by_hand() -> None:
+    config = LossConfig(value_clip=0.2, value_weight=0.5)
+    values = torch.tensor([1.0, 0.1, -1.0, 9.0], requires_grad=True)
+    old, returns = torch.tensor([0.0, 0.0, 0.0, torch.nan]), torch.tensor([0.5, 1.0, -2.0, torch.nan])
+    mask = torch.tensor([True, True, True, False])
+    loss, metrics = value_loss(values, old, returns, config, mask=mask)
+    # errors: free 0.25, 0.81, 1.0; clipped (0.2 - 0.5)^2 = 0.09, 0.81, (-0.2 + 2)^2 = 3.24
+    assert loss.item() == pytest.approx(0.5 * (0.25 + 0.81 + 3.24) / 3)
+    assert metrics["value_clip_fraction"] == pytest.approx(1 / 3)
+    assert metrics["value_error"].item() == pytest.approx((0.25 + 0.81 + 1.0) / 3)
+    assert metrics["tokens"] == 3
+    (gradient,) = torch.autograd.grad(loss, values)
+    torch.testing.assert_close(gradient, torch.tensor([0.5, -0.9, 0.0, 0.0]) / 3)
+
+
+def test_value_loss_micro_batches_and_nothing() -> None:
+    g = torch.Generator().manual_seed(0)
+    values, old, returns = torch.randn(3, 10, generator=g, dtype=torch.float64)
+    config = LossConfig()
+    whole = value_loss(values, old, returns, config)[0]
+    parts = [value_loss(values[s], old[s], returns[s], config, denominator=10)[0] for s in (slice(0, 3), slice(3, 10))]
+    torch.testing.assert_close(sum(parts), whole)
+    none = torch.zeros(0, requires_grad=True)
+    assert value_loss(none, none, none, config)[0] == 0
+    with pytest.raises(ValueError, match="returns must be"):
+        value_loss(values, old, returns[:3], config)
