@@ -14,7 +14,23 @@ from dataclasses import dataclass, field
 from rerec_engine.graph import titles as t
 from rerec_engine.graph.catalogue import RULES
 
-NONE, AMBIGUOUS = RULES.index("none"), RULES.index("ambiguous")
+TITLES = [
+    "Heat (1995)",
+    "Usual Suspects, The (1995)",
+    "Seven (Se7en) (1995)",
+    "Hamlet (1990)",
+    "Hamlet (1996)",
+    "It (1990)",
+    "Thing, The (1982)",
+    "Et Dieu; créa la femme (1956)",
+    "Godfather: Part II, The (1974)",
+    "Amélie (2001)",
+    "2010 (1984)",
+    "Emma",
+]
+"""Titles of the tests' small catalogue."""
+
+NONE = RULES.index("none")
 MISSING, ADJACENT = RULES.index("missing_year"), RULES.index("adjacent_year")
 
 
@@ -226,7 +242,9 @@ def token_rewards(
     """float64 rewards of the tokens whose bytes are `pieces`. answer.begin counts bytes here."""
     text = b"".join(pieces)
     starts = [0] + [i + 1 for i, byte in enumerate(text) if byte in b"\n\r"]
-    patterns = [p for item, entry in answer.entries if item not in truth for p in title_patterns(catalogue, item, entry)]
+    patterns = [
+        p for item, entry in answer.entries if item not in truth for p in title_patterns(catalogue, item, entry)
+    ]
     bad = set()
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text) + 1], strict=True)):
         line = text[start:end].decode("utf-8", "replace")

@@ -1,0 +1,137 @@
+"""The normalisation's specification, and C++ held to it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerec_engine import _core
+from rerec_engine.graph import titles
+
+PIECES = [
+    "Usual Suspects, The", "Haine, La", "L'", "l’", "(1995)", "[1984 film]", "(a.k.a. Leon)", "(aka: X)", "(Se7en)",
+    "Part", "part", "ii", "III", "one", "Two", "i", "Episode", "the ", "A ", "&", "'s", "’s", "½", "³", "Ⅲ", "é", "e\u0301",
+    "ß", "Æ", "日本", "・", "Ж", "й", "😀", "™", "\u200b", "\ufffd", "(", ")", "[", "]", ",", ";", "-", " ", "\t", "\n", "7",
+    "2010", "İ", "ŉ", "Ａ", "ﬁ", "\u0345", "ᾳ", "µ", "ǅ", "\x00",
+]  # fmt: skip
+title_like = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join)
+texts = st.text(max_size=30) | title_like
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Misérables, Les (1995)", "miserables les 1995"),
+        ("Alien³", "alien 3"),
+        ("8½ Women", "8 1 2 women"),
+        ("Thelma & Louise", "thelma and louise"),
+        ("  Rock 'n' Roll!  ", "rock n roll"),
+        ("Smørrebrød Straße Œuvre Łódź", "smorrebrod strasse oeuvre lodz"),
+        ("千と千尋の神隠し", "千と千尋の神隠し"),
+        ("Иван Грозный", "иван грозныи"),
+        ("Ｆｕｌｌ　ｗｉｄｔｈ", "full width"),
+        ("LEGO™ \u200bMovie\ufe0f 🎬", "lego movie"),
+        ("...!?", ""),
+        ("a\x00b\ufffdc", "a b c"),
+    ],
+)
+def test_normalise(text: str, expected: str) -> None:
+    assert titles.normalise(text) == expected
+    assert titles.normalise(unicodedata.normalize("NFD", text)) == expected
+
+
+def test_words_know_capitals_possessives_and_bracketed_years() -> None:
+    found = titles.words("Fargo's plot, the 'It' (1990) and 1990")
+    assert [w.text for w in found] == ["fargos", "plot", "the", "it", "1990", "and", "1990"]
+    assert [w.stem for w in found if w.stem != w.text] == ["fargo"]
+    assert [w.text for w in found if w.upper] == ["fargos", "it"]
+    assert [w.year for w in found] == [False] * 4 + [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "year", "tail"),
+    [
+        ("Usual Suspects, The (1995)", "Usual Suspects, The", 1995, ""),
+        ("Associate, The (L'Associe)(1982)", "Associate, The (L'Associe)", 1982, ""),
+        ("Gladiator (2000 film).", "Gladiator", 2000, ""),
+        ("Brazil (1985) Director's Cut", "Brazil", 1985, "Director's Cut"),
+        ("Nineteen (1984) (1995)", "Nineteen (1984)", 1995, ""),
+        ("(1984)", "(1984)", 0, ""),
+        ("2001: A Space Odyssey", "2001: A Space Odyssey", 0, ""),
+        ("Space (2001: A Space Odyssey)", "Space (2001: A Space Odyssey)", 0, ""),
+    ],
+)
+def test_split_title(title: str, name: str, year: int, tail: str) -> None:
+    assert titles.split_title(title) == (name, year, tail)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Usual Suspects, The", "the usual suspects"),
+        ("Haine, La", "La Haine"),
+        ("Associe, L'", "L'Associé"),
+        ("Godfather: Part II, The", "The Godfather 2"),
+        ("Three Men and a Baby", "3 men & a baby"),
+        ("History of the World: Part I", "History of the World, Part 1"),
+        ("Rocky III", "Rocky 3"),
+    ],
+)
+def test_loose_keys_agree(one: str, other: str) -> None:
+    assert titles.loose_key(one) == titles.loose_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ten", "10"),
+        ("Nine", "9"),
+        ("Her", "Hero"),
+        ("Argo", "Fargo"),
+        ("Scary Movie 2", "Scary Movie"),
+        ("I, Robot", "1 Robot"),
+    ],
+)
+def test_loose_keys_differ(one: str, other: str) -> None:
+    assert titles.loose_key(one) != titles.loose_key(other)
+
+
+def test_forms() -> None:
+    assert titles.forms("Seven (Se7en)") == ["Seven (Se7en)", "Seven  ", "Se7en"]
+    assert titles.forms("Professional, The (a.k.a. Leon: The Professional)")[2:] == ["Leon: The Professional"]
+    assert titles.forms("(500) Days of Summer") == ["(500) Days of Summer"]
+    assert titles.forms("Nineteen (1984)") == ["Nineteen (1984)", "Nineteen  "]
+
+
+@given(texts)
+def test_cpp_words_equal_the_specification(text: str) -> None:
+    assert _core.words(text) == [tuple(word) for word in titles.words(text)]
+
+
+@given(st.binary(max_size=40) | texts.map(lambda text: text.encode()[:-1]))
+def test_cpp_reads_invalid_utf8_as_python_replaces_it(data: bytes) -> None:
+    assert _core.words(data) == _core.words(data.decode("utf-8", "replace"))
+
+
+def test_every_character_of_the_folded_blocks() -> None:
+    for first, last in titles.FOLDED:
+        for code in range(first, last + 1):
+            text = f"a{chr(code)}b"
+            assert _core.words(text) == [tuple(word) for word in titles.words(text)], hex(code)
+
+
+@given(texts)
+def test_cpp_title_forms_equal_the_specification(title: str) -> None:
+    name, year, tail = _core.split_title(title)
+    assert (name.decode(), year, tail.decode()) == titles.split_title(title)
+    assert [form.decode() for form in _core.title_forms(title)] == titles.forms(title)
+    assert _core.loose_key(title) == titles.loose_key(title)
+
+
+@given(texts)
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    once = titles.normalise(text)
+    assert titles.normalise(once) == once
