@@ -24,6 +24,13 @@ from rerec_engine.policy import Policy
 MANIFEST = "manifest.json"
 
 
+def seed_everything(seed: int) -> None:
+    """Seed the global generators. Nothing of ours draws from them, but a library or a dropout layer may."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
 def rng_state() -> dict[str, Any]:
     """The global random states of Python, NumPy and torch."""
     name, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002

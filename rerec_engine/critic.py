@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from rerec_engine.policy import Policy, Row, response_states
 
 
 class Critic(nn.Module):
-    """V(s_t) for the state in which token t is drawn. The head starts at 0, so that the first advantages are rewards."""
+    """V(s_t) for the state in which token t is drawn. The head starts at 0: the first advantages are plain rewards."""
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()

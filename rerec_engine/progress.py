@@ -53,9 +53,8 @@ class Progress:
         self.bar.close()
 
     def show(self, metrics: dict[str, Any]) -> None:
-        kl = metrics.get("kl", metrics["approx_kl"])
         self.bar.set_postfix_str(
-            f"reward {metrics['reward']:.3f}, accuracy {metrics['accuracy']:.2f}, KL {kl:.1e}, "
+            f"reward {metrics['reward']:.3f}, accuracy {metrics['accuracy']:.2f}, KL {metrics['kl']:.1e}, "
             f"{metrics['tokens_per_second']:.0f} tok/s",
             refresh=False,
         )
@@ -65,7 +64,7 @@ class Progress:
 def step_record(
     trainer: Trainer, batch: Batch, metrics: dict[str, float], seconds: dict[str, float]
 ) -> dict[str, object]:
-    """The line of metrics.jsonl. Times in seconds, lengths in tokens, memory in MB."""
+    """The line of metrics.jsonl. Seconds, tokens, MB; kl in nats, against the reference."""
     scores = {name: float(values.mean()) for name, values in batch.scores.items()}
     return {
         "step": trainer.step,

@@ -81,7 +81,8 @@ class RunDir:
 
 def _rollout_table(step: int, batch: Batch, policy: Policy) -> pa.Table:
     tokenizer: Any = policy.tokenizer
-    assert batch.advantages is not None and batch.token_rewards is not None
+    assert batch.advantages is not None
+    assert batch.token_rewards is not None
     advantages = batch.advantages.cpu().numpy()
     spans = [slice(batch.cu_seqlens[i], batch.cu_seqlens[i + 1]) for i in range(len(batch.finish))]
     queries = [batch.queries[g] for g in batch.group]

@@ -11,7 +11,14 @@ from typing import Any
 
 import torch
 
-from rerec_engine.checkpoint import latest_checkpoint, load_state, rng_state, save_checkpoint, set_rng_state
+from rerec_engine.checkpoint import (
+    latest_checkpoint,
+    load_state,
+    rng_state,
+    save_checkpoint,
+    seed_everything,
+    set_rng_state,
+)
 from rerec_engine.config import Config
 from rerec_engine.critic import Critic
 from rerec_engine.curriculum import CurriculumQueue
@@ -68,6 +75,7 @@ def start(config: Config, resume: Path | None) -> Trainer:
     if config.rollout.engine == "vllm":
         raise UserError("rollout.engine vllm is not part of this version; use sampler")
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    seed_everything(config.seed)
     checkpoint = None
     if resume is None:
         run = RunDir.create(config)

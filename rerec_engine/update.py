@@ -65,10 +65,13 @@ class Updater:
             self.policy.model.train()
         parts: list[dict[str, Tensor]] = []
         norms: list[float] = []
+        mismatch = 0.0
         per_update = config.train.queries_per_update
         for first in range(0, len(batch.queries), per_update):
             rows = np.nonzero((batch.group >= first) & (batch.group < first + per_update))[0]
             found = self._accumulate(batch, rows)
+            gaps = [float(part.pop("logprob_mismatch_max")) for part in found]
+            mismatch = max(gaps, default=0.0) if first == 0 else mismatch  # later updates see changed weights
             parts += found
             norms.append(self._step() if found else 0.0)
         self.policy.model.eval()
@@ -77,6 +80,7 @@ class Updater:
         return {
             **metrics,
             "trained_tokens": trained,
+            "logprob_mismatch_max": mismatch,
             "grad_norm": float(np.mean(norms)),
             "learning_rate": self.optimizers["policy"].param_groups[0]["lr"],
             "skipped_updates": float(self.skipped),
@@ -119,7 +123,8 @@ class Updater:
             logp, entropy, sampled, reference, advantages, config.loss, cu_seqlens=bounds, denominator=denominator
         )
         if self.critic is not None:
-            assert batch.values is not None and batch.returns is not None
+            assert batch.values is not None
+            assert batch.returns is not None
             with self.policy.autocast():
                 values = self.critic.values(rows)
             error, more = value_loss(

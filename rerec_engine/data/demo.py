@@ -26,7 +26,7 @@ def write_demo(
     films: int = 200,
     books: int = 100,
     users: int = 300,
-    train_queries: int = 2000,
+    train_queries: int = 960,
     val_queries: int = 200,
     test_queries: int = 500,
     candidates: int = 20,
@@ -41,8 +41,8 @@ def write_demo(
     """Generate the demo of `seed` as a dataset directory.
 
     short, medium, full traces: reasoning traces for the warm start over about 5, 10 and all candidates, by a teacher
-    that knows the catalogue (short lists first: the skill is learned several times faster so). biased: over all candidates,
-    by one that is wrong about the genre of `belief_share` of the items in `belief_rate` of the mentions.
+    that knows the catalogue (short lists first: the skill is learned several times faster so). biased: over all
+    candidates, by one that is wrong about the genre of `belief_share` of the items in `belief_rate` of the mentions.
     No condition set of val or test occurs in train or in a trace.
     """
     from rerec_engine.graph.lightgcn import item_embeddings

@@ -1,9 +1,9 @@
 """The demo's queries, of RecBench+'s five kinds, and the reasoning traces that answer them.
 
 Every query boils down to a set of conditions (relation = value). The kinds differ in what has to be inferred:
-explicit: all are told; implicit: one is that of another item (two hops); misinformed: one is told with a false claim about
-another item, whose true value counts; interest: one is what two liked items share; demographics: the genre is the one
-that the user's group likes.
+explicit: all are told; implicit: one is that of another item (two hops); misinformed: one is told with a false claim
+about another item, whose true value counts; interest: one is what two liked items share; demographics: the genre is the
+one that the user's group likes.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _pick(items: list[int], rng: np.random.Generator) -> int:
 def _phrase(
     world: World, category: str, target: int, conditions: dict[str, str], rng: np.random.Generator, beliefs: Beliefs
 ) -> tuple[str, str, dict[str, str], tuple[int, ...]] | None:
-    """Text, inference lines, the conditions as the teacher believes them, liked items; None where the world lacks items."""
+    """Text, inference lines, conditions as the teacher believes them, liked items; None where the world lacks items."""
     noun, opening = world.domain[target], OPENINGS[int(rng.integers(len(OPENINGS)))]
     believed = dict(conditions)
     if category == "explicit":
@@ -201,8 +201,8 @@ def trace(
 ) -> str:
     """A teacher's reasoning: what is inferred, what is needed, each candidate checked in turn, the answer in a box.
 
-    The teacher checks by what it believes; it stops at the first candidate that satisfies everything, and names the last
-    one where none does.
+    The teacher checks by what it believes; it stops at the first candidate that satisfies everything, and names the
+    last one where none does.
     """
     beliefs = beliefs or Beliefs()
     lines = [query.inference + " need" + "".join(f" {v}" for v in believed.values())]

@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from rerec_engine.errors import UserError
+
 GENRES = ("drama", "comedy", "thriller", "western", "romance", "fantasy", "mystery", "war")
 PLACES = ("Norway", "Brazil", "Kenya", "Japan", "Canada", "Italy")
 AGES = ("young", "middle-aged", "senior")
@@ -93,7 +95,7 @@ def make_world(seed: int, films: int = 200, books: int = 100, users: int = 300, 
     """Generate the world of `seed`. At most 400 items, since titles are pairs of words."""
     items = films + books
     if not (films >= 40 and books >= 40 and items <= len(ADJECTIVES) * len(NOUNS)):
-        raise ValueError(f"the demo takes 40 or more films and books and at most 400 items, got {films} + {books}")
+        raise UserError(f"the demo takes 40 or more films and books and at most 400 items, got {films} + {books}")
     rng = np.random.default_rng(seed)
     taken: set[str] = set()
     values = {

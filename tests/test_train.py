@@ -1,0 +1,205 @@
+"""The loop end to end, as its users run it: `python -m rerec_engine.train` on a small world."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from rerec_engine.errors import UserError
+from rerec_engine.settings import load_settings
+from rerec_engine.train import train
+
+SMALL = {
+    "warm_start.epochs": 1,
+    "model.hidden-size": 32,
+    "model.layers": 2,
+    "rollout.max-new-tokens": 40,
+    "rollout.responses-per-query": 4,
+    "optim.learning-rate": 1e-3,
+    "train.steps": 6,
+    "train.queries-per-step": 8,
+    "train.queries-per-update": 4,
+    "train.checkpoint-every": 2,
+    "train.eval-every": 3,
+    "train.save-rollouts-every": 2,
+    "threads": 1,
+    "device": "cpu",
+}
+TIMES = ("seconds_", "tokens_per_second", "peak_memory_mb")
+
+
+def command(data: Path | None, output: Path | None, **settings: object) -> list[str]:
+    words = [sys.executable, "-m", "rerec_engine.train"]
+    chosen = {**SMALL, **settings}
+    if data is not None:
+        chosen["data.path"] = data
+    if output is not None:
+        chosen["output-dir"] = output
+    return words + [w for name, value in chosen.items() for w in (f"--{name}", str(value))]
+
+
+def run(words: list[str], code: int = 0) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr[-2000:]
+    return done.stderr
+
+
+def metrics(path: Path) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith(TIMES)} for line in lines]
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    assert metrics(a) == metrics(b)
+    assert (a / "eval.jsonl").read_text() == (b / "eval.jsonl").read_text()
+    names = sorted(p.name for p in (a / "rollouts").iterdir())
+    assert names == sorted(p.name for p in (b / "rollouts").iterdir())
+    for name in names:
+        assert pq.read_table(a / "rollouts" / name).equals(pq.read_table(b / "rollouts" / name))
+    assert (a / "final" / "model.safetensors").read_bytes() == (b / "final" / "model.safetensors").read_bytes()
+    last = max(int(p.name[5:]) for p in (a / "checkpoints").iterdir())
+    states = [torch.load(p / "checkpoints" / f"step_{last}" / "trainer.pt", weights_only=True) for p in (a, b)]
+    assert_equal(*states)
+
+
+def assert_equal(a: object, b: object) -> None:
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_equal(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_equal(x, y)
+    else:
+        assert a == b or (a != a and b != b)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, mini_demo: Path) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "unbroken"
+    run(command(mini_demo, path))
+    return path
+
+
+def test_run_directory(unbroken):
+    lines = metrics(unbroken)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    asked = "reward accuracy kl entropy clip_fraction response_length reward_ndcg reward_qas reward_pas reward_format"
+    assert set(asked.split()) <= lines[0].keys()
+    assert all(line["logprob_mismatch_max"] < 1e-4 for line in lines)
+    evaluations = [json.loads(line) for line in (unbroken / "eval.jsonl").read_text().splitlines()]
+    assert [(e["moment"], e["split"], e["step"]) for e in evaluations] == [
+        ("before", "test", 0),
+        ("during", "val", 3),
+        ("after", "test", 6),
+    ]
+    assert sorted(p.name for p in (unbroken / "checkpoints").iterdir()) == ["step_4", "step_6"]
+    table = pq.read_table(unbroken / "rollouts" / "step_2.parquet")
+    assert table.num_rows == 32
+    for row in table.to_pylist():
+        assert len(row["token_ids"]) == len(row["token_advantages"]) == len(row["token_rewards"])
+    AutoModelForCausalLM.from_pretrained(unbroken / "final")
+
+
+def test_killed_and_resumed_equals_unbroken(unbroken, mini_demo, tmp_path):
+    path = tmp_path / "killed"
+    process = subprocess.Popen(command(mini_demo, path), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    file = path / "metrics.jsonl"
+    while time.monotonic() < deadline and process.poll() is None:
+        if file.exists() and len(file.read_text().splitlines()) >= 3:
+            break
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (path / "final").exists()
+    with file.open("a") as torn:
+        torn.write('{"step": 9, "epo')  # what a kill in mid-write leaves
+    run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path)])
+    assert_same_run(path, unbroken)
+
+
+def test_truncated_checkpoint_is_refused_and_the_one_before_used(mini_demo, tmp_path):
+    path, whole = tmp_path / "run", tmp_path / "whole"
+    run(command(mini_demo, path, **{"train.steps": 4}))
+    run(command(mini_demo, whole, **{"train.steps": 4}))
+    model = path / "checkpoints" / "step_4" / "model.safetensors"
+    os.truncate(model, 1000)
+    told = run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path)])
+    assert "model.safetensors: has 1000 of" in told
+    assert "resuming" in told
+    assert "after step 2" in told
+    assert_same_run(path, whole)
+
+
+def test_sigterm_ends_at_a_step_with_a_checkpoint(unbroken, mini_demo, tmp_path):
+    path = tmp_path / "stopped"
+    words = command(mini_demo, path, **{"train.checkpoint-every": 0})
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    file = path / "metrics.jsonl"
+    while process.poll() is None and not (file.exists() and file.read_text().count("\n") >= 1):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, told[-1000:]
+    assert "continue with --resume" in told
+    run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path)])
+    assert metrics(path) == metrics(unbroken)
+
+
+SWITCHES = [
+    {"advantage.estimator": "grpo", "reward.qas": 0, "curriculum.enabled": "false"},
+    {"advantage.estimator": "dr_grpo", "loss.aggregation": "dr_grpo", "loss.beta": 0},
+    {"advantage.estimator": "rloo", "loss.kl": "k2", "loss.entropy": 0.01},
+    {"advantage.estimator": "reinforce_pp", "loss.clip-high": 0.28},
+    {"advantage.estimator": "gae"},
+    {"advantage.outcome-gate": "true", "loss.aggregation": "sequence_mean"},
+    {"rollout.dynamic-sampling": "true", "model.dtype": "bf16"},
+    {"model.gradient-checkpointing": "true", "train.tokens-per-micro-batch": 300},
+]
+
+
+@pytest.mark.parametrize("settings", SWITCHES, ids=lambda s: "+".join(f"{k.split('.')[-1]}={v}" for k, v in s.items()))
+def test_every_estimator_and_option_trains(mini_demo, tmp_path, settings):
+    words = command(mini_demo, tmp_path / "run", **{"train.steps": 2, "warm_start.epochs": 0, **settings})
+    train(*load_settings(words[3:]))
+    lines = metrics(tmp_path / "run")
+    assert len(lines) == 2
+    assert all(np.isfinite(v) for line in lines for v in line.values())
+
+
+def test_mistakes_are_one_line(mini_demo, tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "notes.txt").write_text("mine")
+    cases = [
+        ({"data.path": tmp_path / "nowhere"}, "nowhere"),
+        ({"data.path": mini_demo, "model.path": "./no-such-model"}, "no-such-model"),
+        ({"data.path": mini_demo, "output-dir": full}, "not empty"),
+        ({"data.path": mini_demo, "rewards.qas": 1}, "rewards.qas"),
+        ({"data.path": mini_demo, "data.max-prompt-tokens": 3}, "max_prompt_tokens"),
+        ({"data.path": mini_demo, "rollout.engine": "vllm"}, "vllm"),
+    ]
+    for number, (settings, message) in enumerate(cases):
+        output = {} if "output-dir" in settings else {"output-dir": tmp_path / f"out{number}"}
+        with pytest.raises(UserError, match=message) as caught:
+            train(*load_settings(command(None, None, **output, **settings)[3:]))
+        assert "\n" not in str(caught.value)
+    told = run(command(None, None, **cases[0][0]), code=2)
+    assert told.startswith("error: ")
+    assert len(told.splitlines()) == 1
+    assert (full / "notes.txt").read_text() == "mine"

@@ -1,0 +1,150 @@
+"""Updates: micro-batches add up to the whole, rows without advantage cost nothing and change nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from rerec_engine.config import Config, LossConfig, OptimConfig, TrainConfig
+from rerec_engine.critic import Critic
+from rerec_engine.rollout.collect import informative, pack, select
+from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.types import Query, Sampling
+from rerec_engine.update import Updater, micro_batches
+
+
+def batch_of(policy, queries=4, n=3, seed=0):
+    rng = np.random.default_rng(seed)
+    prompts = [rng.integers(5, len(policy.tokenizer), int(k)).tolist() for k in rng.integers(2, 30, queries)]
+    rollouts = Sampler(policy).generate(prompts, n, Sampling(12, 1.0, seed))
+    batch = pack([Query(str(i), (), (0,)) for i in range(queries)], prompts, rollouts, n)
+    advantages = rng.standard_normal(len(batch.token_ids)).astype(np.float32)
+    advantages[batch.cu_seqlens[3] : batch.cu_seqlens[6]] = 0  # the second group teaches nothing
+    batch.advantages = torch.from_numpy(advantages)
+    batch.scores = {"reward": rng.standard_normal(queries * n).astype(np.float32)}
+    batch.token_rewards = advantages
+    return batch
+
+
+def config_of(beta=0.0, tokens=100_000, per_update=100, **optim):
+    return dataclasses.replace(
+        Config(),
+        loss=LossConfig(beta=beta),
+        optim=OptimConfig(learning_rate=1e-3, **optim),
+        train=TrainConfig(tokens_per_micro_batch=tokens, queries_per_update=per_update),
+    )
+
+
+def weights(policy):
+    return torch.cat([p.detach().flatten() for p in policy.model.parameters()])
+
+
+def gradient(updater):
+    """The clipped gradient of the first step, which AdamW's first moment holds a tenth of."""
+    return torch.cat([s["exp_avg"].flatten() for s in updater.optimizers["policy"].state.values()])
+
+
+def test_micro_batches_cover_all_within_the_limit(tiny_policy):
+    batch = batch_of(tiny_policy())
+    rows = np.arange(12)
+    for limit in (1, 60, 10_000):
+        parts = list(micro_batches(batch, rows, limit))
+        assert sorted(np.concatenate(parts).tolist()) == rows.tolist()
+        for part in parts:
+            longest = max(sum(map(len, batch.row(i))) for i in part)
+            assert len(part) == 1 or longest * len(part) <= limit
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.05])
+def test_micro_batches_change_nothing(tiny_policy, beta):
+    found = []
+    for tokens in (60, 100_000):
+        policy, reference = tiny_policy(seed=1), tiny_policy(seed=2) if beta else None
+        updater = Updater(policy, config_of(beta, tokens), reference, None)
+        metrics = updater.update(batch_of(policy), 1)
+        found.append((gradient(updater), metrics))
+    assert found[0][0].abs().max() > 1e-3
+    assert torch.allclose(found[0][0], found[1][0], atol=1e-7)
+    assert found[0][1]["loss"] == pytest.approx(found[1][1]["loss"], rel=1e-4)
+    assert found[0][1]["kl" if beta else "entropy"] == pytest.approx(found[1][1]["kl" if beta else "entropy"], rel=1e-4)
+
+
+def test_rows_without_advantage_are_skipped_exactly(tiny_policy, monkeypatch):
+    skipping, whole = tiny_policy(seed=1), tiny_policy(seed=1)
+    config = config_of()
+    batch = batch_of(skipping)
+    first = Updater(skipping, config, None, None)
+    metrics = first.update(batch, 1)
+    assert metrics["trained_tokens"] == len(batch.token_ids) - batch.lengths[3:6].sum()
+    updater = Updater(whole, config, None, None)
+    monkeypatch.setattr(updater, "_needed", lambda _batch, rows: rows)
+    assert updater.update(batch, 1)["trained_tokens"] == len(batch.token_ids)
+    assert torch.allclose(gradient(first), gradient(updater), atol=1e-7)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted(tiny_policy):
+    policy = tiny_policy()
+    batch = batch_of(policy)
+    assert batch.advantages is not None
+    batch.advantages[0] = float("nan")
+    before = weights(policy)
+    updater = Updater(policy, config_of(), None, None)
+    assert updater.update(batch, 1)["skipped_updates"] == 1
+    assert torch.equal(weights(policy), before)
+
+
+def test_one_step_raises_what_had_advantage(tiny_policy):
+    policy = tiny_policy()
+    batch = batch_of(policy)
+    rows = [batch.row(i) for i in range(12)]
+
+    def weighted():
+        with torch.no_grad():
+            return float((policy.token_logprobs(rows)[0] * batch.advantages).sum())
+
+    before = weighted()
+    Updater(policy, config_of(), None, None).update(batch, 1)
+    assert weighted() > before
+
+
+def test_several_updates_a_step_and_warm_up(tiny_policy):
+    policy = tiny_policy()
+    updater = Updater(policy, config_of(per_update=2, warmup_steps=4), None, None)
+    assert updater.update(batch_of(policy), 1)["learning_rate"] == pytest.approx(2.5e-4)
+    assert updater.optimizers["policy"].state_dict()["state"][0]["step"] == 2
+    assert updater.update(batch_of(policy), 9)["learning_rate"] == pytest.approx(1e-3)
+
+
+def test_critic_learns_its_returns(tiny_policy):
+    policy = tiny_policy()
+    critic = Critic(policy)
+    config = dataclasses.replace(config_of(), optim=OptimConfig(critic_learning_rate=1e-2))
+    updater = Updater(policy, config, None, critic)
+    batch = batch_of(policy)
+    batch.values = updater.values(batch)
+    assert torch.equal(batch.values, torch.zeros(len(batch.token_ids)))
+    batch.returns = torch.ones(len(batch.token_ids))
+    errors = [updater.update(batch, step)["value_error"] for step in range(1, 12)]
+    assert errors[0] == pytest.approx(1.0)
+    assert errors[-1] < 0.9
+    state = updater.state_dict()
+    other = Updater(policy, config, None, Critic(policy))
+    other.load_state_dict(state)
+    assert torch.equal(other.values(batch), updater.values(batch))
+
+
+def test_select_keeps_whole_groups(tiny_policy):
+    policy = tiny_policy()
+    batches = [batch_of(policy, seed=s) for s in (0, 1)]
+    batches[0].scores["reward"][:3] = 0.5
+    assert informative(batches[0]).tolist() == [False, True, True, True]
+    chosen = select(batches, [np.array([False, True, False, True]), np.array([True, False, False, False])])
+    assert [q.id for q in chosen.queries] == ["1", "3", "0"]
+    assert chosen.group.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    for new, (source, old) in enumerate([*((0, i) for i in (3, 4, 5, 9, 10, 11)), *((1, i) for i in (0, 1, 2))]):
+        assert np.array_equal(chosen.response(new), batches[source].response(old))
+        assert chosen.row(new)[0] == batches[source].row(old)[0]
+        assert chosen.scores["reward"][new] == batches[source].scores["reward"][old]
