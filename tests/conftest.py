@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 import torch
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
 
 if TYPE_CHECKING:
     from rerec_engine.policy import Policy
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a model name never reaches out from a test
+# Read when transformers is imported, which therefore happens later: a model name never reaches out from a test.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 hypothesis.settings.register_profile("local", deadline=None)
@@ -49,6 +42,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_policy() -> Callable[..., Policy]:
     """Makes a random policy of a few thousand parameters: `tiny_policy(architecture="qwen2", seed=0, **config)`."""
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
     from rerec_engine.model_maker import corpus_tokenizer
     from rerec_engine.policy import make_policy
 
