@@ -102,9 +102,9 @@ class EvalReport:
         from rich.table import Table
 
         table = Table(title=f"{self.split or 'evaluation'}: {self.queries} queries, greedy, 95 % bootstrap intervals")
-        table.add_column("category")
-        for name in ("queries", "accuracy", "chance", f"NDCG@{self.k}"):
-            table.add_column(name, justify="right")
+        table.add_column("category", no_wrap=True)
+        for name in ("n", "accuracy", "chance", f"NDCG@{self.k}"):
+            table.add_column(name, justify="right", no_wrap=True)
         for name, part in self.by_category.items():
             table.add_row(name, str(part.queries), str(part.accuracy), f"{part.chance:.3f}", str(part.ndcg))
         table.add_section()
