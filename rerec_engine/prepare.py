@@ -1,4 +1,4 @@
-"""`python -m rerec_engine.prepare demo|recbench|movielens|rerec-parquet --output DIR`: raw data -> dataset directory."""
+"""Raw data -> dataset directory: `python -m rerec_engine.prepare demo|recbench|movielens|rerec-parquet ...`."""
 
 from __future__ import annotations
 

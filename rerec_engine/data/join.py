@@ -108,8 +108,8 @@ def read_queries(
         try:
             if isinstance(raw, ValueError):
                 raise raw
-            if raw.others:
-                counts.note(f"{category} rows that name titles outside the catalogue")
+            if raw.others or raw.undecided:
+                counts.note(f"{category} rows with titles outside the catalogue, or undecided (gt_other)")
             query = joiner.join(raw)
             key = (" ".join(raw.text.casefold().split()), frozenset(query.items))
             if key in seen:

@@ -12,9 +12,9 @@ def title_matcher(titles: Sequence[str], years: Sequence[int | None]) -> Callabl
     catalogue = Catalogue(list(titles), list(years))
 
     def matches(title: str) -> list[int]:
-        item = catalogue.match(title)
-        if item >= 0:
-            return [item]
-        return [item for item in range(len(titles)) if catalogue.match(title, [item]) == item]
+        match = catalogue.explain(title)
+        if match.item_id >= 0:
+            return [match.item_id]
+        return list(match.alternatives) if match.rule == "ambiguous" else []
 
     return matches

@@ -198,8 +198,6 @@ def _items(
 
 def _resolve(title: str, name: str, items: Titles, candidates: Sequence[int] | None) -> int:
     item = items.item(title, candidates)
-    if item < 0 and candidates and items.item(title) >= 0:
-        raise RowError("ground truth not among candidates", f"{name}: {title!r} is not among the candidates")
     if item < 0:
         raise RowError("title in no catalogue", f"{name}: {title!r} is in no catalogue, or ambiguous")
     return item

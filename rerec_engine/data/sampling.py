@@ -69,17 +69,19 @@ def assign_splits(
 ) -> list[str]:
     """A split for every query so that queries with a key in common lie in one split, each category near its shares.
 
-    keys: hashable keys of each query. shares: split -> share, summing to 1. Returns the split of each query.
+    keys: hashable keys of each query. shares: split -> share, summing to 1. Returns the split of each query: a group goes,
+    largest first, where the fullest of its categories is then the least full.
     """
     groups = _groups(keys)
+    shares = {split: share for split, share in shares.items() if share > 0}
     order = np.random.default_rng([seed, 1]).permutation(len(groups))
     totals = {category: categories.count(category) for category in set(categories)}
     filled = {(split, category): 0 for split in shares for category in totals}
     result = [""] * len(keys)
     for group in sorted((groups[i] for i in order), key=len, reverse=True):
         own = Counter(categories[query] for query in group)
-        room = {s: sum(n * (shares[s] - filled[s, c] / totals[c]) for c, n in own.items()) for s in shares}
-        split = max(room, key=room.__getitem__)
+        load = {s: max((filled[s, c] + n) / (share * totals[c]) for c, n in own.items()) for s, share in shares.items()}
+        split = min(load, key=load.__getitem__)
         for query in group:
             result[query] = split
             filled[split, categories[query]] += 1

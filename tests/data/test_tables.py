@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerec_engine.data import profiles, sources, tables
+from rerec_engine.data.counts import Counts
+from rerec_engine.errors import UserError
+
+PARSERS: list[Callable[[str], object]] = [
+    tables.parse_movie,
+    tables.parse_rating,
+    tables.parse_user,
+    tables.parse_item_list,
+    tables.parse_id_pair,
+    tables.parse_triple,
+    sources.parse_tab_item,
+    sources.parse_atomic_item,
+    sources.parse_atomic_rating,
+    profiles.parse_profile,
+    profiles.parse_atomic_profile,
+]
+words = st.text(st.characters(exclude_characters="\t\n\r:|", exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool)
+noise = st.text(st.sampled_from("0123456789:\t |-.ae٣¹\x85é"), max_size=40) | st.text(max_size=40)
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+@given(line=noise)
+def test_a_parser_returns_or_raises_value_error(parse: Callable[[str], object], line: str) -> None:
+    try:
+        parse(line)
+    except ValueError as error:
+        assert str(error)
+
+
+@given(st.integers(0, 10**9), words, st.lists(words, min_size=1, max_size=4))
+def test_movie_lines(number: int, title: str, genres: list[str]) -> None:
+    assert tables.parse_movie(f"{number}::{title}::{'|'.join(genres)}") == (str(number), title, genres)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 5), st.integers(0, 2**40))
+def test_rating_lines(user: int, item: int, rating: int, time: int) -> None:
+    assert tables.parse_rating(f"{user}::{item}::{rating}::{time}") == (str(user), str(item), float(rating), time)
+    atomic = sources.parse_atomic_rating(f"{user}\t{item}\t{rating}\t{time}")
+    assert atomic == (str(user), str(item), float(rating), time)
+
+
+@pytest.mark.parametrize(
+    ("parse", "line", "message"),
+    [
+        (tables.parse_movie, "1::Heat (1995)", "expected 3 fields"),
+        (tables.parse_movie, "x::Heat (1995)::Crime", "MovieID must be an integer"),
+        (tables.parse_movie, "1_0::Heat (1995)::Crime", "MovieID must be an integer"),
+        (tables.parse_movie, "1::  ::Crime", "field 2 is empty"),
+        (tables.parse_rating, "1::2::nan::3", "finite"),
+        (tables.parse_rating, "1::2::five::3", "Rating must be a number"),
+        (tables.parse_user, "1::X::25::3::123", "Gender"),
+        (tables.parse_item_list, "1 2 x", "ids"),
+        (profiles.parse_profile, "1::F::26::3::123", "age code 26"),
+        (sources.parse_atomic_item, "1\tHeat\t1995", "got 3 fields"),
+        (sources.parse_atomic_rating, "1\t2\t\t4", "expected user_id"),
+    ],
+)
+def test_a_fault_is_explained(parse: Callable[[str], object], line: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(line)
+
+
+def test_item_titles_get_their_year_once() -> None:
+    assert sources.parse_atomic_item("1\tHeat\t1995\tCrime War") == ("1", "Heat (1995)", 1995, ["Crime", "War"])
+    assert sources.parse_atomic_item("1\tLand III (1995)\tV\tDrama")[1:3] == ("Land III (1995)", 1995)
+    assert sources.parse_atomic_item("1\tunkonwn\tunkonwn\tunknown")[1:3] == ("unkonwn", None)
+    assert tables.title_year("Associate, The (L'Associe)(1982)") == 1982
+    assert tables.title_year("1984") is None
+
+
+def test_text_is_utf8_or_latin1(tmp_path: Path) -> None:
+    path = tmp_path / "movies.dat"
+    for encoding in ("utf-8", "utf-8-sig", "latin-1"):
+        path.write_bytes("1::Misérables, Les (1995)::Drama\r\n\n2::Next\x85Line (1990)::War".encode(encoding))
+        lines = [(1, "1::Misérables, Les (1995)::Drama"), (3, "2::Next\x85Line (1990)::War")]
+        assert list(tables.lines_of(path)) == lines
+
+
+def test_a_broken_line_is_named_or_counted(tmp_path: Path) -> None:
+    path = tmp_path / "movies.dat"
+    path.write_text("1::Heat (1995)::Crime\nbroken\n2::Casino (1995)::Crime\n")
+    with pytest.raises(UserError, match=r"movies\.dat:2: expected 3 fields"):
+        list(tables.parse_lines(path, tables.parse_movie, Counts(), "items"))
+    counts = Counts()
+    rows = list(tables.parse_lines(path, tables.parse_movie, counts, "items", skip_bad=True))
+    assert [line for line, _ in rows] == [1, 3]
+    counts.keep("items", len(rows))
+    counts.check()
+    assert counts.dropped("items") == {"broken row": 1}
+    assert "movies.dat:2" in counts.examples["items: broken row"][0]
+
+
+def test_counts_that_do_not_add_up_are_refused() -> None:
+    counts = Counts()
+    counts.read("rows", 3)
+    counts.keep("rows", 1)
+    counts.drop("rows", "too short", "f:2")
+    with pytest.raises(ValueError, match="read 3 != kept 1"):
+        counts.check()
+    counts.drop("rows", "too long")
+    counts.check()
+    assert counts.table().splitlines()[1].split() == ["rows", "3", "1", "2", "too", "long", "1,", "too", "short", "1"]
+    assert counts.to_json()["examples"] == {"rows: too short": ["f:2"]}
+
+
+def test_dbpedia_names_become_readable() -> None:
+    assert tables.attribute_label("dbr:Adam_Brooks_(filmmaker)") == "Adam Brooks (filmmaker)"
+    assert tables.attribute_label("Film-Noir") == "Film-Noir"
