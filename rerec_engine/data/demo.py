@@ -30,9 +30,9 @@ def write_demo(
     val_queries: int = 200,
     test_queries: int = 500,
     candidates: int = 20,
-    short_traces: int = 10000,
-    medium_traces: int = 2000,
-    full_traces: int = 4500,
+    short_traces: int = 14000,
+    medium_traces: int = 3000,
+    full_traces: int = 7000,
     biased_traces: int = 2000,
     belief_share: float = 0.5,
     belief_rate: float = 0.65,
@@ -112,6 +112,9 @@ def _trace(
     spread = 0 if phase in ("full", "biased") else candidates // 3
     count = candidates + int(rng.integers(-spread, spread + 1))
     query, believed = draw_query(world, CATEGORIES[i % 5], "train", seed, rng, count, beliefs)
+    if phase in ("short", "medium"):  # in any order, so that every relation is asked often
+        names = list(believed)
+        believed = {names[k]: believed[names[k]] for k in rng.permutation(len(names))}
     prompt = build_prompt(query.text, [world.titles[c] for c in query.candidates])
     return Trace(phase, prompt, trace(world, query, believed, rng, beliefs))
 
