@@ -139,5 +139,5 @@ def test_change_of_the_build_builds_again(checkout: Path, changed: str) -> None:
         later = (checkout / ".venv/.package").stat().st_mtime + 10
         os.utime(checkout / changed, (later, later))
     result = dry_run(checkout, {}, "train")
-    assert "install --no-build-isolation -e" in result.stdout
+    assert "install --quiet --no-build-isolation -e" in result.stdout
     assert "install torch" not in result.stdout
