@@ -112,15 +112,27 @@ def test_first_epoch_is_a_seeded_shuffle() -> None:
     assert make(12, 4, 3).next_batch() == make(12, 4, 3).next_batch()
 
 
-def test_mastered_are_dropped_and_the_rest_sorted() -> None:
+@pytest.mark.parametrize("seed", range(4))
+def test_mastered_are_dropped_and_the_rest_sorted(seed: int) -> None:
     difficulty = {q: q / 10 for q in range(10)}  # 0 is below tau, 1 is exactly tau and stays
-    queue = make(10, 3, tau=0.1, probe_share=0.0)
+    queue = make(10, 3, seed, tau=0.1, probe_share=0.0)
     first = run(queue, 3, difficulty)
     (left,) = set(range(10)) - set(chain(*first))
     second = run(queue, 3, difficulty)
     rest = [q for q in range(10) if q != left and q != 0]
     assert list(chain(*second)) == [left, *rest][:9]
     assert queue.counts()["mastered"] == (0 if left == 0 else 1)
+
+
+def test_after_a_restart_an_old_difficulty_masters_nothing() -> None:
+    queue = make(4, 4)
+    run(queue, 1, dict.fromkeys(range(4), 0.0))
+    queue.next_batch()
+    assert queue.counts()["restarts"] == 1
+    queue.report([0, 1, 2], [0.5, 0.5, 0.5])
+    queue.next_batch()
+    assert queue.counts()["restarts"] == 1
+    assert queue.counts()["mastered"] == 0
 
 
 def test_forgotten_query_is_readmitted_by_a_probe_and_all_are_probed_in_turn() -> None:
