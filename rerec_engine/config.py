@@ -164,9 +164,12 @@ class OptimConfig:
     beta1: float = 0.9
     beta2: float = 0.95
     warmup_steps: int = 0
+    final_share: float = 1.0
+    """Learning rate of the last step as a share of the full one, linear in between; 1: constant."""
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
+        _check(0 <= self.final_share <= 1, "optim.final_share", "in 0..1", self.final_share)
         _check(self.learning_rate > 0, "optim.learning_rate", "> 0", self.learning_rate)
         _check(self.max_grad_norm > 0, "optim.max_grad_norm", "> 0", self.max_grad_norm)
 

@@ -54,8 +54,9 @@ class Progress:
 
     def show(self, metrics: dict[str, Any]) -> None:
         self.bar.set_postfix_str(
-            f"reward {metrics['reward']:.3f}, accuracy {metrics['accuracy']:.2f}, KL {metrics['kl']:.1e}, "
-            f"{metrics['tokens_per_second']:.0f} tok/s",
+            f"reward {metrics['reward']:.3f}, accuracy {metrics['accuracy']:.2f}, "
+            + (f"KL {metrics['kl']:.1e}, " if metrics["kl"] is not None else "")
+            + f"{metrics['tokens_per_second']:.0f} tok/s",
             refresh=False,
         )
         self.bar.update()
@@ -72,7 +73,7 @@ def step_record(
         "reward": scores["reward"],
         "accuracy": scores["hit"],
         **{f"reward_{name}": scores[name] for name in ("ndcg", "format", "qas", "pas")},
-        "kl": 0.0,
+        "kl": None,  # without a reference there is none
         "clip_fraction": 0.0,
         "approx_kl": 0.0,
         **metrics,

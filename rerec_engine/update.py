@@ -152,7 +152,10 @@ class Updater:
 
     def _set_learning_rate(self, step: int) -> None:
         optim = self.config.optim
-        share = min(1.0, step / optim.warmup_steps) if optim.warmup_steps else 1.0
+        done = min(1.0, (step - 1) / max(1, self.config.train.steps - 1))
+        share = 1.0 - (1.0 - optim.final_share) * done
+        if optim.warmup_steps:
+            share *= min(1.0, step / optim.warmup_steps)
         rates = {"policy": optim.learning_rate, "critic": optim.critic_learning_rate}
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:

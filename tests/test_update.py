@@ -29,12 +29,12 @@ def batch_of(policy, queries=4, n=3, seed=0):
     return batch
 
 
-def config_of(beta=0.0, tokens=100_000, per_update=100, **optim):
+def config_of(beta=0.0, tokens=100_000, per_update=100, steps=100, **optim):
     return dataclasses.replace(
         Config(),
         loss=LossConfig(beta=beta),
         optim=OptimConfig(learning_rate=1e-3, **optim),
-        train=TrainConfig(tokens_per_micro_batch=tokens, queries_per_update=per_update),
+        train=TrainConfig(steps=steps, tokens_per_micro_batch=tokens, queries_per_update=per_update),
     )
 
 
@@ -116,6 +116,13 @@ def test_several_updates_a_step_and_warm_up(tiny_policy):
     assert updater.update(batch_of(policy), 1)["learning_rate"] == pytest.approx(2.5e-4)
     assert updater.optimizers["policy"].state_dict()["state"][0]["step"] == 2
     assert updater.update(batch_of(policy), 9)["learning_rate"] == pytest.approx(1e-3)
+
+
+def test_learning_rate_falls_to_its_final_share(tiny_policy):
+    policy = tiny_policy()
+    updater = Updater(policy, config_of(steps=5, final_share=0.2), None, None)
+    rates = [updater.update(batch_of(policy), step)["learning_rate"] for step in (1, 3, 5, 9)]
+    assert rates == pytest.approx([1e-3, 6e-4, 2e-4, 2e-4])
 
 
 def test_critic_learns_its_returns(tiny_policy):

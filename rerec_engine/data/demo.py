@@ -34,7 +34,7 @@ def write_demo(
     medium_traces: int = 3000,
     full_traces: int = 7000,
     biased_traces: int = 2000,
-    belief_share: float = 0.5,
+    belief_share: float = 0.7,
     belief_rate: float = 0.65,
     embedding_epochs: int = 30,
 ) -> None:
