@@ -1,12 +1,13 @@
 """The C++ module. Arrays are C-contiguous; checks are made by the callers in Python."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Text = str | bytes
-Scores = dict[str, NDArray[np.generic]]
+Scores = dict[str, NDArray[Any]]
 TokenResult = tuple[Scores, NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]
 """scores, token rewards [T], segment lengths [S], segment penalised [S], cu_segments [B + 1]."""
 

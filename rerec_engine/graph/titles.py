@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 FOLDED = (
@@ -89,7 +89,7 @@ def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
     return any(first <= code <= last for first, last in ranges)
 
 
-@lru_cache(maxsize=None)
+@cache
 def fold(char: str) -> str:
     """A character without accent, case and compatibility form; a numeral such as ³ or ½ is a word of its own."""
     if not _within(ord(char), FOLDED) or char in APOSTROPHES or char in IGNORED:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,7 +117,8 @@ class RewardEngine:
         columns = {name: table.column(name).to_pylist() for name in ("item_id", "title", "year")}
         for row, (item, title) in enumerate(zip(columns["item_id"], columns["title"], strict=True)):
             if item != row or not isinstance(title, str):
-                raise file_error(path / "items.parquet", f"expected item_id {row} with a title, got {item} {title!r}", row + 1)
+                found = f"expected item_id {row} with a title, got {item} {title!r}"
+                raise file_error(path / "items.parquet", found, row + 1)
         catalogue = Catalogue(columns["title"], columns["year"])
         attributes = read_csr(path / "item_attributes.npz", rows=len(catalogue))
         embeddings = read_embeddings(path / "item_embeddings.safetensors", len(catalogue))
@@ -138,16 +140,18 @@ class RewardEngine:
 
         ground_truth: for each a title, an item id, or several; a str is one title if it matches whole, else several
         between ';', '[SEP]' or line breaks. candidates: for each the items or titles to be tried first, or None.
-        k: K of NDCG@K, default the weights'. Errors: `UserError` that names the row, for a ground truth that is empty or
-        that matches no item.
+        k: K of NDCG@K, default the weights'.
+        Errors: `UserError` that names the row, for a ground truth that is empty or that matches no item.
         """
         if isinstance(responses, (str, bytes)):
             raise UserError("responses must be a sequence of texts, got one text")
         targets = self._targets.read(ground_truth, candidates, len(responses))
+        settings = self._settings(k, 0.0)
         try:
-            return _scores(self._core.score(responses, targets, self._settings(k, 0.0)))
+            raw = self._core.score(responses, targets, settings)
         except (TypeError, ValueError) as error:
             raise UserError(f"responses: {error}") from None
+        return _scores(raw)
 
     def score_tokens(
         self,
@@ -176,9 +180,10 @@ class RewardEngine:
             raise UserError(f"w_penalty must be a finite number, got {w_penalty}")
         packed = pack_tokens(token_ids, cu_seqlens)
         targets = self._targets.read(ground_truth, candidates, len(packed.cu_seqlens) - 1)
+        settings = self._settings(k, w_penalty)
         try:
-            scores, rewards, lengths, penalised, cu = self._run(packed, tokenizer, targets, self._settings(k, w_penalty))
-        except (IndexError, ValueError) as error:
+            scores, rewards, lengths, penalised, cu = self._run(packed, tokenizer, targets, settings)
+        except IndexError as error:
             raise UserError(f"token_ids: {error}") from None
         return TokenScores(_scores(scores), packed.unpack(rewards), lengths, penalised.astype(bool), cu)
 
@@ -208,7 +213,7 @@ class RewardEngine:
         ids = packed.ids.tolist()
         bounds = packed.cu_seqlens.tolist()
         texts, ends = [], [np.zeros(0, dtype=np.int64)]
-        for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for begin, end in pairwise(bounds):
             text, token_ends = decode_with_ends(tokenizer, ids[begin:end])
             texts.append(text)
             ends.append(token_ends)
@@ -232,9 +237,9 @@ class RewardEngine:
         )
 
 
-def _scores(raw: _core.Scores) -> Scores:
-    ptr = raw.pop("items_ptr")
-    items = np.split(raw.pop("items"), ptr[1:-1]) if len(ptr) > 1 else []
+def _scores(raw: dict[str, NDArray[Any]]) -> Scores:
+    flat, ptr = raw.pop("items"), raw.pop("items_ptr")
+    items = [flat[begin:end] for begin, end in pairwise(ptr)]
     answered = raw.pop("answered").astype(bool)
     return Scores(**raw, answered=answered, items=items)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Union
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,9 @@ from .. import _core
 from ..errors import UserError
 from ..graph.catalogue import Catalogue
 
-Item = Union[str, int]
-GroundTruth = Union[Item, Sequence[Item]]
-Candidates = Union[Sequence[Item], None]
+Item: TypeAlias = "str | int | np.integer[Any]"
+GroundTruth: TypeAlias = "Item | Sequence[Item]"
+Candidates: TypeAlias = "Sequence[Item] | None"
 
 _SEPARATOR = re.compile(r";|\[SEP\]|[\r\n]")
 _NONE = np.zeros(0, dtype=np.int32)
@@ -50,7 +49,7 @@ class TargetReader:
         place = f"ground_truth[{row}]"
         if isinstance(given, str):
             ids = self._split(given, candidates, place)
-        elif isinstance(given, Integral):
+        elif isinstance(given, (int, np.integer)):
             ids = [self._item(given, candidates, place)]
         else:
             ids = [self._item(item, candidates, place) for item in _sequence(given, place)]
@@ -77,7 +76,7 @@ class TargetReader:
         return ids
 
     def _item(self, item: Item, candidates: NDArray[np.int32], place: str) -> int:
-        if isinstance(item, Integral) and not isinstance(item, bool):
+        if isinstance(item, (int, np.integer)):
             if not 0 <= item < len(self.catalogue):
                 raise UserError(f"{place}: item {int(item)} is outside the catalogue's 0..{len(self.catalogue) - 1}")
             return int(item)

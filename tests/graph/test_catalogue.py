@@ -149,7 +149,7 @@ def test_every_real_title_names_itself(shared_data: Path) -> None:
 
 
 def test_real_answers(shared_data: Path) -> None:
-    """Where words and year agree with one item, that item is found; no item is found whose year is more than one off."""
+    """Where words and year agree with one item, it is found; no item is found whose year is more than one off."""
     titles = _movies(shared_data)
     catalogue = Catalogue(titles)
     named: Counter[str] = Counter()

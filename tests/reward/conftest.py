@@ -16,7 +16,8 @@ from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.reward import RewardEngine
 
 sys.path.insert(0, str(Path(__file__).parent))  # test files import the reference as a plain module
-from reward_reference import TITLES  # noqa: E402
+from reward_reference import TITLES
+
 
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
