@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from .data.movielens import MovieLensOptions, MovieLensSources, find_movielens, 
 from .data.recbench import RecBenchOptions, RecBenchSources, find_query_files, prepare_recbench
 from .data.rerec_parquet import ParquetOptions, ParquetSources, find_parquet, prepare_parquet
 from .errors import UserError, run_command
+from .settings import parse_cli
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,22 @@ class Demo:
 
     output: Path
     seed: int = 0
-    overrides: dict[str, int] = field(default_factory=dict)
-    """Sizes of the world, as name value pairs, such as `--overrides train-queries 500`."""
+    films: int = 200
+    books: int = 100
+    users: int = 300
+    train_queries: int = 960
+    val_queries: int = 200
+    test_queries: int = 500
+    candidates: int = 20
+    short_traces: int = 14000
+    """Reasoning traces for the warm start over about 5 candidates; medium: over 10, full: over all."""
+    medium_traces: int = 3000
+    full_traces: int = 7000
+    biased_traces: int = 2000
+    """Traces of a teacher that is wrong about a share of the items, in a share of its mentions."""
+    belief_share: float = 0.5
+    belief_rate: float = 0.65
+    embedding_epochs: int = 30
 
 
 @dataclass(frozen=True)
@@ -117,11 +133,7 @@ def run(command: Command) -> str:
 def _demo(command: Demo) -> str:
     from .data.demo import write_demo
 
-    sizes = {name.replace("-", "_"): value for name, value in command.overrides.items()}
-    try:
-        write_demo(command.output, command.seed, **sizes)
-    except TypeError as error:
-        raise UserError(f"--overrides: {error}") from None
+    write_demo(**asdict(command))
     return f"written to {command.output}"
 
 
@@ -193,7 +205,7 @@ def _found(source: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> Pa
 
 
 def main() -> None:
-    command: Command = tyro.cli(Command, prog="python -m rerec_engine.prepare", config=(tyro.conf.OmitArgPrefixes,))
+    command: Command = parse_cli(Command, sys.argv[1:], prog="python -m rerec_engine.prepare", omit_prefixes=True)
     print(run(command))
 
 

@@ -29,8 +29,10 @@ class EmbeddingOptions:
     embeddings: EmbeddingKind = "lightgcn"
     """lightgcn or als on the interactions; attributes: SVD of the item-attribute matrix, where there are none."""
     dim: int = 64
-    epochs: int = 100
+    epochs: int = 30
     """LightGCN's epochs."""
+    batch: int = 0
+    """LightGCN's triples a step; 0: 2048, or a hundredth of the interactions where that is more."""
     threads: int = 0
     """CPU threads; 0: all cores."""
 
@@ -62,8 +64,16 @@ def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOption
         return als.item_embeddings(matrix, dim=options.dim, seed=seed, threads=options.threads)
     from ..graph import lightgcn
 
+    # A step costs one propagation over the whole graph, whatever its batch: more than 100 steps an epoch are wasted.
+    batch = options.batch or max(2048, matrix.nnz // 100)
     return lightgcn.item_embeddings(
-        matrix, dim=options.dim, epochs=options.epochs, seed=seed, threads=options.threads, progress=True
+        matrix,
+        dim=options.dim,
+        epochs=options.epochs,
+        batch=batch,
+        seed=seed,
+        threads=options.threads,
+        progress=True,
     )
 
 

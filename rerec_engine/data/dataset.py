@@ -132,12 +132,12 @@ def write_dataset(
     splits: Mapping[str, Sequence[Query]],
     data_source: str,
     extra_info: Mapping[str, Mapping[str, Any]] | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
 ) -> None:
     """Write a dataset directory under a temporary name, then rename it.
 
     extra_info: further fields of a query's extra_info, by query id (Arrow types are inferred).
-    files: further text files, by name (`prepare_report.json`).
+    files: further files, by name (`prepare_report.json`).
     An older dataset at `path` is replaced; any other non-empty directory is refused. Raises UserError for bad content.
     """
     path = Path(os.path.abspath(path))
@@ -153,8 +153,8 @@ def write_dataset(
         write_csr(temporary / "interactions.npz", sp.csr_matrix(interactions).astype(np.float32))
         write_embeddings(temporary / "item_embeddings.safetensors", item_embeddings)
         _write_splits(temporary, splits, titles, data_source, extra_info or {})
-        for name, text in (files or {}).items():
-            (temporary / name).write_text(text, encoding="utf-8")
+        for name, content in (files or {}).items():
+            (temporary / name).write_bytes(content.encode() if isinstance(content, str) else content)
         written = load_dataset(temporary)
         for split in written.splits:
             written.queries(split)

@@ -57,10 +57,6 @@ class MovieLensOptions:
     skip_bad: bool = False
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        if self.max_queries < 1 or self.history < 1:
-            raise UserError("--max-queries and --history must be at least 1")
-
 
 @dataclass(frozen=True)
 class _Target:
@@ -92,6 +88,8 @@ def find_movielens(folder: Path) -> MovieLensSources:
 
 def prepare_movielens(sources: MovieLensSources, options: MovieLensOptions, shares: dict[str, float]) -> Prepared:
     """Read and make the queries; raises UserError naming file and line for a broken row unless `skip_bad`."""
+    if options.max_queries < 1 or options.history < 1:
+        raise UserError("--max-queries and --history must be at least 1")
     counts, skip_bad = Counts(), options.skip_bad
     items = read_items(sources.catalogue, counts, skip_bad=skip_bad)
     triples = items.triples + _attributes(sources.attributes, items, counts, skip_bad)

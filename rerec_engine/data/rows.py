@@ -61,7 +61,7 @@ class Titles:
 
 def split_ground_truth(text: str, items: Titles) -> list[str]:
     """Titles of a ground truth in one string: a title of the catalogue, or several joined by ";" (ReRec's parquet)."""
-    if items.item(text) >= 0 or ";" not in text:
+    if items.item(text) >= 0:
         return [text]
     return [part.strip() for part in text.split(";") if part.strip()]
 

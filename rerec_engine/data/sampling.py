@@ -69,8 +69,8 @@ def assign_splits(
 ) -> list[str]:
     """A split for every query so that queries with a key in common lie in one split, each category near its shares.
 
-    keys: hashable keys of each query. shares: split -> share, summing to 1. Returns the split of each query: a group goes,
-    largest first, where the fullest of its categories is then the least full.
+    keys: hashable keys of each query. shares: split -> share, summing to 1. Returns the split of each query: a group
+    goes, largest first, where the fullest of its categories is then the least full.
     """
     groups = _groups(keys)
     shares = {split: share for split, share in shares.items() if share > 0}

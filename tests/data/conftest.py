@@ -19,7 +19,12 @@ TITLES = ("Heat (1995)", "Usual Suspects, The (1995)", "Alien³ (1992)", "Untitl
 
 def query(name: str, **fields: Any) -> Query:
     message = Message(role="user", content="a \\boxed{film}?")
-    defaults: dict[str, Any] = {"messages": (message,), "ground_truth": (0,), "candidates": (2, 0, 1), "category": "explicit"}
+    defaults: dict[str, Any] = {
+        "messages": (message,),
+        "ground_truth": (0,),
+        "candidates": (2, 0, 1),
+        "category": "explicit",
+    }
     return Query(id=name, **{**defaults, **fields})
 
 

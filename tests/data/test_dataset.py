@@ -103,9 +103,7 @@ BROKEN_ROWS: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("fields", "reason", "detail"), BROKEN_ROWS)
-def test_a_broken_row_is_named_or_counted(
-    written: Write, fields: dict[str, Any], reason: str, detail: str
-) -> None:
+def test_a_broken_row_is_named_or_counted(written: Write, fields: dict[str, Any], reason: str, detail: str) -> None:
     path = written()
     set_extra(path / "train.parquet", 0, **fields)
     dataset = load_dataset(path)

@@ -21,7 +21,8 @@ def write_atomic(folder: Path, **changes: str) -> Path:
         + "".join(f"{i}\tFilm {i}\t{1900 + i}\tWar Drama\n" for i in range(1, 61)),
         "user": "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n1\t24\tM\twriter\t8\n",
         "link": "item_id:token\tentity_id:token\n1\tm.1\n2\tm.2\n",
-        "kg": "head_id:token\trelation_id:token\ttail_id:token\nm.1\tactor\tm.x\nm.x\tacted\tm.1\nm.2\tsequel\tm.1\nm.8\tr\tm.9\n",
+        "kg": "head_id:token\trelation_id:token\ttail_id:token\n"
+        "m.1\tactor\tm.x\nm.x\tacted\tm.1\nm.2\tsequel\tm.1\nm.8\tr\tm.9\n",
     }
     for suffix, text in {**files, **changes}.items():
         (folder / f"small.{suffix}").write_text(text)
@@ -56,16 +57,24 @@ def test_queries_are_limited_by_seed(tmp_path: Path) -> None:
     again = prepare_movielens(sources, MovieLensOptions(max_queries=2), SHARES)
     assert again.splits == limited.splits
     with pytest.raises(UserError, match="at least 1"):
-        MovieLensOptions(max_queries=0)
+        prepare_movielens(sources, MovieLensOptions(max_queries=0), SHARES)
 
 
 @pytest.mark.parametrize(
     ("suffix", "text", "place"),
     [
         ("inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t1\t3\n", r"small\.inter:2: "),
-        ("inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t99\t3\t5\n", r"small\.inter:2: item 99"),
+        (
+            "inter",
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t99\t3\t5\n",
+            r"small\.inter:2: item 99",
+        ),
         ("inter", "user\titem\n", r"small\.inter:1: expected the header"),
-        ("item", "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n1\tA\n", r"small\.item:2: "),
+        (
+            "item",
+            "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n1\tA\n",
+            r"small\.item:2: ",
+        ),
         ("kg", "head_id:token\trelation_id:token\ttail_id:token\nm.1\tr\n", r"small\.kg:2: expected 3 fields"),
         ("link", "item_id:token\tentity_id:token\n99\tm.1\n", r"small\.link:2: item 99"),
     ],
@@ -140,12 +149,13 @@ def test_real_ml100k(ml100k: Prepared) -> None:
 def test_real_ml100k_targets_come_after_their_history(ml100k: Prepared, shared_data: Path) -> None:
     rows = np.loadtxt(shared_data / "ml-100k" / "ml-100k.inter", skiprows=1, dtype=np.int64)
     first = list(dict.fromkeys(rows[:, 0].tolist()))
-    source = {item: number for number, item in reversed(ml100k.items.index.items())}
     for query in ml100k.splits["test"][:100]:
         own = rows[rows[:, 0] == first[query.user_id]]
-        last = own[own[:, 3] == own[:, 3].max(), 1]
-        assert {ml100k.items.index[str(item)] for item in last} & set(query.ground_truth)
-        assert int(source[query.ground_truth[0]]) in own[:, 1]
+        time = {ml100k.items.index[str(item)]: stamp for item, stamp in own[:, [1, 3]].tolist()}
+        (target,) = query.ground_truth
+        assert time[target] == max(time.values())
+        assert [time[item] for item in query.history] == sorted(time[item] for item in query.history)
+        assert sum(stamp > time[query.history[0]] for stamp in time.values()) <= 10
 
 
 def test_real_ml1m(shared_data: Path) -> None:
@@ -155,6 +165,8 @@ def test_real_ml1m(shared_data: Path) -> None:
     assert (notes["interactions (train.txt)"], notes["interactions (test.txt)"]) == (801_218, 197_321)
     assert prepared.counts.kept_by_kind["users"] == 6040
     assert sum(len(queries) for queries in prepared.splits.values()) == 6040
-    item = prepared.items.index["2858"]  # American Beauty, the film with the most ratings: 3,428, a fifth of them held out
+    item = prepared.items.index[
+        "2858"
+    ]  # American Beauty, the film with the most ratings: 3,428, a fifth of them held out
     assert prepared.items.titles[item] == "American Beauty (1999)"
     assert 0.78 < prepared.interactions.getnnz(axis=0)[item] / 3428 < 0.82

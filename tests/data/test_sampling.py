@@ -79,7 +79,9 @@ def test_shares_are_met_in_every_category() -> None:
 
 
 def test_the_prompt_holds_what_it_is_given() -> None:
-    (closed,) = chat_prompt(" A war film? ", candidates=["Heat (1995)", "Casino (1995)"], history=["Alien³"], item="movie")
+    (closed,) = chat_prompt(
+        " A war film? ", candidates=["Heat (1995)", "Casino (1995)"], history=["Alien³"], item="movie"
+    )
     assert closed["role"] == "user"
     assert "Request: A war film?\n" in closed["content"]
     assert closed["content"].endswith("Candidates:\n- Heat (1995)\n- Casino (1995)")

