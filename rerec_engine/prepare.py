@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -138,15 +139,19 @@ def _demo(command: Demo) -> str:
 
 
 def _recbench_sources(command: RecBench) -> RecBenchSources:
-    source = _folder(command.source)
-    queries = _folder(command.queries)
+    source, queries = _folder(command.source), _folder(command.queries)
     if queries is None:
-        queries = _first(source, ("recbenchplus", "", "dataset/movie", "data/movie", "movie"), None, "--queries")
-    catalogue = command.catalogue or _first(source, ("", "ml-1m", queries.name), "movies.dat", "--catalogue")
-    found = source or queries
-    attributes = command.attributes or _found(found, ("", "ml-1m-dbpedia", "ml-1m"), ("item_attributes.tsv",))
-    interactions = command.interactions or _found(found, ("", queries.name, "ml-1m"), ("ratings.dat", "train.txt"))
-    return RecBenchSources(find_query_files(queries), catalogue, attributes, interactions)
+        queries = _query_folder(source)
+    roots = [root for root in (queries, source, queries.parent) if root]
+    catalogue = command.catalogue or _found(roots, ("", "ml-1m"), ("movies.dat",))
+    if catalogue is None:
+        raise UserError(f"{source or queries}: movies.dat not found there; give --catalogue FILE")
+    return RecBenchSources(
+        queries=find_query_files(queries),
+        catalogue=catalogue,
+        attributes=command.attributes or _found(roots, ("", "ml-1m-dbpedia", "ml-1m"), ("item_attributes.tsv",)),
+        interactions=command.interactions or _found(roots, ("", "ml-1m"), ("ratings.dat", "train.txt")),
+    )
 
 
 def _movielens_sources(command: MovieLens) -> MovieLensSources:
@@ -179,28 +184,19 @@ def _folder(path: Path | None) -> Path | None:
     return path
 
 
-def _first(source: Path | None, folders: tuple[str, ...], name: str | None, option: str) -> Path:
-    """The first of the folders that has the file (or, without a name, a query file); UserError naming the option."""
+def _query_folder(source: Path | None) -> Path:
+    """The folder under the source that holds query files: itself, or where RecBench+ and this project put them."""
     if source is None:
-        raise UserError(f"give --source DIR or {option}")
-    for folder in folders:
-        path = source / folder / name if name else source / folder
-        if name and path.is_file():
-            return path
-        if not name and path.is_dir() and _has_queries(path):
-            return path
-    raise UserError(f"{source}: {name or 'no RecBench+ query file'} not found there; give {option}")
+        raise UserError("give --source DIR or --queries DIR")
+    for folder in ("", "recbenchplus", "dataset/movie", "data/movie", "movie"):
+        with suppress(UserError):
+            find_query_files(source / folder)
+            return source / folder
+    raise UserError(f"{source}: no RecBench+ query file found there; give --queries DIR")
 
 
-def _has_queries(folder: Path) -> bool:
-    try:
-        return bool(find_query_files(folder))
-    except UserError:
-        return False
-
-
-def _found(source: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> Path | None:
-    paths = [source / folder / name for folder in folders for name in names]
+def _found(roots: list[Path], folders: tuple[str, ...], names: tuple[str, ...]) -> Path | None:
+    paths = [root / folder / name for root in roots for folder in folders for name in names]
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -34,14 +34,16 @@ class Command:
     """Run directory to continue exactly where its last checkpoint was written."""
 
 
-def parse_cli(kind: type[T], args: Sequence[str], *, prog: str, default: T | None = None) -> T:
+def parse_cli(kind: Any, args: Sequence[str], *, prog: str, default: T | None = None, omit_prefixes: bool = False) -> T:
     """Parse `args` with tyro. Bad input is a one-line `UserError`; `--help` prints and exits with code 0."""
+    marker = tyro.conf.OmitArgPrefixes if omit_prefixes else tyro.conf.FlagConversionOff
     words = [{"true": "True", "false": "False", "none": "None"}.get(a, a) for a in args]
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
             options: dict[str, Any] = {} if default is None else {"default": default}
-            return tyro.cli(kind, args=words, prog=prog, config=(tyro.conf.FlagConversionOff,), **options)
+            parsed: T = tyro.cli(kind, args=words, prog=prog, config=(marker,), **options)
+            return parsed
     except SystemExit as end:
         if end.code == 0:
             raise

@@ -1,7 +1,7 @@
 """Incremental decoding of a batch: prompts once, then one token a step, on a KV cache that can drop finished rows.
 
-`FusedDecoder` runs Qwen2 and Llama straight from the policy's weights, with one matrix product for q, k, v and one for gate
-and up; `GenericDecoder` runs any causal LM through its own forward. Both return fp32 logits.
+`FusedDecoder` runs Qwen2 and Llama straight from the policy's weights, with one matrix product for q, k, v and one for
+gate and up; `GenericDecoder` runs any causal LM through its own forward. Both return fp32 logits.
 """
 
 from __future__ import annotations

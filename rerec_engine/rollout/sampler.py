@@ -18,8 +18,8 @@ COMPACT_SHARE = 0.15
 def draw(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """One token a row by inversion of the distribution function, or the most likely one at temperature 0.
 
-    logits [B, V] fp32, uniform [B] float64 in [0, 1). Returns tokens [B] int64 and their log-probs [B] fp32, nats, under
-    the distribution at `temperature` (1 where greedy).
+    logits [B, V] fp32, uniform [B] float64 in [0, 1). Returns tokens [B] int64 and their log-probs [B] fp32, nats,
+    under the distribution at `temperature` (1 where greedy).
     """
     logp = torch.log_softmax(logits if temperature in (0, 1) else logits / temperature, -1)
     if temperature == 0:
