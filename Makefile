@@ -81,7 +81,7 @@ $(VENV)/.ready:
 	@touch $@ && rm -f $(VENV)/.making
 
 # No build isolation: the build tools are in .venv, and a rebuild, which is quiet, downloads nothing.
-install = PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install $(if $(wildcard $@),--quiet) --no-build-isolation -e '$(1)'
+install = PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install$(if $(wildcard $@), --quiet) --no-build-isolation -e '$(1)'
 REBUILD := $(if $(wildcard rerec_engine/_core*.so),,FORCE)
 
 $(VENV)/.package: $(VENV)/.ready $(SOURCES) $(REBUILD)
