@@ -33,7 +33,8 @@ def seed_everything(seed: int) -> None:
 
 def rng_state() -> dict[str, Any]:
     """The global random states of Python, NumPy and torch."""
-    name, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    legacy: Any = np.random.get_state(legacy=True)  # noqa: NPY002
+    name, keys, place, has_gauss, gauss = legacy
     return {
         "python": random.getstate(),
         "numpy": (name, keys.tolist(), place, has_gauss, gauss),
@@ -82,7 +83,8 @@ def save_checkpoint(directory: Path, step: int, policy: Policy, state: dict[str,
             shutil.rmtree(final)
         os.replace(temporary, final)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
-        reason = str(error).splitlines()[0]
+        free = shutil.disk_usage(directory).free / 2**20 if directory.is_dir() else 0.0
+        reason = f"{str(error).splitlines()[0]}; {free:.1f} MB free on the disk"
         raise file_error(final, f"cannot write the checkpoint ({reason}); the ones before it are untouched") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
