@@ -1,4 +1,4 @@
-"""The run directory: settings, metrics, evaluations, rollouts. `docs/tutorial` tells what lies where.
+"""The run directory: settings, metrics, evaluations, rollouts. `docs/training.md` tells what lies where.
 
 Metrics are appended line by line; a line that a full disk cut short is taken back, and what lies beyond a checkpoint is
 dropped on resume, so that a continued run writes the same lines as an unbroken one.
