@@ -12,7 +12,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,13 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def run(seed: int, output: Path, extra: list[str]) -> None:
     words = [sys.executable, "-m", "rerec_engine.train", "--seed", str(seed), "--output-dir", str(output), *extra]
-    started = time.perf_counter()
     subprocess.run(words, check=True, cwd=ROOT)
-    (output / "minutes.json").write_text(json.dumps((time.perf_counter() - started) / 60))
+
+
+def finished(output: Path) -> bool:
+    """Whether the run has come to its last evaluation."""
+    path = output / "eval.jsonl"
+    return path.exists() and lines(path)[-1]["moment"] == "after"
 
 
 def summary(output: Path, seed: int) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def summary(output: Path, seed: int) -> dict[str, Any]:
     stages = ("rollout", "reward", "advantage", "update")
     return {
         "seed": seed,
-        "minutes": round(json.loads((output / "minutes.json").read_text()), 2),
+        "minutes": round(((output / "eval.jsonl").stat().st_mtime - (output / "config.yaml").stat().st_mtime) / 60, 1),
         "peak_memory_mb": round(metrics[-1]["peak_memory_mb"]),
         "seconds_per_step": {s: float(np.median([m[f"seconds_{s}"] for m in metrics])) for s in stages},
         "before": {"all": evaluations["before"]["accuracy"], **evaluations["before"]["by_category"]},
@@ -87,7 +90,7 @@ def main() -> None:
     args = parser.parse_args()
     outputs = [args.runs / f"seed{seed}" for seed in args.seeds]
     for seed, output in zip(args.seeds, outputs, strict=True):
-        if not (output / "minutes.json").exists():
+        if not finished(output):
             run(seed, output, args.rest)
     results = [summary(output, seed) for seed, output in zip(args.seeds, outputs, strict=True)]
     gain = np.array([r["after"]["all"] - r["before"]["all"] for r in results])
