@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 _MARKER = re.compile(r"candidate[^\n:\[]{0,80}[:\[\n]", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
@@ -14,7 +15,7 @@ _SEPARATORS = (
     re.compile(r"(?<=\(\d{4}\))\s*,\s*"),
     re.compile(r",\s+"),
 )
-_LONGEST = 200_000  # characters of a prompt
+_LONGEST, _MOST = 200_000, 50  # characters of a prompt, markers and brackets tried in it: the work stays bounded
 
 
 def find_candidates(text: str, resolve: Callable[[str], int]) -> list[str]:
@@ -26,8 +27,9 @@ def find_candidates(text: str, resolve: Callable[[str], int]) -> list[str]:
     """
     best: list[str] = []
     best_known = 1
-    for marker in _MARKER.finditer(text[:_LONGEST]):
-        for titles in _readings(text[:_LONGEST], marker):
+    text = text[:_LONGEST]
+    for marker in islice(_MARKER.finditer(text), _MOST):
+        for titles in _readings(text, marker):
             known = sum(resolve(title) >= 0 for title in titles)
             if known > best_known or (known == best_known and best and len(titles) < len(best)):
                 best, best_known = titles, known
@@ -47,7 +49,7 @@ def _readings(text: str, marker: re.Match[str]) -> Iterator[list[str]]:
 
 def _literal(text: str, opening: int) -> list[str]:
     """A Python or JSON list of strings that starts at `opening`; its end is the first "]" at which it parses."""
-    for end in [match.end() for match in re.finditer(r"\]", text[opening:])][:50]:
+    for end in [match.end() for match in islice(re.finditer(r"\]", text[opening:]), _MOST)]:
         try:
             value = ast.literal_eval(text[opening : opening + end])
         except (ValueError, SyntaxError, MemoryError, RecursionError):

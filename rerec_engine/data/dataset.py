@@ -28,7 +28,7 @@ from ..graph.attributes import AttributeGraph
 from ..types import Query
 from .counts import Counts
 from .rows import COLUMNS, RowError, Titles, parse_row, row_schema, to_row
-from .store import read_csr, read_embeddings, read_table, write_csr, write_embeddings
+from .store import read_csr, read_embeddings, read_rows, read_table, write_csr, write_embeddings
 
 if TYPE_CHECKING:
     from ..graph.catalogue import Catalogue
@@ -37,7 +37,7 @@ SPLITS = ("train", "val", "test")
 _SUFFIXES = (".parquet", ".npz", ".safetensors", ".json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A validated dataset directory. Queries are read, and validated, one split at a time."""
 
@@ -73,7 +73,7 @@ class Dataset:
         path = self.path / f"{split}.parquet"
         if split not in self.splits:
             raise file_error(path, f"no split {split!r} (has: {', '.join(self.splits)})")
-        rows = read_table(path, COLUMNS).to_pylist()
+        rows = read_rows(path, COLUMNS)
         items = Titles(self.titles, lambda title, candidates: self.catalogue.match(title, candidates))
         counts, queries, seen = Counts(), [], set()
         for number, row in enumerate(rows, 1):

@@ -33,7 +33,7 @@ from .sources import (
     read_items,
     read_ratings,
 )
-from .store import read_table
+from .store import read_rows
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _user_graph(path: Path, items: SourceItems, counts: Counts) -> sp.csr_matrix
 def _read_split(
     path: Path, split: str, titles: Titles, users: int, counts: Counts, options: ParquetOptions
 ) -> list[Query]:
-    rows = read_table(path, ("prompt", "reward_model")).to_pylist()
+    rows = read_rows(path, ("prompt", "reward_model"))
     queries: dict[str, Query] = {}
     for number, row in enumerate(rows, 1):
         counts.read(split)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +36,16 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pa.Table:
     return table
 
 
+def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a parquet file that has at least the named columns, as Python values."""
+    table = read_table(path, columns)
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (UnicodeDecodeError, pa.ArrowException) as error:
+        raise file_error(path, f"a value cannot be read: {error}") from None
+    return rows
+
+
 def read_csr(path: Path, columns: int | None = None, rows: int | None = None) -> sp.csr_matrix:
     """A SciPy CSR file of the given shape, with canonical (sorted, unrepeated) indices."""
     require(path)
@@ -41,7 +53,7 @@ def read_csr(path: Path, columns: int | None = None, rows: int | None = None) ->
         matrix = sp.load_npz(path)
         matrix = sp.csr_matrix(matrix)
         matrix.check_format(full_check=True)
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise file_error(path, f"not a readable SciPy CSR matrix (truncated?): {error}") from None
     for name, wanted, got in (("rows", rows, matrix.shape[0]), ("columns", columns, matrix.shape[1])):
         if wanted is not None and wanted != got:
@@ -86,6 +98,11 @@ def read_embeddings(path: Path, items: int, name: str = "item_embeddings") -> np
 
 
 def write_embeddings(path: Path, embeddings: np.ndarray, name: str = "item_embeddings") -> None:
+    """Raises OSError where the file cannot be written (safetensors' own error is none)."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    save_file({name: np.ascontiguousarray(embeddings, np.float32)}, path)
+    try:
+        save_file({name: np.ascontiguousarray(embeddings, np.float32)}, path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: {error}") from None

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttributeGraph:
     """Attribute a is (relations[a], values[a]); item_attributes[i, a] is 1 where item i has it.
 

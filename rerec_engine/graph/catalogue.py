@@ -1,4 +1,4 @@
-"""Titles to item ids. The rules, strictest first (counts on 1.4 million real answers: `docs/`); no fuzzy matching.
+"""Titles to item ids. The rules, strictest first; there is no fuzzy matching (Her is not Hero).
 
 | rule | a title names an item when ... |
 |---|---|

@@ -151,7 +151,7 @@ def test_real_ml100k_targets_come_after_their_history(ml100k: Prepared, shared_d
     first = list(dict.fromkeys(rows[:, 0].tolist()))
     for query in ml100k.splits["test"][:100]:
         own = rows[rows[:, 0] == first[query.user_id]]
-        time = {ml100k.items.index[str(item)]: stamp for item, stamp in own[:, [1, 3]].tolist()}
+        time = {ml100k.items.index[str(item)]: stamp for item, stamp in own[::-1, [1, 3]].tolist()}
         (target,) = query.ground_truth
         assert time[target] == max(time.values())
         assert [time[item] for item in query.history] == sorted(time[item] for item in query.history)
