@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -33,7 +34,11 @@ void parallel_for(size_t count, int threads, const Body& body) {
     }
   };
   std::vector<std::thread> pool;
-  for (size_t worker = 1; worker < workers; ++worker) pool.emplace_back(work, worker);
+  try {
+    for (size_t worker = 1; worker < workers; ++worker) pool.emplace_back(work, worker);
+  } catch (const std::system_error&) {
+    // No further thread to be had: those there do the work.
+  }
   work(0);
   for (std::thread& thread : pool) thread.join();
   for (const std::exception_ptr& error : errors) {

@@ -35,7 +35,6 @@ class QasMode:
     shared: QasMode
     max: QasMode
     mean: QasMode
-    def __class_getitem__(cls, name: str) -> QasMode: ...
 
 class Which:
     first: Which
