@@ -34,7 +34,7 @@ def write_demo(
     medium_traces: int = 3000,
     full_traces: int = 7000,
     biased_traces: int = 2000,
-    belief_share: float = 0.7,
+    belief_share: float = 0.6,
     belief_rate: float = 0.65,
     embedding_epochs: int = 30,
 ) -> None:
@@ -42,7 +42,7 @@ def write_demo(
 
     short, medium, full traces: reasoning traces for the warm start over about 5, 10 and all candidates, by a teacher
     that knows the catalogue (short lists first: the skill is learned several times faster so). biased: over all
-    candidates, by one that is wrong about the genre of `belief_share` of the items in `belief_rate` of the mentions.
+    candidates, by one that takes each of `belief_share` of the genres for another in `belief_rate` of the mentions.
     No condition set of val or test occurs in train or in a trace.
     """
     from rerec_engine.graph.lightgcn import item_embeddings

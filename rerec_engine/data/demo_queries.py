@@ -49,14 +49,11 @@ class Beliefs:
 
     @classmethod
     def about(cls, world: World, share: float, rate: float, seed: int) -> Beliefs:
-        rng = np.random.default_rng(seed)
-        wrong = {}
-        for item, facts in enumerate(world.facts):
-            other = [g for g in GENRES if g != facts["Genre"]]
-            guess = other[int(rng.integers(len(other)))]
-            if rng.random() < share:
-                wrong[item] = guess
-        return cls(wrong, rate)
+        """Systematic ones: each of a share of the genres is taken for another, whatever the item."""
+        order = np.random.default_rng(seed).permutation(len(GENRES))
+        taken_for = {GENRES[order[k]]: GENRES[order[(k + 1) % len(GENRES)]] for k in range(round(share * len(GENRES)))}
+        told = {item: taken_for[f["Genre"]] for item, f in enumerate(world.facts) if f["Genre"] in taken_for}
+        return cls(told, rate)
 
     def tell(self, world: World, item: int, relation: str, rng: np.random.Generator) -> str:
         """What this teacher says when asked for the item's relation."""

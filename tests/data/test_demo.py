@@ -61,7 +61,10 @@ def test_a_teacher_without_beliefs_is_always_right(world):
 def test_a_teacher_with_beliefs_is_often_wrong_in_a_systematic_way(world):
     rng = np.random.default_rng(1)
     beliefs = Beliefs.about(world, 0.5, 0.65, 0)
-    assert 100 < len(beliefs.genre) < 200
+    assert 120 < len(beliefs.genre) < 250
+    confused = {world.facts[item]["Genre"]: genre for item, genre in beliefs.genre.items()}
+    assert len(confused) == 4
+    assert all(confused[world.facts[item]["Genre"]] == genre for item, genre in beliefs.genre.items())
     assert all(world.facts[item]["Genre"] != genre for item, genre in beliefs.genre.items())
     right = 0
     for i in range(300):
