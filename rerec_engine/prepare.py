@@ -45,7 +45,7 @@ class Demo:
     full_traces: int = 7000
     biased_traces: int = 2000
     """Traces of a teacher that is wrong about a share of the items, in a share of its mentions."""
-    belief_share: float = 0.5
+    belief_share: float = 0.6
     belief_rate: float = 0.65
     embedding_epochs: int = 30
 
