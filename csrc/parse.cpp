@@ -13,6 +13,11 @@ constexpr int kMostWrappers = 8;
 
 bool is_letter(char c) { return to_lower(c) >= 'a' && to_lower(c) <= 'z'; }
 
+// Whether a backslash at `i` makes the brace after it a character.
+bool escapes_brace(string_view text, size_t i) {
+  return text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '{' || text[i + 1] == '}');
+}
+
 // Length of the mark that `text` begins with: quotes, emphasis, bullets, dashes; 0: none.
 size_t leading_mark(string_view text) {
   if (text.empty()) return 0;
@@ -59,7 +64,7 @@ Box find_box(string_view text, Which which) {
       if (text.substr(i, kBoxed.size()) == kBoxed) {
         open.push_back(i);
         next = i + kBoxed.size();
-      } else if (next < text.size() && (text[next] == '{' || text[next] == '}')) {
+      } else if (escapes_brace(text, i)) {
         ++next;
       }
     } else if (text[i] == '{') {
@@ -88,7 +93,7 @@ string_view unwrap(string_view content) {
     if (i == 1 || i >= content.size() || content[i] != '{') return content;
     int level = 0;
     for (size_t j = i; j < content.size(); ++j) {
-      if (content[j] == '\\') {
+      if (escapes_brace(content, j)) {
         ++j;
       } else if (content[j] == '{') {
         ++level;

@@ -69,6 +69,7 @@ def test_boxes(text: str, first: str | None, last: str | None) -> None:
         ("\\text{Heat (1995)}", [0]),
         ("\\boxed{\\textbf{Heat}}", [0]),
         ("\\text{Heat} (1995)", [-1]),
+        ("\\text{Heat \\\\} (1995)}", [0]),
         ('1. Heat\n2. Amélie (2001)\n3) "Seven"', [0, 9, 2]),
         ("- *Heat*\r\n• “Seven (1995)”", [0, 2]),
         ("Heat; Seven [SEP] Hamlet (1996)", [0, 2, 4]),
