@@ -86,6 +86,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "demo-seeds", help="where the runs are written")
+    parser.add_argument("--commit", help="that the runs were made with; default: the one checked out")
+    parser.add_argument("--note", default="", help="on how the runs were made, for the record")
     parser.add_argument("rest", nargs="*", help="settings passed on to train, after --")
     args = parser.parse_args()
     outputs = [args.runs / f"seed{seed}" for seed in args.seeds]
@@ -99,7 +101,8 @@ def main() -> None:
 
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     record = {
-        "commit": commit.strip(),
+        "commit": args.commit or commit.strip(),
+        "note": args.note,
         "hardware": f"{os.cpu_count()} cores, {processor()}",
         "versions": {
             "python": platform.python_version(),
