@@ -62,12 +62,15 @@ class ReferenceCatalogue:
         for item, name in enumerate(self.names):
             for key in _keys(t.loose_key, t.forms(name)):
                 self.by_key[key].append(item)
+        self.by_title: dict[str, list[int]] = defaultdict(list)
+        for item, title in enumerate(titles):
+            self.by_title[title.strip(t.SPACE)].append(item)
         self.semicolons = max((title.count(";") for title in titles), default=0)
 
     def match(self, title: str, candidates: Sequence[int] = (), whole: bool = False) -> int:
         raw = title.strip(t.SPACE)
         split = t.split_title(raw)
-        exact = {i: 0 for i, other in enumerate(self.titles) if raw and other.strip(t.SPACE) == raw}
+        exact = dict.fromkeys(self.by_title.get(raw, []) if raw else [], 0)
         named = self._named(t.full_name(split), split.year)
         steps = [(exact, 0, True), (named, MISSING, True), (exact, 0, False), (named, MISSING, False)]
         if split.year and not whole:
@@ -175,7 +178,7 @@ def read_answer(
 
     def resolve(entry: str, whole: bool) -> int:
         entry = entry.strip(t.SPACE)
-        exact = [i for i, title in enumerate(catalogue.titles) if entry and title.strip(t.SPACE) == entry]
+        exact = catalogue.by_title.get(entry, []) if entry else []
         among = [i for i in exact if i in set(candidates)] or exact
         return among[0] if len(among) == 1 else catalogue.match(clean(entry), candidates, whole)
 
