@@ -1,7 +1,9 @@
 // The items that a response recommends, in rank order.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "catalogue.hpp"
@@ -20,12 +22,36 @@ struct Entry {
 struct Answer {
   size_t begin = 0;            // of the box; without entries: none
   std::vector<Entry> entries;  // best first, without repeats (unknown ones compared by their normalised text)
+  size_t repeats = 0;          // entries left out since they were there before
 
   bool answered() const { return !entries.empty(); }
 };
 
-// The entries of the first or last box, split at line breaks, "[SEP]" and ';'. Text with ';' that is a title as a whole
-// is one entry, and so are neighbours that together are a title of the catalogue which holds ';'.
-Answer read_answer(std::string_view text, const Catalogue& catalogue, Candidates candidates, Which which);
+// Reads answers; its buffers are reused. The entries are those of the first or last box, split at line breaks, "[SEP]"
+// and ';'. Text with ';' that is a title as a whole is one entry, and so are neighbours that together are a title of
+// the catalogue which holds ';'.
+class AnswerReader {
+ public:
+  explicit AnswerReader(const Catalogue& catalogue) : catalogue_(catalogue) {}
+
+  // Valid until the next call; its texts are views of `text`.
+  const Answer& read(std::string_view text, Candidates candidates, Which which);
+
+ private:
+  bool full() const { return answer_.entries.size() >= kMostEntries; }
+  void read_line(std::string_view line);
+  size_t read_joined(size_t first);
+  void read_part(std::string_view text);
+  int32_t resolve(std::string_view text, Strictness strictness) const;
+  void add(int32_t item, std::string_view text);
+
+  const Catalogue& catalogue_;
+  Candidates candidates_;
+  Answer answer_;
+  std::vector<std::string_view> lines_, parts_;
+  std::unordered_set<std::string_view> seen_, blank_;  // texts of parts that are entries, and that are none
+  std::unordered_set<int32_t> items_;
+  std::unordered_set<std::string> unknown_;
+};
 
 }  // namespace rerec

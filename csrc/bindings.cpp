@@ -3,8 +3,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <optional>
+
+#include "engine.hpp"
+#include "parallel.hpp"
+#include "python_targets.hpp"
 #include "python_texts.hpp"
-#include "tokens.hpp"
+#include "rank.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -22,43 +27,52 @@ Array<T> to_array(const std::vector<T>& values) {
 
 Candidates span_of(const Array<int32_t>& items) { return {items.data(), items.data() + items.size()}; }
 
-template <class F>
-Array<float> column(const BatchScores& batch, F field) {
-  Array<float> out(static_cast<py::ssize_t>(batch.scores.size()));
-  float* p = out.mutable_data();
-  for (const Score& score : batch.scores) *p++ = static_cast<float>(field(score));
+// Rows of B: one block, so that a call makes few arrays.
+struct ScoreOutput {
+  explicit ScoreOutput(size_t count)
+      : columns({static_cast<py::ssize_t>(kColumns), static_cast<py::ssize_t>(count)}),
+        answered(static_cast<py::ssize_t>(count)) {}
+
+  ScoreArrays view() {
+    ScoreArrays out{};
+    const auto count = static_cast<size_t>(columns.shape(1));
+    for (size_t i = 0; i < kColumns; ++i) out.columns[i] = columns.mutable_data() + i * count;
+    out.answered = answered.mutable_data();
+    return out;
+  }
+
+  Array<float> columns;
+  Array<uint8_t> answered;
+};
+
+// Joins lists of chunks; counts become bounds.
+template <class List, class T>
+Array<T> join(const std::vector<List>& chunks, std::vector<T> List::* member) {
+  size_t size = 0;
+  for (const List& chunk : chunks) size += (chunk.*member).size();
+  Array<T> out(static_cast<py::ssize_t>(size));
+  T* p = out.mutable_data();
+  for (const List& chunk : chunks) p = std::copy((chunk.*member).begin(), (chunk.*member).end(), p);
   return out;
 }
 
-py::dict to_python(const BatchScores& batch) {
-  std::vector<int64_t> ptr(1, 0);
-  std::vector<int32_t> items;
-  for (const auto& row : batch.items) {
-    items.insert(items.end(), row.begin(), row.end());
-    ptr.push_back(static_cast<int64_t>(items.size()));
+template <class List>
+Array<int64_t> bounds(const std::vector<List>& chunks, size_t count) {
+  Array<int64_t> out(static_cast<py::ssize_t>(count) + 1);
+  int64_t* p = out.mutable_data();
+  *p = 0;
+  for (const List& chunk : chunks) {
+    for (int32_t n : chunk.counts) {
+      p[1] = p[0] + n;
+      ++p;
+    }
   }
-  return py::dict("total"_a = column(batch, [](const Score& s) { return s.total; }),
-                  "ndcg"_a = column(batch, [](const Score& s) { return s.ndcg; }),
-                  "qas"_a = column(batch, [](const Score& s) { return s.qas; }),
-                  "pas"_a = column(batch, [](const Score& s) { return s.pas; }),
-                  "format"_a = column(batch, [](const Score& s) { return s.format; }),
-                  "hit"_a = column(batch, [](const Score& s) { return s.hit; }),
-                  "precision"_a = column(batch, [](const Score& s) { return s.precision; }),
-                  "recall"_a = column(batch, [](const Score& s) { return s.recall; }),
-                  "mrr"_a = column(batch, [](const Score& s) { return s.mrr; }),
-                  "answered"_a = to_array(batch.answered), "items"_a = to_array(items), "items_ptr"_a = to_array(ptr));
+  return out;
 }
 
-py::tuple to_python(const BatchScores& batch, Array<float> rewards, const std::vector<Segments>& segments) {
-  std::vector<int32_t> lengths;
-  std::vector<uint8_t> penalised;
-  std::vector<int64_t> cu(1, 0);
-  for (const Segments& part : segments) {
-    lengths.insert(lengths.end(), part.lengths.begin(), part.lengths.end());
-    penalised.insert(penalised.end(), part.penalised.begin(), part.penalised.end());
-    cu.push_back(static_cast<int64_t>(lengths.size()));
-  }
-  return py::make_tuple(to_python(batch), std::move(rewards), to_array(lengths), to_array(penalised), to_array(cu));
+py::dict to_python(ScoreOutput& output, const BatchLists& lists, size_t count) {
+  return py::dict("columns"_a = std::move(output.columns), "answered"_a = std::move(output.answered),
+                  "items"_a = join(lists.items, &ItemLists::items), "items_ptr"_a = bounds(lists.items, count));
 }
 
 struct PyTargets {
@@ -71,69 +85,263 @@ struct PyTargets {
         candidate_ptr(std::move(candidate_ptr_in)),
         truth(std::move(truth_in)),
         candidates(std::move(candidates_in)) {}
+  explicit PyTargets(const TargetLists& lists)
+      : PyTargets(to_array(lists.truth_ptr), to_array(lists.truth), to_array(lists.candidate_ptr),
+                  to_array(lists.candidates)) {}
+  size_t count() const { return static_cast<size_t>(truth_ptr.size()) - 1; }
   Targets view() const { return {truth_ptr.data(), truth.data(), candidate_ptr.data(), candidates.data()}; }
 };
 
-struct PyVocabulary {
-  Array<int64_t> ptr;
-  std::string bytes;
+struct PyRows {
+  Array<int64_t> left, length;
+  int64_t stride, width;
 
-  PyVocabulary(Array<int64_t> ptr_in, const py::bytes& bytes_in) : ptr(std::move(ptr_in)), bytes(bytes_in) {}
-  Vocabulary view() const { return {ptr.data(), bytes.data(), static_cast<int64_t>(ptr.size()) - 1}; }
+  TokenRows view() const {
+    return {left.data(), length.data(), static_cast<size_t>(left.size()), stride, width};
+  }
 };
+
+// Sets row i's first nonzero column and how many follow it without a gap; false where a row has a gap.
+template <class T>
+bool find_spans(const py::array& mask, Array<int64_t>& left, Array<int64_t>& length) {
+  const py::ssize_t rows = mask.shape(0), columns = mask.shape(1);
+  const char* base = static_cast<const char*>(mask.data());
+  int64_t *lefts = left.mutable_data(), *lengths = length.mutable_data();
+  for (py::ssize_t i = 0; i < rows; ++i) {
+    const T* row = reinterpret_cast<const T*>(base + i * mask.strides(0));
+    py::ssize_t begin = 0, end = columns;
+    while (begin < columns && row[begin] == 0) ++begin;
+    while (end > begin && row[end - 1] == 0) --end;
+    const py::ssize_t holes = std::count(row + begin, row + end, T{0});
+    if (holes > 0) return false;
+    lefts[i] = begin;
+    lengths[i] = end - begin;
+  }
+  return true;
+}
+
+// (left, length) of a mask of integers or booleans [B, L] whose rows are contiguous, or None where a row has a gap.
+py::object mask_spans(const py::array& mask) {
+  Array<int64_t> left(mask.shape(0)), length(mask.shape(0));
+  bool whole = false;
+  switch (mask.itemsize()) {
+    case 1: whole = find_spans<uint8_t>(mask, left, length); break;
+    case 4: whole = find_spans<uint32_t>(mask, left, length); break;
+    case 8: whole = find_spans<uint64_t>(mask, left, length); break;
+    default: break;
+  }
+  if (!whole) return py::none();
+  return py::make_tuple(std::move(left), std::move(length));
+}
+
+class PyVocabulary {
+ public:
+  PyVocabulary(const Array<int64_t>& ptr, const py::bytes& bytes)
+      : table_(ptr.data(), static_cast<size_t>(ptr.size()) - 1, std::string_view(bytes)) {}
+  const Vocabulary& table() const { return table_; }
+
+ private:
+  Vocabulary table_;
+};
+
+// An array that may be left out.
+template <class T>
+const T* data_or_null(const std::optional<Array<T>>& array) {
+  return array ? array->data() : nullptr;
+}
 
 class PyEngine {
  public:
   PyEngine(std::shared_ptr<Catalogue> catalogue, Array<int64_t> attribute_ptr, Array<int32_t> attributes,
-           Array<float> embeddings)
+           Array<float> embeddings, std::optional<Array<float>> attribute_weights,
+           std::optional<Array<float>> mean_embedding, std::optional<Array<int64_t>> name_ptr,
+           std::optional<Array<uint8_t>> names)
       : attribute_ptr_(std::move(attribute_ptr)),
         attributes_(std::move(attributes)),
         embeddings_(std::move(embeddings)),
+        attribute_weights_(std::move(attribute_weights)),
+        mean_embedding_(std::move(mean_embedding)),
+        name_ptr_(std::move(name_ptr)),
+        names_(std::move(names)),
         engine_(std::move(catalogue),
-                {attribute_ptr_.data(), attributes_.data(), embeddings_.data(), embeddings_.shape(1)}) {}
+                {attribute_ptr_.data(), attributes_.data(), embeddings_.data(), embeddings_.shape(1),
+                 data_or_null(attribute_weights_), data_or_null(mean_embedding_)},
+                {data_or_null(name_ptr_), reinterpret_cast<const char*>(data_or_null(names_))}) {}
 
   py::dict score(const py::sequence& responses, const PyTargets& targets, const Settings& settings) const {
     const PythonTexts texts(responses);
-    BatchScores batch(0);
+    const size_t count = texts.views().size();
+    ScoreOutput output(count);
+    const ScoreArrays out = output.view();
+    BatchLists lists;
     {
       py::gil_scoped_release release;
-      batch = engine_.score(texts.views(), targets.view(), settings);
+      engine_.score(texts.views(), targets.view(), settings, out, lists);
     }
-    return to_python(batch);
+    return to_python(output, lists, count);
   }
 
-  template <class Id>
-  py::tuple score_ids(const Array<Id>& ids, const Array<int64_t>& cu, const PyVocabulary& vocabulary,
-                      const PyTargets& targets, const Settings& settings) const {
-    const size_t count = static_cast<size_t>(cu.size()) - 1;
-    return run(IdSource<Id>(ids.data(), cu.data(), count, vocabulary.view()), ids.size(), targets, settings);
+  py::tuple score_ids(const py::array& ids, const PyRows& rows, const PyVocabulary& vocabulary,
+                      const PyTargets& targets, const Settings& settings, Array<float>& rewards) const {
+    const TokenRows view = rows.view();
+    if (ids.itemsize() == 4) {
+      const IdSource<int32_t> source(static_cast<const int32_t*>(ids.data()), view, vocabulary.table());
+      return run(source, targets, settings, rewards);
+    }
+    const IdSource<int64_t> source(static_cast<const int64_t*>(ids.data()), view, vocabulary.table());
+    return run(source, targets, settings, rewards);
   }
 
-  py::tuple score_texts(const py::sequence& responses, const Array<int64_t>& ends, const Array<int64_t>& cu,
-                        const PyTargets& targets, const Settings& settings) const {
+  py::tuple score_texts(const py::sequence& responses, const Array<int64_t>& ends, const PyRows& rows,
+                        const PyTargets& targets, const Settings& settings, Array<float>& rewards) const {
     const PythonTexts texts(responses);
-    return run(TextSource(texts.views(), ends.data(), cu.data()), ends.size(), targets, settings);
+    return run(TextSource(texts.views(), ends.data(), rows.view()), targets, settings, rewards);
+  }
+
+  template <class F>
+  Array<float> pairs(const py::array& items, const py::array& truths, F f) const {
+    Array<float> out(items.size());
+    float* values = out.mutable_data();
+    const size_t count = static_cast<size_t>(items.size());
+    const bool narrow = items.itemsize() == 4;
+    const void *a = items.data(), *b = truths.data();
+    py::gil_scoped_release release;
+    if (narrow) {
+      f(static_cast<const int32_t*>(a), static_cast<const int32_t*>(b), count, values);
+    } else {
+      f(static_cast<const int64_t*>(a), static_cast<const int64_t*>(b), count, values);
+    }
+    return out;
+  }
+
+  Array<float> qas(const py::array& items, const py::array& truths, int threads) const {
+    return pairs(items, truths, [&](auto* a, auto* b, size_t count, float* out) {
+      qas_pairs(engine_.tables(), a, b, count, threads, out);
+    });
+  }
+
+  Array<float> pas(const py::array& items, const py::array& truths, int threads) const {
+    return pairs(items, truths, [&](auto* a, auto* b, size_t count, float* out) {
+      pas_pairs(engine_.tables(), a, b, count, threads, out);
+    });
   }
 
  private:
-  py::tuple run(const TokenSource& source, py::ssize_t tokens, const PyTargets& targets,
-                const Settings& settings) const {
-    Array<float> rewards(tokens);
-    float* out = rewards.mutable_data();
-    std::vector<Segments> segments;
-    BatchScores batch(0);
+  py::tuple run(const TokenSource& source, const PyTargets& targets, const Settings& settings,
+                Array<float>& rewards) const {
+    float* out_rewards = rewards.mutable_data();
+    const size_t count = source.rows().count;
+    ScoreOutput output(count);
+    const ScoreArrays out = output.view();
+    BatchLists lists;
     {
       py::gil_scoped_release release;
-      batch = engine_.score_tokens(source, targets.view(), settings, out, segments);
+      engine_.score_tokens(source, targets.view(), settings, out, out_rewards, lists);
     }
-    return to_python(batch, std::move(rewards), segments);
+    return py::make_tuple(to_python(output, lists, count), join(lists.segments, &SegmentLists::lengths),
+                          join(lists.segments, &SegmentLists::kinds), bounds(lists.segments, count));
   }
 
   Array<int64_t> attribute_ptr_;
   Array<int32_t> attributes_;
   Array<float> embeddings_;
+  std::optional<Array<float>> attribute_weights_, mean_embedding_;
+  std::optional<Array<int64_t>> name_ptr_;
+  std::optional<Array<uint8_t>> names_;
   Engine engine_;
 };
+
+template <class Id>
+void ndcg_rows(const Id* items, const Id* truth, size_t rows, size_t items_width, size_t truth_width, int k,
+               int threads, float* out) {
+  parallel_for(rows, threads, [&](ChunkQueue& queue) {
+    for (size_t begin, end; queue.next(begin, end);) {
+      for (size_t i = begin; i < end; ++i) {
+        out[i] = static_cast<float>(
+            padded_ndcg(items + i * items_width, items_width, truth + i * truth_width, truth_width, k));
+      }
+    }
+  });
+}
+
+// items [B, R] and truth [B, M], both int32 or both int64.
+Array<float> ndcg(const py::array& items, const py::array& truth, int k, int threads) {
+  Array<float> out(items.shape(0));
+  float* values = out.mutable_data();
+  const auto rows = static_cast<size_t>(items.shape(0)), width = static_cast<size_t>(items.shape(1)),
+             truths = static_cast<size_t>(truth.shape(1));
+  const bool narrow = items.itemsize() == 4;
+  const void *a = items.data(), *b = truth.data();
+  py::gil_scoped_release release;
+  if (narrow) {
+    ndcg_rows(static_cast<const int32_t*>(a), static_cast<const int32_t*>(b), rows, width, truths, k, threads, values);
+  } else {
+    ndcg_rows(static_cast<const int64_t*>(a), static_cast<const int64_t*>(b), rows, width, truths, k, threads, values);
+  }
+  return out;
+}
+
+// Keeps Python objects alive from C++, which lets them go on whichever thread.
+std::shared_ptr<const void> hold(py::object object) {
+  return {new py::object(std::move(object)), [](py::object* held) {
+            py::gil_scoped_acquire acquire;
+            delete held;
+          }};
+}
+
+// A catalogue's arrays by name, as files hold them.
+py::dict catalogue_arrays(const std::shared_ptr<Catalogue>& catalogue, const std::shared_ptr<CatalogueArrays>& arrays) {
+  const py::capsule owner(new std::shared_ptr<CatalogueArrays>(arrays),
+                          [](void* p) { delete static_cast<std::shared_ptr<CatalogueArrays>*>(p); });
+  const auto share = [&](const auto& values) {
+    using T = typename std::decay_t<decltype(values)>::value_type;
+    return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data(), owner);
+  };
+  const CatalogueView& view = catalogue->view();
+  return py::dict("title_ptr"_a = share(arrays->title_ptr),
+                  "title_bytes"_a = py::array_t<uint8_t>(static_cast<py::ssize_t>(arrays->title_bytes.size()),
+                                                         reinterpret_cast<const uint8_t*>(view.title_bytes), owner),
+                  "years"_a = share(arrays->years), "exact_slots"_a = share(arrays->exact.slots),
+                  "exact_group_ptr"_a = share(arrays->exact.group_ptr),
+                  "exact_group_items"_a = share(arrays->exact.group_items), "key_slots"_a = share(arrays->keys.slots),
+                  "key_group_ptr"_a = share(arrays->keys.group_ptr),
+                  "key_group_items"_a = share(arrays->keys.group_items),
+                  "most_semicolons"_a = py::array_t<int32_t>(1, &view.most_semicolons));
+}
+
+py::dict build_catalogue(const Array<int64_t>& title_ptr, const py::buffer& title_bytes, const Array<int32_t>& years,
+                         int threads) {
+  const py::buffer_info bytes = title_bytes.request();
+  std::string text(static_cast<const char*>(bytes.ptr), static_cast<size_t>(bytes.size));
+  std::vector<int64_t> ptr(title_ptr.data(), title_ptr.data() + title_ptr.size());
+  std::vector<int32_t> known(years.data(), years.data() + years.size());
+  std::shared_ptr<CatalogueArrays> arrays;
+  {
+    py::gil_scoped_release release;
+    arrays = std::make_shared<CatalogueArrays>(std::move(ptr), std::move(text), std::move(known), threads);
+  }
+  return catalogue_arrays(std::make_shared<Catalogue>(arrays->view(), arrays), arrays);
+}
+
+// The lengths of the arrays are checked in Python.
+std::shared_ptr<Catalogue> open_catalogue(const py::dict& arrays) {
+  const auto data = [&](const char* name) { return py::array(arrays[name]).data(); };
+  CatalogueView view;
+  view.title_ptr = static_cast<const int64_t*>(data("title_ptr"));
+  view.title_bytes = static_cast<const char*>(data("title_bytes"));
+  view.years = static_cast<const int32_t*>(data("years"));
+  view.items = static_cast<size_t>(py::array(arrays["years"]).size());
+  const auto index = [&](const std::string& name) {
+    const std::string slots = name + "_slots", ptr = name + "_group_ptr", items = name + "_group_items";
+    const py::array table = arrays[slots.c_str()];
+    return HashIndex{static_cast<const uint64_t*>(table.data()), static_cast<uint64_t>(table.size()) - 1,
+                     static_cast<const int64_t*>(data(ptr.c_str())), static_cast<const int32_t*>(data(items.c_str()))};
+  };
+  view.exact = index("exact");
+  view.keys = index("key");
+  view.most_semicolons = *static_cast<const int32_t*>(data("most_semicolons"));
+  return std::make_shared<Catalogue>(view, hold(arrays));
+}
 
 Array<int32_t> match_many(const Catalogue& catalogue, const py::sequence& titles, const Array<int32_t>& candidates) {
   const PythonTexts texts(titles);
@@ -145,15 +353,10 @@ Array<int32_t> match_many(const Catalogue& catalogue, const py::sequence& titles
 }
 
 void register_catalogue(py::module_& module) {
+  module.def("build_catalogue", &build_catalogue, "title_ptr"_a, "title_bytes"_a, "years"_a, "threads"_a);
   py::class_<Catalogue, std::shared_ptr<Catalogue>>(module, "Catalogue")
-      .def(py::init([](const py::sequence& titles, const Array<int32_t>& years) {
-             const PythonTexts texts(titles);
-             return std::make_shared<Catalogue>(std::vector<std::string>(texts.views().begin(), texts.views().end()),
-                                                std::vector<int32_t>(years.data(), years.data() + years.size()));
-           }),
-           "titles"_a, "years"_a)
+      .def(py::init(&open_catalogue), "arrays"_a)
       .def("__len__", &Catalogue::size)
-      .def("years", [](const Catalogue& self) { return to_array(self.years()); })
       .def("match_many", &match_many, "titles"_a, "candidates"_a)
       .def(
           "explain",
@@ -168,10 +371,23 @@ void register_catalogue(py::module_& module) {
 void register_engine(py::module_& module) {
   py::class_<PyTargets>(module, "Targets")
       .def(py::init<Array<int64_t>, Array<int32_t>, Array<int64_t>, Array<int32_t>>(), "truth_ptr"_a, "truth"_a,
-           "candidate_ptr"_a, "candidates"_a);
+           "candidate_ptr"_a, "candidates"_a)
+      .def("__len__", &PyTargets::count);
+  module.def(
+      "read_targets",
+      [](const Catalogue& catalogue, const py::sequence& truths, const py::object& candidates,
+         const py::object& fallback) { return PyTargets(TargetLists(catalogue, truths, candidates, fallback)); },
+      "catalogue"_a, "ground_truth"_a, "candidates"_a, "fallback"_a);
+  py::class_<PyRows>(module, "TokenRows")
+      .def(py::init([](Array<int64_t> left, Array<int64_t> length, int64_t stride, int64_t width) {
+             return PyRows{std::move(left), std::move(length), stride, width};
+           }),
+           "left"_a, "length"_a, "stride"_a, "width"_a);
+  module.def("mask_spans", &mask_spans, "mask"_a);
+  module.def("ndcg", &ndcg, "items"_a, "truth"_a, "k"_a, "threads"_a);
   py::class_<PyVocabulary>(module, "Vocabulary")
-      .def(py::init<Array<int64_t>, const py::bytes&>(), "ptr"_a, "bytes"_a)
-      .def("__len__", [](const PyVocabulary& self) { return self.ptr.size() - 1; });
+      .def(py::init<const Array<int64_t>&, const py::bytes&>(), "ptr"_a, "bytes"_a)
+      .def("__len__", [](const PyVocabulary& self) { return self.table().size(); });
   py::enum_<QasMode>(module, "QasMode")
       .value("shared", QasMode::kShared)
       .value("max", QasMode::kMax)
@@ -179,20 +395,28 @@ void register_engine(py::module_& module) {
   py::enum_<Which>(module, "Which").value("first", Which::kFirst).value("last", Which::kLast);
   py::class_<Settings>(module, "Settings")
       .def(py::init([](double ndcg, double format, double qas, double pas, int k, QasMode mode, Which which,
-                       double penalty, int threads) {
-             return Settings{ndcg, format, qas, pas, k, mode, which, penalty, threads};
+                       double penalty, int threads, bool graded, bool centred, double repeat, double credit) {
+             return Settings{ndcg,    format,  qas,    pas,     k,      mode,  which,
+                             penalty, threads, graded, centred, repeat, credit};
            }),
-           py::kw_only(), "ndcg"_a, "format"_a, "qas"_a, "pas"_a, "k"_a, "mode"_a, "which"_a, "penalty"_a, "threads"_a);
+           py::kw_only(), "ndcg"_a, "format"_a, "qas"_a, "pas"_a, "k"_a, "mode"_a, "which"_a, "penalty"_a, "threads"_a,
+           "graded"_a, "centred"_a, "repeat"_a, "credit"_a);
+  py::list names;
+  for (const char* name : kColumnNames) names.append(name);
+  module.attr("COLUMNS") = py::tuple(names);
   py::class_<PyEngine>(module, "Engine")
-      .def(py::init<std::shared_ptr<Catalogue>, Array<int64_t>, Array<int32_t>, Array<float>>(), "catalogue"_a,
-           "attribute_ptr"_a, "attributes"_a, "embeddings"_a)
+      .def(py::init<std::shared_ptr<Catalogue>, Array<int64_t>, Array<int32_t>, Array<float>,
+                    std::optional<Array<float>>, std::optional<Array<float>>, std::optional<Array<int64_t>>,
+                    std::optional<Array<uint8_t>>>(),
+           "catalogue"_a, "attribute_ptr"_a, "attributes"_a, "embeddings"_a, "attribute_weights"_a = py::none(),
+           "mean_embedding"_a = py::none(), "name_ptr"_a = py::none(), "names"_a = py::none())
       .def("score", &PyEngine::score, "responses"_a, "targets"_a, "settings"_a)
-      .def("score_ids", &PyEngine::score_ids<int32_t>, "ids"_a.noconvert(), "cu_seqlens"_a, "vocabulary"_a, "targets"_a,
-           "settings"_a)
-      .def("score_ids", &PyEngine::score_ids<int64_t>, "ids"_a.noconvert(), "cu_seqlens"_a, "vocabulary"_a, "targets"_a,
-           "settings"_a)
-      .def("score_texts", &PyEngine::score_texts, "responses"_a, "token_ends"_a, "cu_seqlens"_a, "targets"_a,
-           "settings"_a);
+      .def("score_ids", &PyEngine::score_ids,
+           "ids"_a, "rows"_a, "vocabulary"_a, "targets"_a, "settings"_a, "rewards"_a.noconvert())
+      .def("score_texts", &PyEngine::score_texts, "responses"_a, "token_ends"_a, "rows"_a, "targets"_a, "settings"_a,
+           "rewards"_a.noconvert())
+      .def("qas", &PyEngine::qas, "items"_a, "truths"_a, "threads"_a)
+      .def("pas", &PyEngine::pas, "items"_a, "truths"_a, "threads"_a);
 }
 
 // The steps one by one, for tests and for inspection.
@@ -233,7 +457,8 @@ void register_parts(py::module_& module) {
              [](const py::object& text, const Catalogue& catalogue, const Array<int32_t>& candidates, Which which) {
                const PythonTexts texts(py::make_tuple(text));
                py::list out;
-               for (const Entry& entry : read_answer(texts.views()[0], catalogue, span_of(candidates), which).entries)
+               AnswerReader reader(catalogue);
+               for (const Entry& entry : reader.read(texts.views()[0], span_of(candidates), which).entries)
                  out.append(py::make_tuple(entry.item, py::bytes(std::string(entry.text))));
                return out;
              });

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 
+#include "parallel.hpp"
 #include "text.hpp"
 
 namespace rerec {
@@ -53,37 +55,75 @@ std::vector<string> plain_keys(const Forms& forms, size_t last) {
 
 }  // namespace
 
-Catalogue::Catalogue(std::vector<string> titles, std::vector<int32_t> years)
-    : titles_(std::move(titles)), years_(std::move(years)) {
-  years_.resize(titles_.size(), 0);
-  std::vector<HashIndex::Entry> exact, keys;
-  for (size_t i = 0; i < titles_.size(); ++i) {
-    const int32_t item = static_cast<int32_t>(i);
-    const string_view title = trim(titles_[i]);
-    const SplitTitle split = split_title(title);
-    if (years_[i] == 0) years_[i] = split.year;
-    if (!title.empty()) exact.emplace_back(hash_bytes(title), item);
-    const Forms forms = title_forms(split.full_name());
-    for (const string& key : loose_keys(forms, 0, forms.names.size())) keys.emplace_back(hash_bytes(key), item);
-    most_semicolons_ = std::max(most_semicolons_, static_cast<int>(std::count(title.begin(), title.end(), ';')));
+CatalogueArrays::CatalogueArrays(std::vector<int64_t> title_ptr_in, string title_bytes_in,
+                                 std::vector<int32_t> years_in, int threads)
+    : title_ptr(std::move(title_ptr_in)), title_bytes(std::move(title_bytes_in)), years(std::move(years_in)) {
+  const size_t count = title_ptr.size() - 1;
+  years.resize(count, 0);
+  struct Part {
+    std::vector<HashIndexArrays::Entry> exact, keys;
+    int most_semicolons = 0;
+  };
+  std::vector<Part> parts;
+  std::mutex lock;
+  parallel_for(count, threads, [&](ChunkQueue& queue) {
+    Part part;
+    for (size_t begin, end; queue.next(begin, end);) {
+      for (size_t i = begin; i < end; ++i) {
+        const int32_t item = static_cast<int32_t>(i);
+        const string_view title =
+            trim({title_bytes.data() + title_ptr[i], static_cast<size_t>(title_ptr[i + 1] - title_ptr[i])});
+        const SplitTitle split = split_title(title);
+        if (years[i] == 0) years[i] = split.year;
+        if (!title.empty()) part.exact.emplace_back(hash_bytes(title), item);
+        const Forms forms = title_forms(split.full_name());
+        for (const string& key : loose_keys(forms, 0, forms.names.size())) part.keys.emplace_back(hash_bytes(key), item);
+        const auto semicolons = std::count(title.begin(), title.end(), ';');
+        part.most_semicolons = std::max(part.most_semicolons, static_cast<int>(semicolons));
+      }
+    }
+    const std::lock_guard<std::mutex> guard(lock);
+    parts.push_back(std::move(part));
+  });
+  std::vector<HashIndexArrays::Entry> exact_entries, key_entries;
+  for (Part& part : parts) {
+    exact_entries.insert(exact_entries.end(), part.exact.begin(), part.exact.end());
+    key_entries.insert(key_entries.end(), part.keys.begin(), part.keys.end());
+    most_semicolons = std::max(most_semicolons, part.most_semicolons);
+    part = Part();
   }
-  exact_.build(std::move(exact));
-  keys_.build(std::move(keys));
+  exact.build(std::move(exact_entries));
+  keys.build(std::move(key_entries));
+}
+
+CatalogueView CatalogueArrays::view() const {
+  return {title_ptr.data(), title_bytes.data(), years.data(),    years.size(),
+          exact.view(),     keys.view(),        most_semicolons};
 }
 
 void Catalogue::exact_hits(string_view raw, std::vector<Scored>& hits) const {
   if (raw.empty()) return;
-  for (int32_t item : exact_.find(hash_bytes(raw))) {
+  view_.exact.find(hash_bytes(raw), [&](int32_t item) {
     if (trim(title(item)) == raw) hits.push_back({item, Rule::kExact});
-  }
+  });
 }
 
-int32_t Catalogue::match_exact(string_view title, Candidates candidates) const {
-  std::vector<Scored> hits;
-  exact_hits(trim(title), hits);
-  Match out;
-  if (candidates.begin() != candidates.end() && choose(hits, Rule::kExact, candidates, out)) return out.item;
-  return choose(hits, Rule::kExact, {}, out) ? out.item : -1;
+int32_t Catalogue::match_exact(string_view text, Candidates candidates) const {
+  const string_view raw = trim(text);
+  if (raw.empty()) return -1;
+  int32_t first = -1, among = -1;
+  size_t hits = 0, hits_among = 0;
+  view_.exact.find(hash_bytes(raw), [&](int32_t item) {
+    if (trim(title(item)) != raw) return;
+    first = item;
+    ++hits;
+    if (contains(candidates, item)) {
+      among = item;
+      ++hits_among;
+    }
+  });
+  if (hits_among > 0) return hits_among == 1 ? among : -1;
+  return hits == 1 ? first : -1;
 }
 
 Rule Catalogue::name_rule(const Query& query, int32_t item) const {
@@ -102,17 +142,17 @@ Rule Catalogue::name_rule(const Query& query, int32_t item) const {
 // Every item of the query's name; far years end as kNone.
 void Catalogue::name_hits(const Query& query, std::vector<Scored>& hits) const {
   for (const string& key : loose_keys(query.forms, 0, query.forms.own())) {
-    for (int32_t item : keys_.find(hash_bytes(key))) {
+    view_.keys.find(hash_bytes(key), [&](int32_t item) {
       Rule rule = name_rule(query, item);
-      if (rule == Rule::kNone) continue;
-      const int32_t year = years_[static_cast<size_t>(item)], asked = query.split.year;
+      if (rule == Rule::kNone) return;
+      const int32_t year = view_.years[item], asked = query.split.year;
       if (year != asked) {
         rule = year == 0 || asked == 0           ? Rule::kMissingYear
                : std::abs(year - asked) == 1 ? Rule::kAdjacentYear
                                                  : Rule::kNone;
       }
       hits.push_back({item, rule});
-    }
+    });
   }
 }
 
@@ -120,12 +160,12 @@ void Catalogue::name_hits(const Query& query, std::vector<Scored>& hits) const {
 void Catalogue::alternative_hits(const Query& query, std::vector<Scored>& hits) const {
   const Forms& forms = query.forms;
   for (const string& key : loose_keys(forms, forms.own(), forms.names.size())) {
-    for (int32_t item : keys_.find(hash_bytes(key))) {
-      if (years_[static_cast<size_t>(item)] != query.split.year) continue;
+    view_.keys.find(hash_bytes(key), [&](int32_t item) {
+      if (view_.years[item] != query.split.year) return;
       const Forms named = title_forms(split_title(trim(title(item))).full_name());
       const auto keys = loose_keys(named, 0, named.names.size());
       if (std::find(keys.begin(), keys.end(), key) != keys.end()) hits.push_back({item, Rule::kAlternative});
-    }
+    });
   }
 }
 

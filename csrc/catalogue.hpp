@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,21 +42,48 @@ enum class Strictness {
   kWholeName,  // the text is the title and nothing else: no trailing text, no bracketed alternative of the query
 };
 
+// What a catalogue reads; it may be memory-mapped.
+struct CatalogueView {
+  const int64_t* title_ptr = nullptr;  // [items + 1]
+  const char* title_bytes = nullptr;
+  const int32_t* years = nullptr;  // [items], 0: unknown
+  size_t items = 0;
+  HashIndex exact, keys;     // by the title, and by the loose keys of its forms
+  int most_semicolons = 0;   // that a title holds
+};
+
+// The arrays of a catalogue, built from titles.
+struct CatalogueArrays {
+  std::vector<int64_t> title_ptr{0};
+  std::string title_bytes;
+  std::vector<int32_t> years;
+  HashIndexArrays exact, keys;
+  int most_semicolons = 0;
+
+  // years[i] 0: unknown, read from the title's trailing bracket if it has one. Shorter years: 0 from there on.
+  CatalogueArrays(std::vector<int64_t> title_ptr_in, std::string title_bytes_in, std::vector<int32_t> years_in,
+                  int threads);
+  CatalogueView view() const;
+};
+
 class Catalogue {
  public:
-  // years[i] 0: unknown, read from the title's trailing bracket if it has one.
-  Catalogue(std::vector<std::string> titles, std::vector<int32_t> years);
+  // owner keeps the view's arrays alive.
+  Catalogue(CatalogueView view, std::shared_ptr<const void> owner) : view_(view), owner_(std::move(owner)) {}
 
   Match match(std::string_view title, Candidates candidates, Strictness strictness = Strictness::kFull) const;
 
   // By the bytes alone: -1 where several items have the title and the candidates do not tell them apart.
   int32_t match_exact(std::string_view title, Candidates candidates) const;
 
-  size_t size() const { return titles_.size(); }
-  const std::string& title(int32_t item) const { return titles_[static_cast<size_t>(item)]; }
-  const std::vector<int32_t>& years() const { return years_; }
+  size_t size() const { return view_.items; }
+  std::string_view title(int32_t item) const {
+    const int64_t* ptr = view_.title_ptr + item;
+    return {view_.title_bytes + ptr[0], static_cast<size_t>(ptr[1] - ptr[0])};
+  }
+  const CatalogueView& view() const { return view_; }
   // The most ';' that a title holds: lists are split there.
-  int most_semicolons() const { return most_semicolons_; }
+  int most_semicolons() const { return view_.most_semicolons; }
 
  private:
   struct Query;
@@ -71,10 +99,8 @@ class Catalogue {
   Rule name_rule(const Query& query, int32_t item) const;
   static bool choose(const std::vector<Scored>& hits, Rule loosest, Candidates candidates, Match& out);
 
-  std::vector<std::string> titles_;
-  std::vector<int32_t> years_;
-  HashIndex exact_, keys_;
-  int most_semicolons_ = 0;
+  CatalogueView view_;
+  std::shared_ptr<const void> owner_;
 };
 
 }  // namespace rerec

@@ -12,103 +12,237 @@ namespace rerec {
 using std::string_view;
 
 struct Engine::Workspace {
+  explicit Workspace(const Catalogue& catalogue) : reader(catalogue) {}
+
+  AnswerReader reader;
   TokenSource::Buffers buffers;
   Mentions mentions;
-  std::vector<int32_t> lines;
-  std::vector<uint8_t> penalised;  // by line
+  std::vector<Line> lines;
+  std::vector<uint8_t> marked;  // lines before the box
+  std::vector<int8_t> kinds;    // of lines
+  std::vector<int32_t> items, owners, attributes;
+  std::vector<double> gains, others;
 };
 
 namespace {
 
 // A bracket of the answer's own words may hold anything ("Heat (a crime film)"), a bracket of the catalogue is a title.
-void add_title(Mentions& mentions, string_view title, bool alternatives) {
+void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t owner) {
   const Forms forms = title_forms(split_title(title).full_name());
   for (size_t i = 0; i < (alternatives ? forms.names.size() : forms.own()); ++i) {
-    mentions.add(forms.names[i]);
-    mentions.add(move_article(forms.names[i]));
+    const std::string& name = forms.names[i];
+    mentions.add(name, owner);
+    const std::string moved = move_article(name);
+    if (moved != name) mentions.add(moved, owner);
   }
+}
+
+bool is_line_break(char c) { return c == '\n' || c == '\r'; }
+
+// Writes the tokens' rewards and their runs. A token belongs to the line of its first byte that is no line break, or,
+// where all are, of its first byte; one without bytes belongs to none.
+void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, const std::vector<int8_t>& kinds,
+                   const std::array<float, 3>& reward_of, float* rewards, SegmentLists& out) {
+  const uint32_t* offsets = tokens.offsets;
+  const size_t count = tokens.tokens, runs = out.lengths.size();
+  size_t line = 0, empty = tokens.empty;
+  constexpr size_t kNone = ~size_t{0};
+  const auto run = [&](size_t first, size_t last, size_t of) {
+    const int8_t kind = of < kinds.size() ? kinds[of] : static_cast<int8_t>(kPlain);
+    std::fill(rewards + first, rewards + last, reward_of[static_cast<size_t>(kind)]);
+    out.lengths.push_back(static_cast<int32_t>(last - first));
+    out.kinds.push_back(kind);
+  };
+  size_t first = 0, of = kNone;  // the open run and its line
+  for (size_t i = 0; i < count;) {
+    const size_t begin = offsets[i], end = offsets[i + 1];
+    size_t now = kNone;
+    if (begin < end) {
+      size_t place = begin;
+      while (place < end && is_line_break(tokens.text[place])) ++place;
+      if (place == end) place = begin;
+      while (line + 1 < lines.size() && lines[line].end <= place) ++line;
+      now = line;
+    }
+    if (now != of && i > 0) {
+      run(first, i, of);
+      first = i;
+    }
+    of = now;
+    ++i;
+    if (now == kNone) {
+      --empty;
+      continue;
+    }
+    // Tokens that begin before the line's last byte belong to it; those without bytes are looked at one by one.
+    const size_t limit = lines[line].end - 1;
+    if (empty == 0) {
+      while (i + 8 < count && offsets[i + 7] < limit) i += 8;
+      while (i < count && offsets[i] < limit) ++i;
+    } else {
+      while (i < count && offsets[i] < limit && offsets[i] < offsets[i + 1]) ++i;
+    }
+  }
+  if (count > 0) run(first, count, of);
+  out.counts.push_back(static_cast<int32_t>(out.lengths.size() - runs));
+}
+
+// Zeros on both sides of a padded row's tokens.
+void fill_padding(const TokenRows& rows, size_t i, float* rewards) {
+  float* row = rewards + static_cast<int64_t>(i) * rows.width;
+  std::fill(row, row + rows.left[i], 0.f);
+  std::fill(row + rows.left[i] + rows.length[i], row + rows.width, 0.f);
 }
 
 }  // namespace
 
-Answer Engine::score_one(string_view text, size_t i, const Targets& targets, const Settings& settings,
-                         BatchScores& out) const {
-  const Answer answer = read_answer(text, *catalogue_, targets.candidates_of(i), settings.which);
+double Engine::score_one(const Answer& answer, size_t i, const Targets& targets, const Settings& settings,
+                         Workspace& work, ScoreArrays out, ItemLists& items) const {
   const ItemSpan truth = targets.truth_of(i);
-  Score& score = out.scores[i];
+  std::array<double, kColumns> score{};
   out.answered[i] = answer.answered();
-  std::vector<int32_t>& items = out.items[i];
-  for (const Entry& entry : answer.entries) items.push_back(entry.item);
+  work.items.clear();
+  for (const Entry& entry : answer.entries) work.items.push_back(entry.item);
   if (answer.answered()) {
-    const Ranking ranking = rank(items.data(), items.size(), truth, settings.k);
-    score.ndcg = ranking.ndcg;
-    score.precision = ranking.precision;
-    score.recall = ranking.recall;
-    score.hit = ranking.hit;
-    score.mrr = ranking.mrr;
-    score.qas = qas(tables_, items[0], truth, settings.mode);
-    score.pas = pas(tables_, items[0], truth, settings.mode);
-    score.format = 0.5;
+    const int32_t item = work.items[0];
+    const Ranking ranking = rank(work.items.data(), work.items.size(), truth, settings.k);
+    score[kNdcg] = ranking.ndcg;
+    score[kPrecision] = ranking.precision;
+    score[kRecall] = ranking.recall;
+    score[kHit] = ranking.hit;
+    score[kMrr] = ranking.mrr;
+    score[kQas] = qas(tables_, item, truth, settings.mode, work.attributes);
+    score[kPas] = settings.centred ? centred_pas(tables_, item, truth, settings.mode, targets.candidates_of(i))
+                                   : pas(tables_, item, truth, settings.mode);
+    score[kFormat] = 0.5;
+    const double entries = static_cast<double>(answer.entries.size()), repeats = static_cast<double>(answer.repeats);
+    score[kRepeats] = repeats / (entries + repeats);
+    if (settings.graded) {
+      work.gains.clear();
+      work.others.clear();
+      for (size_t j = 0; j < std::min(work.items.size(), static_cast<size_t>(settings.k)); ++j) {
+        const bool hit = holds(truth, work.items[j]);
+        work.gains.push_back(hit ? 1 : qas(tables_, work.items[j], truth, settings.mode, work.attributes));
+        if (!hit) work.others.push_back(work.gains.back());
+      }
+      score[kNdcg] = graded_ndcg(work.gains, work.others, truth.size(), settings.k);
+    }
   } else {
-    score.ndcg = score.format = -0.5;
+    score[kNdcg] = score[kFormat] = -0.5;
   }
-  score.total = settings.ndcg * score.ndcg + settings.format * score.format + settings.qas * score.qas +
-                settings.pas * score.pas;
-  return answer;
+  const double total = settings.ndcg * score[kNdcg] + settings.format * score[kFormat] + settings.qas * score[kQas] +
+                       settings.pas * score[kPas] - settings.repeat * score[kRepeats];
+  score[kTotal] = total;
+  for (size_t column = 0; column < kColumns; ++column) out.columns[column][i] = static_cast<float>(score[column]);
+  items.items.insert(items.items.end(), work.items.begin(), work.items.end());
+  items.counts.push_back(static_cast<int32_t>(work.items.size()));
+  return total;
 }
 
-BatchScores Engine::score(const std::vector<string_view>& texts, const Targets& targets,
-                          const Settings& settings) const {
-  BatchScores out(texts.size());
-  parallel_for(texts.size(), settings.threads, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) score_one(texts[i], i, targets, settings, out);
-  });
-  return out;
-}
-
-BatchScores Engine::score_tokens(const TokenSource& source, const Targets& targets, const Settings& settings,
-                                 float* rewards, std::vector<Segments>& segments) const {
-  BatchScores out(source.count());
-  segments.assign(source.count(), {});
-  parallel_for(source.count(), settings.threads, [&](size_t begin, size_t end) {
-    Workspace work;
-    for (size_t i = begin; i < end; ++i) {
-      const TokenText tokens = source.read(i, work.buffers);
-      const Answer answer = score_one(tokens.text, i, targets, settings, out);
-      reward_tokens(tokens, answer, out.scores[i].total, targets.truth_of(i), settings.penalty, work,
-                    rewards + source.cu()[i], segments[i]);
+void Engine::score(const std::vector<string_view>& texts, const Targets& targets, const Settings& settings,
+                   ScoreArrays out, BatchLists& lists) const {
+  lists.items.resize(ChunkQueue::chunks(texts.size()));
+  parallel_for(texts.size(), settings.threads, [&](ChunkQueue& queue) {
+    Workspace work(*catalogue_);
+    for (size_t begin, end; queue.next(begin, end);) {
+      ItemLists& items = lists.items[begin / ChunkQueue::kChunk];
+      for (size_t i = begin; i < end; ++i) {
+        const Answer& answer = work.reader.read(texts[i], targets.candidates_of(i), settings.which);
+        score_one(answer, i, targets, settings, work, out, items);
+      }
     }
   });
-  return out;
 }
 
-void Engine::reward_tokens(const TokenText& tokens, const Answer& answer, double reward, ItemSpan truth, double penalty,
-                           Workspace& work, float* rewards, Segments& segments) const {
-  const std::vector<Line> lines = split_lines_at_breaks(tokens.text);
-  work.penalised.assign(lines.size(), 0);
-  work.mentions.clear();
+void Engine::score_tokens(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
+                          float* rewards, BatchLists& lists) const {
+  const TokenRows& rows = source.rows();
+  lists.items.resize(ChunkQueue::chunks(rows.count));
+  lists.segments.resize(lists.items.size());
+  parallel_for(rows.count, settings.threads, [&](ChunkQueue& queue) {
+    Workspace work(*catalogue_);
+    for (size_t begin, end; queue.next(begin, end);) {
+      ItemLists& items = lists.items[begin / ChunkQueue::kChunk];
+      SegmentLists& segments = lists.segments[begin / ChunkQueue::kChunk];
+      for (size_t i = begin; i < end; ++i) {
+        const TokenText tokens = source.read(i, work.buffers);
+        const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which);
+        const double total = score_one(answer, i, targets, settings, work, out, items);
+        split_lines_at_breaks(tokens.text, work.lines);
+        mark_lines(tokens, answer, i, targets, settings, work);
+        const double size = std::abs(total);
+        const std::array<float, 3> reward_of = {static_cast<float>(total),
+                                                static_cast<float>(total - settings.penalty * size),
+                                                static_cast<float>(total + settings.credit * size)};
+        write_rewards(tokens, work.lines, work.kinds, reward_of, rewards + rows.rewards_begin(i), segments);
+        if (rows.width > 0) fill_padding(rows, i, rewards);
+      }
+    }
+  });
+}
+
+// The kind of each line that ends before the box.
+void Engine::mark_lines(const TokenText& tokens, const Answer& answer, size_t i, const Targets& targets,
+                        const Settings& settings, Workspace& work) const {
+  work.kinds.clear();
+  if (!answer.answered()) return;
+  const ItemSpan truth = targets.truth_of(i);
+  const size_t before = static_cast<size_t>(
+      std::upper_bound(work.lines.begin(), work.lines.end(), answer.begin,
+                       [](size_t begin, const Line& line) { return begin < line.end; }) -
+      work.lines.begin());
+  bool cleared = false;
   for (const Entry& entry : answer.entries) {
-    if (entry.item >= 0 && std::binary_search(truth.begin(), truth.end(), entry.item)) continue;
-    add_title(work.mentions, entry.text, false);
-    if (entry.item >= 0) add_title(work.mentions, catalogue_->title(entry.item), true);
+    if (entry.item >= 0 && holds(truth, entry.item)) continue;
+    if (!cleared) work.mentions.clear();
+    cleared = true;
+    const string_view title = entry.item >= 0 ? catalogue_->title(entry.item) : string_view();
+    if (entry.text != title) add_title(work.mentions, entry.text, false, 0);
+    if (entry.item >= 0) add_title(work.mentions, title, true, 0);
   }
-  if (!work.mentions.empty()) {
+  if (cleared && !work.mentions.empty()) {
     work.mentions.build();
-    for (size_t i = 0; i < lines.size() && lines[i].end <= answer.begin; ++i) {
-      work.penalised[i] = work.mentions.found_in(tokens.text.substr(lines[i].begin, lines[i].end - lines[i].begin));
-    }
+    work.mentions.find(tokens.text, work.lines, before, work.marked);
+    work.kinds.assign(work.marked.begin(), work.marked.end());
   }
-  const float plain = static_cast<float>(reward), reduced = static_cast<float>(reward - penalty * std::abs(reward));
-  token_lines(tokens.text, lines, tokens.offsets, tokens.tokens, work.lines);
-  for (size_t i = 0; i < tokens.tokens; ++i) {
-    const int32_t line = work.lines[i];
-    const bool penalised = line >= 0 && work.penalised[static_cast<size_t>(line)];
-    rewards[i] = penalised ? reduced : plain;
-    if (i == 0 || line != work.lines[i - 1]) {
-      segments.lengths.push_back(0);
-      segments.penalised.push_back(penalised);
+  if (settings.credit != 0) find_rejections(tokens, before, truth, targets.candidates_of(i), work);
+}
+
+// Credits the lines that name a wrong candidate and an attribute of a ground truth that the candidate lacks.
+void Engine::find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
+                             Workspace& work) const {
+  work.attributes.clear();
+  for (int32_t gt : truth) {
+    const ItemSpan own = tables_.attributes_of(gt);
+    work.attributes.insert(work.attributes.end(), own.begin(), own.end());
+  }
+  std::sort(work.attributes.begin(), work.attributes.end());
+  work.attributes.erase(std::unique(work.attributes.begin(), work.attributes.end()), work.attributes.end());
+  work.mentions.clear();
+  const int32_t count = static_cast<int32_t>(candidates.size());
+  for (int32_t owner = 0; owner < count; ++owner) {
+    const int32_t item = candidates.begin()[owner];
+    if (!holds(truth, item)) add_title(work.mentions, catalogue_->title(item), true, owner);
+  }
+  if (work.mentions.empty()) return;
+  for (size_t a = 0; a < work.attributes.size(); ++a) {
+    work.mentions.add(names_[work.attributes[a]], count + static_cast<int32_t>(a));
+  }
+  work.mentions.build();
+  work.kinds.resize(before, kPlain);
+  work.mentions.find(tokens.text, work.lines, before, work.marked);
+  for (size_t line = 0; line < before; ++line) {
+    if (work.marked[line] == 0 || work.kinds[line] != kPlain) continue;
+    const Line& at = work.lines[line];
+    work.mentions.owners_in(tokens.text.substr(at.begin, at.end - at.begin), work.owners);
+    const auto first_attribute = std::lower_bound(work.owners.begin(), work.owners.end(), count);
+    for (auto owner = work.owners.begin(); owner != first_attribute; ++owner) {
+      const ItemSpan own = tables_.attributes_of(candidates.begin()[*owner]);
+      const bool lacks = std::any_of(first_attribute, work.owners.end(), [&](int32_t number) {
+        return !holds(own, work.attributes[static_cast<size_t>(number - count)]);
+      });
+      if (lacks) work.kinds[line] = kCredited;
     }
-    ++segments.lengths.back();
   }
 }
 

@@ -1,9 +1,9 @@
 // Scores and token rewards of responses, in batches over threads. Results do not depend on the number of threads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +11,7 @@
 #include "answer.hpp"
 #include "catalogue.hpp"
 #include "segment.hpp"
+#include "tokens.hpp"
 
 namespace rerec {
 
@@ -21,10 +22,10 @@ struct Settings {
   Which which = Which::kLast;
   double penalty = 0.3;  // of token rewards
   int threads = 1;
-};
-
-struct Score {
-  double total = 0, ndcg = 0, qas = 0, pas = 0, format = 0, hit = 0, precision = 0, recall = 0, mrr = 0;
+  bool graded = false;       // gains of wrong items: their QAS
+  bool centred = false;      // PAS minus its mean over the candidates
+  double repeat = 0;         // weight of the repeats' share, taken off
+  double credit = 0;         // of token rewards: a candidate rejected for what it lacks
 };
 
 // Response i has ground truth truth[truth_ptr[i]:truth_ptr[i + 1]] (ascending, distinct, not empty) and likewise
@@ -41,67 +42,73 @@ struct Targets {
   }
 };
 
-// A response's text and the byte offsets of its tokens, [tokens + 1].
-struct TokenText {
-  std::string_view text;
-  const int64_t* offsets = nullptr;
-  size_t tokens = 0;
+enum ScoreColumn { kTotal, kNdcg, kQas, kPas, kFormat, kHit, kPrecision, kRecall, kMrr, kRepeats, kColumns };
+inline constexpr const char* kColumnNames[kColumns] = {"total",     "ndcg",   "qas", "pas",    "format",
+                                                       "hit",       "precision", "recall", "mrr", "repeats"};
+
+// Where scores go; rows of B.
+struct ScoreArrays {
+  std::array<float*, kColumns> columns;
+  uint8_t* answered;
 };
 
-// Tokens of responses, response i has tokens cu[i]:cu[i + 1] of the batch. Read from several threads.
-class TokenSource {
- public:
-  // Buffers of one thread.
-  struct Buffers {
-    std::string text;
-    std::vector<int64_t> offsets;
-  };
-
-  TokenSource(const int64_t* cu, size_t count) : cu_(cu), count_(count) {}
-  virtual ~TokenSource() = default;
-  virtual TokenText read(size_t i, Buffers& buffers) const = 0;
-  size_t count() const { return count_; }
-  const int64_t* cu() const { return cu_; }
-
- private:
-  const int64_t* cu_;
-  size_t count_;
+// Lists of the responses of one chunk, one after the other.
+struct ItemLists {
+  std::vector<int32_t> items;  // -1: in no catalogue, or ambiguous
+  std::vector<int32_t> counts;
+};
+enum SegmentKind : int8_t { kPlain = 0, kPenalised = 1, kCredited = 2 };
+struct SegmentLists {
+  std::vector<int32_t> lengths;  // tokens of each run of tokens of one line
+  std::vector<int8_t> kinds;
+  std::vector<int32_t> counts;  // runs of each response
 };
 
-struct Segments {
-  std::vector<int32_t> lengths;    // tokens of each run of tokens of one line
-  std::vector<uint8_t> penalised;  // [runs]
+// A batch's results that have no fixed size, by chunk.
+struct BatchLists {
+  std::vector<ItemLists> items;
+  std::vector<SegmentLists> segments;
 };
 
-struct BatchScores {
-  std::vector<Score> scores;                // [B]
-  std::vector<uint8_t> answered;            // [B]
-  std::vector<std::vector<int32_t>> items;  // [B] ragged, -1: in no catalogue, or ambiguous
+// The words by which attributes are known, bytes[ptr[a]:ptr[a + 1]]; needed for credit alone.
+struct AttributeNames {
+  const int64_t* ptr = nullptr;
+  const char* bytes = nullptr;
 
-  explicit BatchScores(size_t count) : scores(count), answered(count), items(count) {}
+  std::string_view operator[](int32_t attribute) const {
+    return {bytes + ptr[attribute], static_cast<size_t>(ptr[attribute + 1] - ptr[attribute])};
+  }
 };
 
 class Engine {
  public:
-  Engine(std::shared_ptr<const Catalogue> catalogue, ItemTables tables)
-      : catalogue_(std::move(catalogue)), tables_(tables) {}
+  Engine(std::shared_ptr<const Catalogue> catalogue, ItemTables tables, AttributeNames names)
+      : catalogue_(std::move(catalogue)), tables_(tables), names_(names) {}
 
-  BatchScores score(const std::vector<std::string_view>& texts, const Targets& targets, const Settings& settings) const;
+  void score(const std::vector<std::string_view>& texts, const Targets& targets, const Settings& settings,
+             ScoreArrays out, BatchLists& lists) const;
 
-  // rewards [T] and segments [B] are filled.
-  BatchScores score_tokens(const TokenSource& source, const Targets& targets, const Settings& settings, float* rewards,
-                           std::vector<Segments>& segments) const;
+  // Writes a reward a token, and 0 where a padded row has none. Throws std::out_of_range for the first bad token.
+  void score_tokens(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
+                    float* rewards, BatchLists& lists) const;
+
+  const Catalogue& catalogue() const { return *catalogue_; }
+  const ItemTables& tables() const { return tables_; }
 
  private:
   struct Workspace;
 
-  Answer score_one(std::string_view text, size_t i, const Targets& targets, const Settings& settings,
-                   BatchScores& out) const;
-  void reward_tokens(const TokenText& tokens, const Answer& answer, double reward, ItemSpan truth, double penalty,
-                     Workspace& work, float* rewards, Segments& segments) const;
+  // The response's total reward.
+  double score_one(const Answer& answer, size_t i, const Targets& targets, const Settings& settings, Workspace& work,
+                   ScoreArrays out, ItemLists& items) const;
+  void mark_lines(const TokenText& tokens, const Answer& answer, size_t i, const Targets& targets,
+                  const Settings& settings, Workspace& work) const;
+  void find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
+                       Workspace& work) const;
 
   std::shared_ptr<const Catalogue> catalogue_;
   ItemTables tables_;
+  AttributeNames names_;
 };
 
 }  // namespace rerec

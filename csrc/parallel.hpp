@@ -10,27 +10,45 @@
 
 namespace rerec {
 
-// Calls body(begin, end) for chunks that cover 0..count; which thread takes which chunk must not matter to it. The
-// first exception is thrown again once all threads are done.
+// Hands out chunks that cover 0..count.
+class ChunkQueue {
+ public:
+  static constexpr size_t kChunk = 16;
+
+  explicit ChunkQueue(size_t count) : count_(count) {}
+  static size_t chunks(size_t count) { return (count + kChunk - 1) / kChunk; }
+
+  // The next chunk's bounds; false: none is left. Its number is begin / kChunk.
+  bool next(size_t& begin, size_t& end) {
+    begin = next_.fetch_add(kChunk, std::memory_order_relaxed);
+    if (begin >= count_) return false;
+    end = std::min(count_, begin + kChunk);
+    return true;
+  }
+  void stop() { next_.store(count_); }
+
+ private:
+  const size_t count_;
+  std::atomic<size_t> next_{0};
+};
+
+// Calls body(queue) on each thread; which thread takes which chunk must not matter to the result. The first exception
+// is thrown again once all threads are done.
 template <class Body>
 void parallel_for(size_t count, int threads, const Body& body) {
-  constexpr size_t kChunk = 16;
-  const size_t chunks = (count + kChunk - 1) / kChunk;
-  const size_t workers = std::min(static_cast<size_t>(std::max(threads, 1)), chunks);
+  ChunkQueue queue(count);
+  const size_t workers = std::min(static_cast<size_t>(std::max(threads, 1)), ChunkQueue::chunks(count));
   if (workers <= 1) {
-    if (count > 0) body(size_t{0}, count);
+    if (count > 0) body(queue);
     return;
   }
-  std::atomic<size_t> next{0};
   std::vector<std::exception_ptr> errors(workers);
   const auto work = [&](size_t worker) {
     try {
-      for (size_t chunk; (chunk = next.fetch_add(1)) < chunks;) {
-        body(chunk * kChunk, std::min(count, (chunk + 1) * kChunk));
-      }
+      body(queue);
     } catch (...) {
       errors[worker] = std::current_exception();
-      next.store(chunks);
+      queue.stop();
     }
   };
   std::vector<std::thread> pool;

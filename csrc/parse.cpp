@@ -1,5 +1,6 @@
 #include "parse.hpp"
 
+#include "scan.hpp"
 #include "text.hpp"
 
 namespace rerec {
@@ -57,7 +58,11 @@ size_t numbering(string_view text) {
 Box find_box(string_view text, Which which) {
   Box best;
   std::vector<size_t> open;  // begin of each open brace's box, or npos for a plain brace
-  size_t i = text.find_first_of("\\{}");
+  // Outside a box braces do not count: only a backslash can begin one.
+  const auto find_next = [&](size_t from) {
+    return open.empty() ? find_any<'\\'>(text, from) : find_any<'\\', '{', '}'>(text, from);
+  };
+  size_t i = find_next(0);
   while (i != string_view::npos) {
     size_t next = i + 1;
     if (text[i] == '\\') {
@@ -68,8 +73,8 @@ Box find_box(string_view text, Which which) {
         ++next;
       }
     } else if (text[i] == '{') {
-      if (!open.empty()) open.push_back(string_view::npos);
-    } else if (!open.empty()) {
+      open.push_back(string_view::npos);
+    } else {
       const size_t begin = open.back();
       open.pop_back();
       const bool better = !best.found || (which == Which::kFirst ? begin < best.begin : begin > best.begin);
@@ -79,7 +84,7 @@ Box find_box(string_view text, Which which) {
         best.content = text.substr(begin + kBoxed.size(), i - begin - kBoxed.size());
       }
     }
-    i = text.find_first_of("\\{}", next);
+    i = find_next(next);
   }
   return best;
 }
@@ -107,14 +112,14 @@ string_view unwrap(string_view content) {
   return content;
 }
 
-std::vector<string_view> split_lines(string_view content) {
-  std::vector<string_view> lines;
+void split_lines(string_view content, std::vector<string_view>& lines) {
+  lines.clear();
   size_t begin = 0, i = 0;
   const auto add = [&](size_t end) {
     const string_view line = trim(content.substr(begin, end - begin));
     if (!line.empty()) lines.push_back(line);
   };
-  while ((i = content.find_first_of("\n\r[", i)) != string_view::npos) {
+  while ((i = find_any<'\n', '\r', '['>(content, i)) != string_view::npos) {
     const bool sep = content[i] == '[';
     if (sep && content.substr(i, kSep.size()) != kSep) {
       ++i;
@@ -125,7 +130,6 @@ std::vector<string_view> split_lines(string_view content) {
     begin = i;
   }
   add(content.size());
-  return lines;
 }
 
 string_view clean_entry(string_view entry) {

@@ -22,7 +22,7 @@ Box find_box(std::string_view text, Which which);
 std::string_view unwrap(std::string_view content);
 
 // The lines of an answer: split at line breaks and "[SEP]"; blank ones left out.
-std::vector<std::string_view> split_lines(std::string_view content);
+void split_lines(std::string_view content, std::vector<std::string_view>& lines);
 
 // An entry without bullets, numbering, quotes and emphasis around it.
 std::string_view clean_entry(std::string_view entry);

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tokens.hpp"
+
 namespace rerec {
 
 class PythonTexts {
@@ -42,9 +44,7 @@ class PythonTexts {
 
  private:
   void add(pybind11::object owner, const char* bytes, Py_ssize_t size) {
-    // Offsets of normalised text are 32 bits wide, and it can be four times as long.
-    constexpr Py_ssize_t kMost = Py_ssize_t{1} << 29;
-    if (size > kMost) throw pybind11::value_error("row " + std::to_string(views_.size()) + ": longer than 512 MiB");
+    if (static_cast<size_t>(size) > kMostText) throw pybind11::value_error("row " + std::to_string(views_.size()) + ": longer than 512 MiB");
     owners_.push_back(std::move(owner));
     views_.emplace_back(bytes, static_cast<size_t>(size));
   }

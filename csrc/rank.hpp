@@ -1,13 +1,36 @@
-// Ranking metrics of one answer, binary gains. Repeats must have been dropped.
+// Ranking metrics of one answer. Repeats must have been dropped.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "hash_index.hpp"
 
 namespace rerec {
+
+inline constexpr int kMostK = 1000;
+
+// discount[i] = 1 / log2(i + 2), ideal[i]: the sum of the first i.
+struct Discounts {
+  std::array<double, kMostK> discount;
+  std::array<double, kMostK + 1> ideal;
+
+  Discounts() {
+    ideal[0] = 0;
+    for (size_t i = 0; i < kMostK; ++i) {
+      discount[i] = 1 / std::log2(static_cast<double>(i) + 2);
+      ideal[i + 1] = ideal[i] + discount[i];
+    }
+  }
+  static const Discounts& get() {
+    static const Discounts discounts;
+    return discounts;
+  }
+};
 
 struct Ranking {
   double ndcg = 0;       // DCG@K / DCG of min(K, |gt|) hits first; gain 1 / log2(rank + 1)
@@ -17,23 +40,56 @@ struct Ranking {
   double mrr = 0;        // 1 / rank of the first hit among the first K
 };
 
-// items: best first, -1 is a wrong one; truth: ascending, distinct, not empty.
+inline bool holds(ItemSpan items, int32_t item) {
+  return items.size() == 1 ? *items.begin() == item : std::binary_search(items.begin(), items.end(), item);
+}
+
+// items: best first, -1 is a wrong one; truth: ascending, distinct, not empty; k: 1 .. kMostK.
 inline Ranking rank(const int32_t* items, size_t count, ItemSpan truth, int k) {
+  const Discounts& table = Discounts::get();
   Ranking out;
-  const size_t depth = static_cast<size_t>(k), relevant = static_cast<size_t>(truth.end() - truth.begin());
-  double gain = 0, ideal = 0;
+  const size_t depth = static_cast<size_t>(k), relevant = truth.size();
+  double gain = 0;
   size_t hits = 0;
   for (size_t i = 0; i < std::min(count, depth); ++i) {
-    if (!std::binary_search(truth.begin(), truth.end(), items[i])) continue;
-    gain += 1 / std::log2(static_cast<double>(i) + 2);
+    if (!holds(truth, items[i])) continue;
+    gain += table.discount[i];
     if (hits++ == 0) out.mrr = 1 / (static_cast<double>(i) + 1);
   }
-  for (size_t i = 0; i < std::min(relevant, depth); ++i) ideal += 1 / std::log2(static_cast<double>(i) + 2);
-  out.ndcg = gain / ideal;
+  out.ndcg = gain / table.ideal[std::min(relevant, depth)];
   out.precision = static_cast<double>(hits) / static_cast<double>(depth);
   out.recall = static_cast<double>(hits) / static_cast<double>(relevant);
   out.hit = hits > 0;
   return out;
+}
+
+// NDCG@K of gains, best first: 1 for each hit, and those of the others, which are sorted here. The ideal order is all
+// `relevant` hits, then the others by their gain.
+inline double graded_ndcg(const std::vector<double>& gains, std::vector<double>& others, size_t relevant, int k) {
+  const Discounts& table = Discounts::get();
+  const size_t depth = static_cast<size_t>(k), first = std::min(relevant, depth);
+  double gain = 0, ideal = table.ideal[first];
+  for (size_t i = 0; i < std::min(gains.size(), depth); ++i) gain += gains[i] * table.discount[i];
+  std::sort(others.begin(), others.end(), std::greater<double>());
+  for (size_t i = 0; i < others.size() && first + i < depth; ++i) ideal += others[i] * table.discount[first + i];
+  return gain / ideal;
+}
+
+// NDCG@K of `count` items against `truths` ground truths; what is negative is padding. A repeat gains nothing.
+template <class Id>
+double padded_ndcg(const Id* items, size_t count, const Id* truth, size_t truths, int k) {
+  const Discounts& table = Discounts::get();
+  const size_t depth = std::min(count, static_cast<size_t>(k));
+  double gain = 0;
+  size_t relevant = 0;
+  for (size_t t = 0; t < truths; ++t) {
+    if (truth[t] < 0) continue;
+    ++relevant;
+    size_t place = 0;
+    while (place < depth && items[place] != truth[t]) ++place;
+    if (place < depth) gain += table.discount[place];
+  }
+  return relevant == 0 ? 0 : gain / table.ideal[std::min(relevant, static_cast<size_t>(k))];
 }
 
 }  // namespace rerec

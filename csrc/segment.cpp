@@ -1,8 +1,7 @@
 #include "segment.hpp"
 
 #include <algorithm>
-#include <string>
-
+#include "scan.hpp"
 #include "titles.hpp"
 
 namespace rerec {
@@ -11,9 +10,18 @@ namespace {
 using std::string_view;
 
 constexpr size_t kMostTitleWords = 64;
+constexpr size_t kMostStarts = 8;
 constexpr int8_t kBare = -1;
+constexpr char kCaseBit = 0x20;
 
-bool is_line_break(char c) { return c == '\n' || c == '\r'; }
+bool is_ascii(char c) { return static_cast<signed char>(c) >= 0; }
+
+// Whether a character of this first byte may be normalised to something else: blocks of `FOLDED` in
+// rerec_engine/graph/titles.py. (General punctuation, E2 80, is not.)
+bool may_be_folded(char first) {
+  const auto c = static_cast<unsigned char>(first);
+  return (c >= 0xC2 && c <= 0xCB) || (c >= 0xCD && c <= 0xD4) || c == 0xE1 || c == 0xE2 || c == 0xEF;
+}
 
 int8_t article_number(string_view word) { return word == "the" ? 0 : word == "a" ? 1 : word == "an" ? 2 : kBare; }
 
@@ -25,48 +33,33 @@ uint64_t edge_hash(int32_t node, int32_t word) {
 
 }  // namespace
 
-std::vector<Line> split_lines_at_breaks(string_view text) {
-  std::vector<Line> lines;
+void split_lines_at_breaks(string_view text, std::vector<Line>& lines) {
+  lines.clear();
   size_t begin = 0;
-  for (size_t i = text.find_first_of("\n\r"); i != string_view::npos; i = text.find_first_of("\n\r", begin)) {
+  for (size_t i = 0; (i = find_any<'\n', '\r'>(text, begin)) != string_view::npos; begin = i + 1) {
     lines.push_back({begin, i + 1});
-    begin = i + 1;
   }
   if (begin < text.size()) lines.push_back({begin, text.size()});
-  return lines;
-}
-
-void token_lines(string_view text, const std::vector<Line>& lines, const int64_t* offsets, size_t count,
-                 std::vector<int32_t>& out) {
-  out.clear();
-  size_t line = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t begin = static_cast<size_t>(offsets[i]), end = static_cast<size_t>(offsets[i + 1]);
-    if (begin >= end) {
-      out.push_back(-1);
-      continue;
-    }
-    size_t first = begin;
-    while (first < end && is_line_break(text[first])) ++first;
-    if (first == end) first = begin;
-    while (line + 1 < lines.size() && lines[line].end <= first) ++line;
-    out.push_back(static_cast<int32_t>(line));
-  }
 }
 
 void Mentions::clear() {
   word_slots_.assign(64, -1);
   node_slots_.assign(64, -1);
+  pool_.clear();
   words_.clear();
-  singles_of_.clear();
+  singles_.clear();
+  ends_.clear();
   nodes_.assign(1, Node());
-  singles_ = 0;
+  starts_.clear();
+  any_start_ = false;
+  longest_ = 0;
 }
 
 int32_t Mentions::find_word(string_view word) const {
   const size_t mask = word_slots_.size() - 1;
   for (size_t slot = hash_bytes(word) & mask; word_slots_[slot] >= 0; slot = (slot + 1) & mask) {
-    if (words_[static_cast<size_t>(word_slots_[slot])] == word) return word_slots_[slot];
+    const KnownWord& known = words_[static_cast<size_t>(word_slots_[slot])];
+    if (string_view(pool_.data() + known.begin, known.size) == word) return word_slots_[slot];
   }
   return -1;
 }
@@ -74,11 +67,12 @@ int32_t Mentions::find_word(string_view word) const {
 int32_t Mentions::intern(string_view word) {
   const int32_t known = find_word(word);
   if (known >= 0) return known;
-  words_.emplace_back(word);
-  singles_of_.emplace_back();
+  words_.push_back({static_cast<uint32_t>(pool_.size()), static_cast<uint32_t>(word.size())});
+  pool_.append(word);
   const auto place = [this](int32_t id) {
     const size_t mask = word_slots_.size() - 1;
-    size_t slot = hash_bytes(words_[static_cast<size_t>(id)]) & mask;
+    const KnownWord& added = words_[static_cast<size_t>(id)];
+    size_t slot = hash_bytes({pool_.data() + added.begin, added.size}) & mask;
     while (word_slots_[slot] >= 0) slot = (slot + 1) & mask;
     word_slots_[slot] = id;
   };
@@ -104,13 +98,15 @@ int32_t Mentions::child(int32_t node, int32_t word) const {
 int32_t Mentions::add_child(int32_t node, int32_t word) {
   const int32_t known = child(node, word);
   if (known >= 0) return known;
-  nodes_.emplace_back();
-  nodes_.back().word = word;
-  nodes_.back().parent = node;
+  Node added;
+  added.word = word;
+  added.parent = node;
+  added.depth = nodes_[static_cast<size_t>(node)].depth + 1;
+  nodes_.push_back(added);
   const auto place = [this](int32_t id) {
     const size_t mask = node_slots_.size() - 1;
-    const Node& added = nodes_[static_cast<size_t>(id)];
-    size_t slot = edge_hash(added.parent, added.word) & mask;
+    const Node& placed = nodes_[static_cast<size_t>(id)];
+    size_t slot = edge_hash(placed.parent, placed.word) & mask;
     while (node_slots_[slot] >= 0) slot = (slot + 1) & mask;
     node_slots_[slot] = id;
   };
@@ -124,40 +120,70 @@ int32_t Mentions::add_child(int32_t node, int32_t word) {
   return id;
 }
 
-void Mentions::add(string_view title) {
+void Mentions::add(string_view title, int32_t owner) {
   buffer_.read(title);
   const size_t count = buffer_.size();
   if (count == 0 || count > kMostTitleWords) return;
   const size_t first = count > 1 && is_english_article(buffer_[0]) ? 1 : 0;
   if (count - first == 1) {
-    const int32_t word = intern(buffer_[first]);
-    const Single single{first == 1 ? article_number(buffer_[0]) : kBare, buffer_.list[first].upper};
-    std::vector<Single>& known = singles_of_[static_cast<size_t>(word)];
-    const bool repeated = std::any_of(known.begin(), known.end(), [&](const Single& other) {
-      return other.article == single.article && other.upper == single.upper;
-    });
-    if (!repeated) known.push_back(single);
-    ++singles_;
-    return;
+    const size_t word = static_cast<size_t>(intern(buffer_[first]));
+    const int8_t article = first == 1 ? article_number(buffer_[0]) : kBare;
+    const bool upper = buffer_.list[first].upper;
+    for (int32_t i = words_[word].single; i >= 0; i = singles_[static_cast<size_t>(i)].next) {
+      const Single& known = singles_[static_cast<size_t>(i)];
+      if (known.owner == owner && known.article == article && known.upper == upper) return;
+    }
+    singles_.push_back({owner, words_[word].single, article, upper});
+    words_[word].single = static_cast<int32_t>(singles_.size()) - 1;
+  } else {
+    int32_t node = 0;
+    for (size_t i = first; i < count; ++i) node = add_child(node, intern(buffer_[i]));
+    int32_t& end = nodes_[static_cast<size_t>(node)].end;
+    for (int32_t i = end; i >= 0; i = ends_[static_cast<size_t>(i)].next) {
+      if (ends_[static_cast<size_t>(i)].owner == owner) return;
+    }
+    ends_.push_back({owner, end});
+    end = static_cast<int32_t>(ends_.size()) - 1;
   }
-  int32_t node = 0;
-  for (size_t i = first; i < count; ++i) node = add_child(node, intern(buffer_[i]));
-  nodes_[static_cast<size_t>(node)].ends = true;
+  longest_ = std::max(longest_, count - first);
+  add_start(buffer_[first]);
 }
 
-// Breadth first: a node's fail link is its parent's fail link's step, and an end there is an end here.
-void Mentions::build() {
-  std::vector<std::pair<int32_t, int32_t>> by_depth;
-  std::vector<int32_t> depth(nodes_.size(), 0);
-  for (size_t i = 1; i < nodes_.size(); ++i) {
-    depth[i] = depth[static_cast<size_t>(nodes_[i].parent)] + 1;
-    by_depth.emplace_back(depth[i], static_cast<int32_t>(i));
+// What the first bytes of a word may be in a text that is not normalised yet.
+void Mentions::add_start(string_view word) {
+  const auto add = [this](char first, char second) {
+    const Start start{static_cast<char>(first | kCaseBit), second == 0 ? '\0' : static_cast<char>(second | kCaseBit)};
+    for (const Start& known : starts_) {
+      if (known.first == start.first && (known.second == start.second || known.second == 0)) return;
+    }
+    starts_.push_back(start);
+  };
+  const char first = word[0], second = word.size() > 1 ? word[1] : '\0';
+  if (is_ascii(first)) {
+    add(first, second > 0 ? second : '\0');
+    if (word == "and") add('&', '\0');
+  } else if (may_be_folded(first)) {
+    any_start_ = true;
+  } else {
+    add(first, second);
   }
-  std::sort(by_depth.begin(), by_depth.end());
-  for (const auto& entry : by_depth) {
-    Node& node = nodes_[static_cast<size_t>(entry.second)];
+  any_start_ = any_start_ || starts_.size() > kMostStarts;
+}
+
+// Breadth first: a node's fail link is its parent's fail link's step.
+void Mentions::build() {
+  order_.resize(nodes_.size());
+  for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<int32_t>(i);
+  const auto shallower = [this](int32_t a, int32_t b) {
+    return nodes_[static_cast<size_t>(a)].depth < nodes_[static_cast<size_t>(b)].depth;
+  };
+  if (!std::is_sorted(order_.begin(), order_.end(), shallower)) {
+    std::stable_sort(order_.begin(), order_.end(), shallower);
+  }
+  for (size_t i = 1; i < order_.size(); ++i) {
+    Node& node = nodes_[static_cast<size_t>(order_[i])];
     node.fail = node.parent == 0 ? 0 : step(nodes_[static_cast<size_t>(node.parent)].fail, node.word);
-    node.ends = node.ends || nodes_[static_cast<size_t>(node.fail)].ends;
+    node.report = node.end >= 0 ? order_[i] : nodes_[static_cast<size_t>(node.fail)].report;
   }
 }
 
@@ -171,31 +197,154 @@ int32_t Mentions::step(int32_t node, int32_t word) const {
   }
 }
 
-bool Mentions::single_hit(int32_t word, const Word& place, int8_t article) const {
-  if (word < 0 || place.year) return false;
-  for (const Single& single : singles_of_[static_cast<size_t>(word)]) {
-    if ((single.article == kBare || single.article == article) && (place.upper || !single.upper)) return true;
-  }
-  return false;
-}
-
-bool Mentions::found_in(string_view line) {
-  buffer_.read(line);
-  int32_t node = 0;
+template <class F>
+bool Mentions::scan(string_view text, F report) {
+  buffer_.read(text);
   int8_t article = kBare;
+  const auto report_single = [&](int32_t word, const Word& place) {
+    if (word < 0 || place.year) return false;
+    for (int32_t i = words_[static_cast<size_t>(word)].single; i >= 0;) {
+      const Single& single = singles_[static_cast<size_t>(i)];
+      i = single.next;
+      const bool fits = (single.article == kBare || single.article == article) && (place.upper || !single.upper);
+      if (fits && report(single.owner)) return true;
+    }
+    return false;
+  };
+  const auto report_ends = [&](int32_t node) {
+    for (int32_t at = nodes_[static_cast<size_t>(node)].report; at >= 0;) {
+      const Node& ending = nodes_[static_cast<size_t>(at)];
+      for (int32_t i = ending.end; i >= 0; i = ends_[static_cast<size_t>(i)].next) {
+        if (report(ends_[static_cast<size_t>(i)].owner)) return true;
+      }
+      at = nodes_[static_cast<size_t>(ending.fail)].report;
+    }
+    return false;
+  };
+  int32_t node = 0;
   for (size_t i = 0; i < buffer_.size(); ++i) {
     const Word& place = buffer_.list[i];
     if (place.stem_end != place.end) {
       const int32_t stem = find_word(buffer_.stem(i));
-      if (single_hit(stem, place, article) || nodes_[static_cast<size_t>(step(node, stem))].ends) return true;
+      if (report_single(stem, place) || report_ends(step(node, stem))) return true;
     }
     const int32_t word = find_word(buffer_[i]);
-    if (single_hit(word, place, article)) return true;
+    if (report_single(word, place)) return true;
     node = step(node, word);
-    if (nodes_[static_cast<size_t>(node)].ends) return true;
+    if (report_ends(node)) return true;
     article = article_number(buffer_[i]);
   }
   return false;
+}
+
+bool Mentions::found_in(string_view text) {
+  return scan(text, [](int32_t) { return true; });
+}
+
+void Mentions::owners_in(string_view line, std::vector<int32_t>& owners) {
+  owners.clear();
+  scan(line, [&](int32_t owner) {
+    owners.push_back(owner);
+    return false;
+  });
+  std::sort(owners.begin(), owners.end());
+  owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
+}
+
+// Whether a title's first word may begin here: not inside a word of ASCII letters and digits.
+bool Mentions::is_start(string_view text, size_t at) const {
+  const char c = text[at], next = at + 1 < text.size() ? text[at + 1] : '\0';
+  if (!is_ascii(c) && may_be_folded(c) && !(c == '\xE2' && next == '\x80')) return true;
+  for (const Start& start : starts_) {
+    if (static_cast<char>(c | kCaseBit) != start.first) continue;
+    const bool same = start.second == 0 || static_cast<char>(next | kCaseBit) == start.second;
+    if (!is_ascii(c) || c == '&') {
+      if (same) return true;
+    } else if (same || !is_ascii(next) || next == '\'' || next == '`') {  // what may lie between two letters
+      if (at == 0 || !is_ascii_alnum(text[at - 1])) return true;
+    }
+  }
+  return false;
+}
+
+size_t Mentions::next_start(string_view text, size_t from, size_t end) const {
+  size_t i = from;
+#if defined(__SSE2__)
+  const __m128i case_bit = _mm_set1_epi8(kCaseBit), quote = _mm_set1_epi8('\''), tick = _mm_set1_epi8('`');
+  const __m128i zero = _mm_setzero_si128(), last_continuation = _mm_set1_epi8('\xBF');
+  for (; i + 17 <= end; i += 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
+    const __m128i next = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i + 1));
+    const __m128i lower = _mm_or_si128(block, case_bit), next_lower = _mm_or_si128(next, case_bit);
+    const __m128i unsure =
+        _mm_or_si128(_mm_cmplt_epi8(next, zero), _mm_or_si128(_mm_cmpeq_epi8(next, quote), _mm_cmpeq_epi8(next, tick)));
+    __m128i hits = _mm_and_si128(_mm_cmplt_epi8(block, zero), _mm_cmpgt_epi8(block, last_continuation));
+    for (const Start& start : starts_) {
+      __m128i hit = _mm_cmpeq_epi8(lower, _mm_set1_epi8(start.first));
+      if (start.second != 0) {
+        hit = _mm_and_si128(hit, _mm_or_si128(unsure, _mm_cmpeq_epi8(next_lower, _mm_set1_epi8(start.second))));
+      }
+      hits = _mm_or_si128(hits, hit);
+    }
+    for (unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(hits)); mask != 0; mask &= mask - 1) {
+      const size_t at = i + static_cast<size_t>(__builtin_ctz(mask));
+      if (is_start(text, at)) return at;
+    }
+  }
+#endif
+  for (; i < end; ++i) {
+    if (is_start(text, i)) return i;
+  }
+  return string_view::npos;
+}
+
+// The part of a line, cut at blanks, that holds the word before `at` and the words of the longest title from there.
+Line Mentions::window(string_view text, const Line& line, size_t at) const {
+  size_t begin = at, end = at, words = 0;
+  while (begin > line.begin && text[begin - 1] != ' ') --begin;
+  for (bool seen = false; begin > line.begin && !(seen && text[begin - 1] == ' ');) {
+    --begin;
+    seen = seen || is_ascii_alnum(text[begin]);
+  }
+  for (bool seen = false; end < line.end && words < longest_; ++end) {
+    if (text[end] == ' ') {
+      words += seen;
+      seen = false;
+    } else {
+      seen = seen || is_ascii_alnum(text[end]);
+    }
+  }
+  return {begin, end};
+}
+
+// Reads the line around its starts, of which `first` is one, or all of it where that is less.
+bool Mentions::found_in_line(string_view text, const Line& line, size_t first) {
+  size_t left = line.end - line.begin;
+  for (size_t at = first; at != string_view::npos; at = next_start(text, at + 1, line.end)) {
+    const Line part = window(text, line, at);
+    if (part.end - part.begin > left) return found_in(text.substr(line.begin, line.end - line.begin));
+    left -= part.end - part.begin;
+    if (found_in(text.substr(part.begin, part.end - part.begin))) return true;
+  }
+  return false;
+}
+
+void Mentions::find(string_view text, const std::vector<Line>& lines, size_t count, std::vector<uint8_t>& found) {
+  found.assign(count, 0);
+  if (any_start_) {
+    for (size_t i = 0; i < count; ++i) found[i] = found_in(text.substr(lines[i].begin, lines[i].end - lines[i].begin));
+    return;
+  }
+  const size_t end = count > 0 ? lines[count - 1].end : 0;
+  size_t at = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (lines[i].end <= at) continue;
+    at = next_start(text, std::max(at, lines[i].begin), end);
+    if (at == string_view::npos) return;
+    while (lines[i].end <= at) ++i;
+    found[i] = found_in_line(text, lines[i], at);
+    at = lines[i].end;
+  }
 }
 
 }  // namespace rerec

@@ -1,7 +1,8 @@
-// Lines of a response, which of them mention a wrong item, and the reward of every token (RAAE, arXiv 2604.07851).
+// Lines of a response and which of them mention a wrong item (RAAE, arXiv 2604.07851).
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -9,17 +10,12 @@
 
 namespace rerec {
 
-// Byte ranges of lines; a line ends with '\n' or '\r', which belongs to it.
+// Byte range of a line; it ends with '\n' or '\r', which belongs to it, or with the text.
 struct Line {
   size_t begin, end;
 };
 
-std::vector<Line> split_lines_at_breaks(std::string_view text);
-
-// Line of each token, -1 for a token without bytes. offsets [count + 1]: token i has bytes offsets[i]:offsets[i + 1].
-// A token belongs to the line of its first byte that is no line break, or, where all are, of its first byte.
-void token_lines(std::string_view text, const std::vector<Line>& lines, const int64_t* offsets, size_t count,
-                 std::vector<int32_t>& out);
+void split_lines_at_breaks(std::string_view text, std::vector<Line>& lines);
 
 // Finds titles in text by whole normalised words, all titles in one pass (Aho-Corasick over words).
 // A title of one word besides a leading the / a / an is found with that article only, where its word begins with a
@@ -29,20 +25,40 @@ void token_lines(std::string_view text, const std::vector<Line>& lines, const in
 class Mentions {
  public:
   void clear();
-  void add(std::string_view title);
+  // owner: what a hit is reported as.
+  void add(std::string_view title, int32_t owner = 0);
   void build();
-  bool empty() const { return nodes_.size() == 1 && singles_ == 0; }
-  bool found_in(std::string_view line);
+  bool empty() const { return nodes_.size() == 1 && singles_.empty(); }
+
+  // Which of text's first `count` lines mention a title, found [count]. Reads closely only where a title may begin.
+  void find(std::string_view text, const std::vector<Line>& lines, size_t count, std::vector<uint8_t>& found);
+
+  // The owners of all titles in one line, ascending, each once.
+  void owners_in(std::string_view line, std::vector<int32_t>& owners);
 
  private:
-  struct Single {
+  // Lists of what ends at a word or node: `next` is the one after, -1: none.
+  struct Single {  // a title of one word besides its article
+    int32_t owner, next;
     int8_t article;  // kBare or the article's number
     bool upper;
   };
+  struct End {
+    int32_t owner, next;
+  };
+  struct KnownWord {
+    uint32_t begin, size;  // in pool_
+    int32_t single = -1;
+  };
   struct Node {
-    int32_t fail = 0;
-    bool ends = false;
-    int32_t word = -1, parent = 0;
+    int32_t fail = 0, word = -1, parent = 0;
+    int32_t end = -1;     // of titles that end here
+    int32_t report = -1;  // the nearest node with ends along the fail links, itself included
+    int32_t depth = 0;
+  };
+  // Bytes that a title may begin with, bit 5 set, so that case does not count; second 0: any.
+  struct Start {
+    char first, second;
   };
 
   int32_t intern(std::string_view word);
@@ -50,14 +66,27 @@ class Mentions {
   int32_t child(int32_t node, int32_t word) const;
   int32_t add_child(int32_t node, int32_t word);
   int32_t step(int32_t node, int32_t word) const;
-  bool single_hit(int32_t word, const Word& place, int8_t article) const;
+  void add_start(std::string_view word);
+  bool is_start(std::string_view text, size_t at) const;
+  size_t next_start(std::string_view text, size_t from, size_t end) const;
+  Line window(std::string_view text, const Line& line, size_t at) const;
+  bool found_in_line(std::string_view text, const Line& line, size_t first);
+  bool found_in(std::string_view text);
+  // Calls report(owner) for each title found, until it returns true.
+  template <class F>
+  bool scan(std::string_view text, F report);
 
   // Open addressing, -1 is empty: word ids by text, child nodes by (parent, word).
   std::vector<int32_t> word_slots_, node_slots_;
-  std::vector<std::string> words_;
-  std::vector<std::vector<Single>> singles_of_;
+  std::string pool_;
+  std::vector<KnownWord> words_;
+  std::vector<Single> singles_;
+  std::vector<End> ends_;
   std::vector<Node> nodes_ = std::vector<Node>(1);
-  size_t singles_ = 0;
+  std::vector<int32_t> order_;
+  std::vector<Start> starts_;
+  bool any_start_ = false;  // a title may begin with any byte: every line is read closely
+  size_t longest_ = 0;      // words of a title
   Words buffer_;
 };
 

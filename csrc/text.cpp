@@ -31,6 +31,16 @@ constexpr Range kBreaks[] = {
 
 constexpr uint32_t kInvalid = 0xFFFD;
 
+constexpr bool is_ascii_word(uint32_t c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// Bytes that are letters or digits of ASCII.
+constexpr std::array<bool, 256> make_word_bytes() {
+  std::array<bool, 256> table{};
+  for (uint32_t c = 0; c < 128; ++c) table[c] = is_ascii_word(c) || (c >= 'A' && c <= 'Z');
+  return table;
+}
+constexpr std::array<bool, 256> kWordBytes = make_word_bytes();
+
 // One code point; an invalid byte is U+FFFD on its own, as Python's "replace" leaves the words around it.
 uint32_t decode(const unsigned char*& p, const unsigned char* end) {
   const uint32_t lead = *p++;
@@ -79,12 +89,17 @@ const Fold* find_fold(uint32_t c) {
   return found != std::end(kFold) && found->code == c ? found : nullptr;
 }
 
-bool is_ascii_word(uint32_t c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-
 // Builds words from code points.
 class Builder {
  public:
   explicit Builder(Words& out) : out_(out) {}
+
+  // A run of ASCII letters and digits.
+  void put_run(const unsigned char* bytes, size_t size) {
+    append(reinterpret_cast<const char*>(bytes), size, *bytes >= 'A' && *bytes <= 'Z');
+    for (size_t i = out_.text.size() - size; i < out_.text.size(); ++i) out_.text[i] = to_lower(out_.text[i]);
+    previous_ = bytes[size - 1];
+  }
 
   void put(uint32_t code, const unsigned char* bytes, size_t size) {
     if (code < 0x80) {
@@ -186,6 +201,12 @@ void Words::read(std::string_view source) {
   const auto* end = p + source.size();
   while (p < end) {
     const unsigned char* start = p;
+    if (kWordBytes[*p]) {
+      while (++p < end && kWordBytes[*p]) {
+      }
+      builder.put_run(start, static_cast<size_t>(p - start));
+      continue;
+    }
     const uint32_t code = decode(p, end);
     builder.put(code, start, static_cast<size_t>(p - start));
   }

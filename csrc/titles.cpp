@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "scan.hpp"
 #include "text.hpp"
 
 namespace rerec {
@@ -17,9 +18,9 @@ struct Bracket {
 
 // The next innermost (...) or [...] at or after `from`.
 bool next_bracket(string_view text, size_t from, Bracket& out) {
-  size_t open = text.find_first_of("([", from);
+  size_t open = find_any<'(', '['>(text, from);
   while (open != string_view::npos) {
-    const size_t next = text.find_first_of("()[]", open + 1);
+    const size_t next = find_any<'(', ')', '[', ']'>(text, open + 1);
     if (next == string_view::npos) return false;
     if (text[next] == ')' || text[next] == ']') {
       out = {open, next + 1, text.substr(open + 1, next - open - 1)};

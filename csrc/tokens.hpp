@@ -1,74 +1,185 @@
 // Where the text of a batch of tokens comes from.
 #pragma once
 
+#include <cstring>
+#include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
-
-#include "engine.hpp"
 
 namespace rerec {
 
+// Offsets of normalised text are 32 bits wide, and it can be four times as long as its source.
+inline constexpr size_t kMostText = size_t{1} << 29;
+
+// Where a batch's tokens lie. Padded: response i has `length[i]` tokens from `left[i]` on in row i, ids' rows being
+// `stride` apart and rewards' rows `width`. Packed: `stride` and `width` are 0.
+struct TokenRows {
+  const int64_t* left;
+  const int64_t* length;
+  size_t count;
+  int64_t stride = 0, width = 0;
+
+  int64_t ids_begin(size_t i) const { return left[i] + static_cast<int64_t>(i) * stride; }
+  int64_t rewards_begin(size_t i) const { return left[i] + static_cast<int64_t>(i) * width; }
+};
+
+// A response's text and the byte offsets of its tokens.
+struct TokenText {
+  std::string_view text;
+  const uint32_t* offsets = nullptr;  // [tokens + 1]
+  size_t tokens = 0;
+  size_t empty = 0;  // tokens without bytes
+};
+
+// Read from several threads.
+class TokenSource {
+ public:
+  // Of one thread.
+  struct Buffers {
+    std::unique_ptr<char[]> text;
+    size_t capacity = 0;
+    std::vector<uint32_t> offsets;
+  };
+
+  explicit TokenSource(TokenRows rows) : rows_(rows) {}
+  virtual ~TokenSource() = default;
+  virtual TokenText read(size_t i, Buffers& buffers) const = 0;
+  const TokenRows& rows() const { return rows_; }
+
+ protected:
+  TokenRows rows_;
+};
+
 // Token id -> bytes, for tokenizers whose text is the concatenation of their tokens' bytes (byte-level BPE).
-struct Vocabulary {
-  const int64_t* ptr;  // [size + 1]
-  const char* bytes;
-  int64_t size;
+// A token of up to 15 bytes lies in its slot, so that one load and one store copy it.
+class Vocabulary {
+ public:
+  static constexpr size_t kSlot = 16, kInline = kSlot - 1;
+  static constexpr unsigned char kLong = 255;
+  struct alignas(kSlot) Slot {
+    char bytes[kInline];
+    unsigned char size;  // kLong: see `long_token`
+  };
+
+  // bytes[ptr[i]:ptr[i + 1]] are those of token i.
+  Vocabulary(const int64_t* ptr, size_t count, std::string_view bytes) : slots_(count) {
+    for (size_t i = 0; i < count; ++i) {
+      const std::string_view token = bytes.substr(static_cast<size_t>(ptr[i]), static_cast<size_t>(ptr[i + 1] - ptr[i]));
+      Slot& slot = slots_[i];
+      std::memset(&slot, 0, sizeof slot);
+      if (token.size() <= kInline) {
+        std::memcpy(slot.bytes, token.data(), token.size());
+        slot.size = static_cast<unsigned char>(token.size());
+      } else {
+        const uint64_t number = long_.size();
+        std::memcpy(slot.bytes, &number, sizeof number);
+        slot.size = kLong;
+        long_.emplace_back(token);
+      }
+    }
+  }
+
+  size_t size() const { return slots_.size(); }
+  const Slot* slots() const { return slots_.data(); }
+  std::string_view long_token(const Slot& slot) const {
+    uint64_t number;
+    std::memcpy(&number, slot.bytes, sizeof number);
+    return long_[number];
+  }
+
+ private:
+  std::vector<Slot> slots_;
+  std::vector<std::string> long_;
 };
 
 template <class Id>
 class IdSource : public TokenSource {
  public:
-  // Throws std::out_of_range that names the first id outside the vocabulary.
-  IdSource(const Id* ids, const int64_t* cu, size_t count, const Vocabulary& vocabulary)
-      : TokenSource(cu, count), ids_(ids), vocabulary_(vocabulary) {
-    for (size_t i = 0; i < count; ++i) {
-      for (int64_t j = cu[i]; j < cu[i + 1]; ++j) {
-        const int64_t id = static_cast<int64_t>(ids[j]);
-        if (id >= 0 && id < vocabulary.size) continue;
-        throw std::out_of_range("response " + std::to_string(i) + ", token " + std::to_string(j - cu[i]) + ": id " +
-                                std::to_string(id) + " is outside the tokenizer's 0.." +
-                                std::to_string(vocabulary.size - 1));
-      }
-    }
-  }
+  IdSource(const Id* ids, TokenRows rows, const Vocabulary& vocabulary)
+      : TokenSource(rows), ids_(ids), vocabulary_(vocabulary) {}
 
+  // Throws std::out_of_range that names the first id outside the vocabulary.
   TokenText read(size_t i, Buffers& buffers) const override {
-    const int64_t begin = cu()[i], end = cu()[i + 1];
-    buffers.text.clear();
-    buffers.offsets.assign(1, 0);
-    for (int64_t j = begin; j < end; ++j) {
-      const int64_t id = static_cast<int64_t>(ids_[j]);
-      const int64_t from = vocabulary_.ptr[id], to = vocabulary_.ptr[id + 1];
-      buffers.text.append(vocabulary_.bytes + from, static_cast<size_t>(to - from));
-      buffers.offsets.push_back(static_cast<int64_t>(buffers.text.size()));
+    const size_t count = static_cast<size_t>(rows_.length[i]);
+    const Id* ids = ids_ + rows_.ids_begin(i);
+    reserve(buffers, (count + 1) * Vocabulary::kSlot, 0);
+    if (buffers.offsets.size() < count + 1) buffers.offsets.resize(count + 1);
+    uint32_t* offsets = buffers.offsets.data();
+    const Vocabulary::Slot* slots = vocabulary_.slots();
+    const uint64_t size = vocabulary_.size();
+    char* out = buffers.text.get();
+    size_t empty = 0;
+    offsets[0] = 0;
+    for (size_t j = 0; j < count; ++j) {
+      const uint64_t id = static_cast<uint64_t>(static_cast<int64_t>(ids[j]));
+      if (id >= size) fail(i, j);
+      const Vocabulary::Slot& slot = slots[id];
+      if (slot.size == Vocabulary::kLong) {
+        const std::string_view token = vocabulary_.long_token(slot);
+        const size_t used = static_cast<size_t>(out - buffers.text.get());
+        if (used + token.size() > kMostText) too_long(i);
+        reserve(buffers, used + token.size() + (count - j + 1) * Vocabulary::kSlot, used);
+        out = buffers.text.get() + used;
+        std::memcpy(out, token.data(), token.size());
+        out += token.size();
+      } else {
+        std::memcpy(out, &slot, Vocabulary::kSlot);  // the size's byte too: the next token covers it
+        out += slot.size;
+        empty += slot.size == 0;
+      }
+      offsets[j + 1] = static_cast<uint32_t>(out - buffers.text.get());
     }
-    return {buffers.text, buffers.offsets.data(), static_cast<size_t>(end - begin)};
+    const size_t bytes = static_cast<size_t>(out - buffers.text.get());
+    if (bytes > kMostText) too_long(i);
+    return {{buffers.text.get(), bytes}, offsets, count, empty};
   }
 
  private:
+  static void reserve(Buffers& buffers, size_t capacity, size_t used) {
+    if (capacity <= buffers.capacity) return;
+    capacity += capacity / 2;
+    std::unique_ptr<char[]> larger(new char[capacity]);
+    if (used > 0) std::memcpy(larger.get(), buffers.text.get(), used);
+    buffers.text = std::move(larger);
+    buffers.capacity = capacity;
+  }
+
+  [[noreturn]] static void too_long(size_t row) {
+    throw std::out_of_range("response " + std::to_string(row) + ": longer than 512 MiB");
+  }
+
+  [[noreturn]] void fail(size_t row, size_t token) const {
+    throw std::out_of_range("response " + std::to_string(row) + ", token " + std::to_string(token) + ": id " +
+                            std::to_string(static_cast<int64_t>(ids_[rows_.ids_begin(row) + static_cast<int64_t>(token)])) +
+                            " is outside the tokenizer's 0.." +
+                            std::to_string(static_cast<int64_t>(vocabulary_.size()) - 1));
+  }
+
   const Id* ids_;
-  Vocabulary vocabulary_;
+  const Vocabulary& vocabulary_;
 };
 
 // Known texts; token j of the batch ends at byte ends[j] of its response and begins where the one before it ends.
 class TextSource : public TokenSource {
  public:
-  TextSource(const std::vector<std::string_view>& texts, const int64_t* ends, const int64_t* cu)
-      : TokenSource(cu, texts.size()), texts_(texts), ends_(ends) {
-    for (size_t i = 0; i < texts.size(); ++i) {
-      int64_t last = 0;
-      for (int64_t j = cu[i]; j < cu[i + 1]; last = ends[j++]) {
-        if (ends[j] < last || ends[j] > static_cast<int64_t>(texts[i].size()))
-          throw std::out_of_range("response " + std::to_string(i) + ": token ends must ascend within the text");
-      }
-    }
-  }
+  TextSource(const std::vector<std::string_view>& texts, const int64_t* ends, TokenRows rows)
+      : TokenSource(rows), texts_(texts), ends_(ends) {}
 
   TokenText read(size_t i, Buffers& buffers) const override {
     buffers.offsets.assign(1, 0);
-    buffers.offsets.insert(buffers.offsets.end(), ends_ + cu()[i], ends_ + cu()[i + 1]);
-    return {texts_[i], buffers.offsets.data(), buffers.offsets.size() - 1};
+    int64_t last = 0;
+    size_t empty = 0;
+    for (int64_t j = rows_.ids_begin(i); j < rows_.ids_begin(i) + rows_.length[i]; ++j) {
+      if (ends_[j] < last || ends_[j] > static_cast<int64_t>(texts_[i].size()))
+        throw std::out_of_range("response " + std::to_string(i) + ": token ends must ascend within the text");
+      empty += ends_[j] == last;
+      last = ends_[j];
+      buffers.offsets.push_back(static_cast<uint32_t>(last));
+    }
+    return {texts_[i], buffers.offsets.data(), buffers.offsets.size() - 1, empty};
   }
 
  private:

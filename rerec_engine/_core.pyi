@@ -1,20 +1,28 @@
 """The C++ module. Arrays are C-contiguous; checks are made by the callers in Python."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Text = str | bytes
+Ints = NDArray[Any]
+"""int32 or int64; two in one call are of one type."""
 Scores = dict[str, NDArray[Any]]
-TokenResult = tuple[Scores, NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]
-"""scores, token rewards [T], segment lengths [S], segment penalised [S], cu_segments [B + 1]."""
+"""columns [10, B] float32 in the order of COLUMNS, answered [B] uint8, items [I] int32 with items_ptr [B + 1] int64."""
+TokenResult = tuple[Scores, NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]
+"""scores, segment lengths [S], segment kinds [S] (0 plain, 1 penalised, 2 credited), cu_segments [B + 1]."""
+
+COLUMNS: tuple[str, ...]
+
+def build_catalogue(
+    title_ptr: NDArray[np.int64], title_bytes: Any, years: NDArray[np.int32], threads: int
+) -> dict[str, NDArray[Any]]: ...
 
 class Catalogue:
-    def __init__(self, titles: Sequence[Text], years: NDArray[np.int32]) -> None: ...
+    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None: ...
     def __len__(self) -> int: ...
-    def years(self) -> NDArray[np.int32]: ...
     def match_many(self, titles: Sequence[Text], candidates: NDArray[np.int32]) -> NDArray[np.int32]: ...
     def explain(self, title: Text, candidates: NDArray[np.int32]) -> tuple[int, str, list[int]]: ...
 
@@ -26,6 +34,20 @@ class Targets:
         candidate_ptr: NDArray[np.int64],
         candidates: NDArray[np.int32],
     ) -> None: ...
+    def __len__(self) -> int: ...
+
+def read_targets(
+    catalogue: Catalogue,
+    ground_truth: Any,
+    candidates: Any,
+    fallback: Callable[[Any, Any, int], tuple[list[int], list[int]]],
+) -> Targets: ...
+
+class TokenRows:
+    def __init__(self, left: NDArray[np.int64], length: NDArray[np.int64], stride: int, width: int) -> None: ...
+
+def mask_spans(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None: ...
+def ndcg(items: Ints, truth: Ints, k: int, threads: int) -> NDArray[np.float32]: ...
 
 class Vocabulary:
     def __init__(self, ptr: NDArray[np.int64], bytes: bytes) -> None: ...
@@ -53,6 +75,10 @@ class Settings:
         which: Which,
         penalty: float,
         threads: int,
+        graded: bool,
+        centred: bool,
+        repeat: float,
+        credit: float,
     ) -> None: ...
 
 class Engine:
@@ -62,24 +88,32 @@ class Engine:
         attribute_ptr: NDArray[np.int64],
         attributes: NDArray[np.int32],
         embeddings: NDArray[np.float32],
+        attribute_weights: NDArray[np.float32] | None = None,
+        mean_embedding: NDArray[np.float32] | None = None,
+        name_ptr: NDArray[np.int64] | None = None,
+        names: NDArray[np.uint8] | None = None,
     ) -> None: ...
     def score(self, responses: Sequence[Text], targets: Targets, settings: Settings) -> Scores: ...
     def score_ids(
         self,
-        ids: NDArray[np.int32] | NDArray[np.int64],
-        cu_seqlens: NDArray[np.int64],
+        ids: Ints,
+        rows: TokenRows,
         vocabulary: Vocabulary,
         targets: Targets,
         settings: Settings,
+        rewards: NDArray[np.float32],
     ) -> TokenResult: ...
     def score_texts(
         self,
         responses: Sequence[Text],
         token_ends: NDArray[np.int64],
-        cu_seqlens: NDArray[np.int64],
+        rows: TokenRows,
         targets: Targets,
         settings: Settings,
+        rewards: NDArray[np.float32],
     ) -> TokenResult: ...
+    def qas(self, items: Ints, truths: Ints, threads: int) -> NDArray[np.float32]: ...
+    def pas(self, items: Ints, truths: Ints, threads: int) -> NDArray[np.float32]: ...
 
 def words(text: Text) -> list[tuple[str, str, bool, bool]]: ...
 def split_title(title: Text) -> tuple[bytes, int, bytes]: ...

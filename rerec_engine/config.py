@@ -35,9 +35,17 @@ class RewardWeights:
     """K of NDCG@K."""
     qas_mode: QasMode = "shared"
     """Several ground truths: the attributes that all share, or the max / mean over them."""
+    qas_idf: bool = False
+    """An attribute counts its inverse document frequency, so that a rare one weighs more than a common one."""
+    pas_centred: bool = False
+    """PAS minus its mean over the query's candidates (over all items where there are none)."""
+    ndcg_graded: bool = False
+    """A wrong item gains its QAS in NDCG@K instead of 0."""
+    repeat_penalty: float = 0.0
+    """Times the share of an answer's entries that repeat an earlier one, taken off the reward."""
 
     def __post_init__(self) -> None:
-        _finite(**{f"reward.{n}": getattr(self, n) for n in ("ndcg", "format", "qas", "pas")})
+        _finite(**{f"reward.{n}": getattr(self, n) for n in ("ndcg", "format", "qas", "pas", "repeat_penalty")})
         _check(1 <= self.k <= 1000, "reward.k", "in 1..1000", self.k)
         _check(self.qas_mode in ("shared", "max", "mean"), "reward.qas_mode", "shared, max or mean", self.qas_mode)
 
@@ -109,6 +117,8 @@ class AdvantageConfig:
     estimator: Estimator = "raae"
     w_penalty: float = 0.3
     """RAAE: a penalised segment's reward is r - w_penalty |r|."""
+    w_credit: float = 0.0
+    """A segment that rejects a wrong candidate for an attribute it lacks has reward r + w_credit |r|."""
     outcome_gate: bool = False
     """A group in which no answer is right gets zero advantage, so that shaping alone never trains."""
     gae_gamma: float = 1.0
@@ -116,6 +126,7 @@ class AdvantageConfig:
 
     def __post_init__(self) -> None:
         _check(0 <= self.w_penalty <= 10, "advantage.w_penalty", "in 0..10", self.w_penalty)
+        _check(0 <= self.w_credit <= 10, "advantage.w_credit", "in 0..10", self.w_credit)
         _check(0 <= self.gae_gamma <= 1, "advantage.gae_gamma", "in 0..1", self.gae_gamma)
         _check(0 <= self.gae_lambda <= 1, "advantage.gae_lambda", "in 0..1", self.gae_lambda)
 

@@ -111,6 +111,7 @@ def score(trainer: Trainer, batch: Batch) -> None:
         policy.tokenizer,
         candidates=[query.candidates or None for query in owners],
         w_penalty=trainer.config.advantage.w_penalty,
+        w_credit=trainer.config.advantage.w_credit,
     )
     scores = tokens.scores
     names = ("ndcg", "format", "qas", "pas", "hit")

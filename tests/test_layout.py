@@ -102,7 +102,7 @@ def test_imports_run_one_way() -> None:
         ({"evaluate": {"train"}}, ["evaluate -> train"]),
         ({"data": {"graph"}, "graph": {"data"}}, ["cycle"]),
     ],
-    ids=str,
+    ids=range(10),
 )
 def test_rules_tell_a_wrong_import(graph: dict[str, set[str]], expected: list[str]) -> None:
     found = violations(graph)

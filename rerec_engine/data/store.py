@@ -67,10 +67,11 @@ def write_csr(path: Path, matrix: sp.csr_matrix) -> None:
     sp.save_npz(path, matrix)
 
 
-def read_embeddings(path: Path, items: int, name: str = "item_embeddings") -> np.ndarray:
+def read_embeddings(path: Path, items: int, name: str = "item_embeddings", check: bool = True) -> np.ndarray:
     """The tensor `name` of a safetensors file, memory-mapped: [items, d] float32, finite.
 
-    Mapped rather than read, so that processes on one host share the pages.
+    Mapped rather than read, so that processes on one host share the pages. check: read it all, to find what is not
+    finite.
     """
     require(path)
     try:
@@ -91,7 +92,7 @@ def read_embeddings(path: Path, items: int, name: str = "item_embeddings") -> np
     if items == 0:
         return np.zeros(shape, np.float32)
     array = np.memmap(path, np.dtype("<f4"), "r", 8 + length + start, shape)
-    finite = np.isfinite(array).all(axis=1)
+    finite = np.isfinite(array).all(axis=1) if check else np.ones(1, bool)
     if not finite.all():
         raise file_error(path, f"{name} of item {int(np.argmin(finite))} holds a NaN or an infinity")
     return array

@@ -18,8 +18,9 @@ candidates decide, or the title is refused.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,29 @@ class Match(NamedTuple):
     alternatives: tuple[int, ...] = ()
 
 
+class Titles(Sequence[str]):
+    """The titles of a catalogue, decoded when they are asked for."""
+
+    def __init__(self, ptr: NDArray[np.int64], text: NDArray[np.uint8]) -> None:
+        self._ptr, self._text = ptr, text
+
+    def __len__(self) -> int:
+        return len(self._ptr) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = operator.index(index)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"item {i} of a catalogue of {len(self)}")
+        i %= len(self)
+        return self._text[self._ptr[i] : self._ptr[i + 1]].tobytes().decode("utf-8", "surrogatepass")
+
+
 class Catalogue:
     """Titles of items 0..N-1.
 
@@ -59,12 +83,37 @@ class Catalogue:
     """
 
     def __init__(self, titles: Sequence[str], years: Sequence[int | None] | None = None) -> None:
-        self.titles: list[str] = list(titles)
-        if years is not None and len(years) != len(self.titles):
-            raise UserError(f"a catalogue of {len(self.titles)} titles needs as many years, got {len(years)}")
-        known = [int(year or 0) for year in years] if years is not None else [0] * len(self.titles)
-        self.core = _core.Catalogue(self.titles, np.array(known, dtype=np.int32))
-        self.years: NDArray[np.int32] = self.core.years()  # [N], 0: unknown
+        encoded = [title.encode("utf-8", "surrogatepass") for title in titles]
+        if years is not None and len(years) != len(encoded):
+            raise UserError(f"a catalogue of {len(encoded)} titles needs as many years, got {len(years)}")
+        known = [int(year or 0) for year in years] if years is not None else [0] * len(encoded)
+        ptr = np.zeros(len(encoded) + 1, dtype=np.int64)
+        np.cumsum([len(title) for title in encoded], out=ptr[1:])
+        self._open(_core.build_catalogue(ptr, b"".join(encoded), np.array(known, dtype=np.int32), 1))
+
+    @classmethod
+    def from_bytes(
+        cls, title_ptr: NDArray[np.int64], title_bytes: Any, years: NDArray[np.int32], threads: int = 1
+    ) -> Catalogue:
+        """Item i has the UTF-8 title title_bytes[title_ptr[i]:title_ptr[i + 1]]; title_bytes is any buffer."""
+        return cls.from_arrays(_core.build_catalogue(title_ptr, title_bytes, years, threads))
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Catalogue:
+        """A catalogue over the `arrays` of another, which may be memory-mapped.
+
+        Errors: `ValueError` for arrays whose types or sizes do not fit together.
+        """
+        catalogue = cls.__new__(cls)
+        catalogue._open(_check_arrays(arrays))
+        return catalogue
+
+    def _open(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self.arrays = arrays
+        """All that the catalogue reads, by name."""
+        self.core = _core.Catalogue(arrays)
+        self.titles: Sequence[str] = Titles(arrays["title_ptr"], arrays["title_bytes"])
+        self.years: NDArray[np.int32] = arrays["years"]  # [N], 0: unknown
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -95,3 +144,39 @@ class Catalogue:
             wrong = ids[0] if ids[0] < 0 else ids[-1]
             raise UserError(f"candidate {int(wrong)} is not an item of the catalogue (0..{len(self) - 1})")
         return ids.astype(np.int32)
+
+
+_TYPES = {
+    "title_ptr": np.int64,
+    "title_bytes": np.uint8,
+    "years": np.int32,
+    "exact_slots": np.uint64,
+    "exact_group_ptr": np.int64,
+    "exact_group_items": np.int32,
+    "key_slots": np.uint64,
+    "key_group_ptr": np.int64,
+    "key_group_items": np.int32,
+    "most_semicolons": np.int32,
+}
+
+
+def _check_arrays(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    for name, dtype in _TYPES.items():
+        array = arrays.get(name)
+        if array is None or array.dtype != dtype or array.ndim != 1 or not array.flags.c_contiguous:
+            found = "none" if array is None else f"{array.dtype} {list(array.shape)}"
+            raise ValueError(f"catalogue array {name} must be {np.dtype(dtype)} [n], got {found}")
+    sizes_fit = (
+        len(arrays["title_ptr"]) == len(arrays["years"]) + 1
+        and arrays["title_ptr"][-1] == len(arrays["title_bytes"])
+        and len(arrays["most_semicolons"]) == 1
+        and all(
+            len(arrays[f"{index}_slots"]).bit_count() == 1
+            and len(arrays[f"{index}_group_ptr"]) > 0
+            and arrays[f"{index}_group_ptr"][-1] == len(arrays[f"{index}_group_items"])
+            for index in ("exact", "key")
+        )
+    )
+    if not sizes_fit:
+        raise ValueError("the catalogue's arrays do not fit together")
+    return arrays

@@ -1,6 +1,6 @@
 """Rewards of responses and of their tokens: NDCG@K, format, QAS, PAS and the reasoning-aware token rewards."""
 
 from ..config import RewardWeights
-from .engine import RewardEngine, Scores, TokenScores
+from .engine import ItemRows, RewardEngine, Scores, Targets, TokenScores, ndcg
 
-__all__ = ["RewardEngine", "RewardWeights", "Scores", "TokenScores"]
+__all__ = ["ItemRows", "RewardEngine", "RewardWeights", "Scores", "Targets", "TokenScores", "ndcg"]

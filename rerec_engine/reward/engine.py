@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,13 +18,49 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..config import RewardWeights
-from ..errors import UserError, file_error
+from ..errors import UserError
 from ..graph.catalogue import Catalogue
-from .targets import Candidates, GroundTruth, TargetReader
-from .tokens import PackedTokens, pack_tokens
+from .tables import ItemTables, item_tables, load_tables
+from .targets import Candidates, GroundTruth, TargetReader, id_arrays
+from .tokens import TokenBatch, read_tokens
 from .vocabulary import decode_with_ends, vocabulary
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Ground truths and candidates that `RewardEngine.targets` has read."""
+
+    core: _core.Targets
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.core)
+
+
+GroundTruths: TypeAlias = "Sequence[GroundTruth] | NDArray[Any] | Targets"
+CandidateLists: TypeAlias = "Sequence[Candidates] | NDArray[Any] | None"
+
+
+class ItemRows(Sequence[NDArray[np.int32]]):
+    """Ragged rows of item ids: row i is values[ptr[i]:ptr[i + 1]]. A slice is a list of rows."""
+
+    def __init__(self, values: NDArray[np.int32], ptr: NDArray[np.int64]) -> None:
+        self.values, self.ptr = values, ptr
+
+    def __len__(self) -> int:
+        return len(self.ptr) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.int32]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.int32]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[np.int32] | list[NDArray[np.int32]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = range(len(self))[index]  # IndexError as of any sequence
+        return self.values[self.ptr[i] : self.ptr[i + 1]]
 
 
 @dataclass(frozen=True)
@@ -35,11 +70,12 @@ class Scores:
     total: Floats
     """The weighted sum."""
     ndcg: Floats
-    """NDCG@K with binary gains; -0.5 without an answer."""
+    """NDCG@K, gain 1 for a gt and, with `ndcg_graded`, QAS for other items; -0.5 without an answer."""
     qas: Floats
-    """|attrs(p) & attrs(gt)| / |attrs(gt)|; 0 for an unknown p."""
+    """|attrs(p) & attrs(gt)| / |attrs(gt)|, each attribute counting its IDF with `qas_idf`; 0 for an unknown p."""
     pas: Floats
-    """Cosine of p's and gt's embeddings; 0 for an unknown p. Several gt: their max in mode "max", else their mean."""
+    """Cosine of p's and gt's embeddings; 0 for an unknown p. Several gt: their max in mode "max", else their mean.
+    With `pas_centred` minus the candidates' (or all items') mean."""
     format: Floats
     """0.5 with an answer, -0.5 without."""
     hit: Floats
@@ -50,9 +86,11 @@ class Scores:
     """Hits among the first K items / |gt|."""
     mrr: Floats
     """1 / rank of the first hit among the first K items."""
+    repeats: Floats
+    """Share of the answer's entries that were there before."""
     answered: NDArray[np.bool_]
     """Whether a box that is closed and not empty was found."""
-    items: list[NDArray[np.int32]]
+    items: ItemRows
     """Recommended items, best first, without repeats; -1: in no catalogue, or ambiguous."""
 
 
@@ -63,7 +101,8 @@ class TokenScores:
     scores: Scores
     token_rewards: Floats  # [T], or [B, L] with 0 on padding where the ids came so
     segment_lengths: NDArray[np.int32]  # [S] tokens, sums to T
-    segment_penalised: NDArray[np.bool_]  # [S]
+    segment_penalised: NDArray[np.bool_]  # [S] mentions a wrong recommended item
+    segment_credited: NDArray[np.bool_]  # [S] rejects a wrong candidate for a true reason; only with w_credit
     cu_segments: NDArray[np.int64]  # [B + 1]: response i owns segments cu_segments[i]:cu_segments[i + 1]
 
 
@@ -71,7 +110,8 @@ class RewardEngine:
     """Scores responses against ground truths.
 
     catalogue: N items. item_attributes: SciPy CSR [N, A], nonzero is "has". item_embeddings: [N, d] float32, rows of
-    length 1 (or 0: unknown), not copied. threads: 0 is all cores. answer: which box counts.
+    length 1 (or 0: unknown), not copied. threads: 0 is all cores. answer: which box counts. attribute_names [A]: the
+    words by which attributes are known, which only `w_credit` needs.
     Errors: `UserError` for sizes that disagree and for NaN or infinite numbers.
     """
 
@@ -83,18 +123,10 @@ class RewardEngine:
         weights: RewardWeights | None = None,
         threads: int = 0,
         answer: Literal["first", "last"] = "last",
+        attribute_names: Sequence[str] | None = None,
     ) -> None:
-        self.catalogue = catalogue
-        self.weights = weights if weights is not None else RewardWeights()
-        self.threads = threads if threads > 0 else _cores()
-        if answer not in ("first", "last"):
-            raise UserError(f'answer must be "first" or "last", got {answer!r}')
-        self.answer = answer
-        attributes = _attributes(item_attributes, len(catalogue))
-        embeddings = _embeddings(item_embeddings, len(catalogue))
-        ptr, indices = attributes.indptr.astype(np.int64), attributes.indices.astype(np.int32)
-        self._core = _core.Engine(catalogue.core, ptr, indices, embeddings)
-        self._targets = TargetReader(catalogue)
+        tables = item_tables(catalogue, item_attributes, item_embeddings, attribute_names)
+        self._open(tables, weights, threads, answer)
 
     @classmethod
     def load(
@@ -104,49 +136,66 @@ class RewardEngine:
         threads: int = 0,
         answer: Literal["first", "last"] = "last",
     ) -> RewardEngine:
-        """The engine of a dataset directory; its embeddings are memory-mapped, so that processes share the pages.
+        """The engine of a dataset directory. Its data are memory-mapped, so that processes on a host share the pages:
+        the embeddings always, the rest where the catalogue is large (see `rerec_engine.reward.tables`).
 
         Errors: `UserError` that names the file.
         """
-        from ..data.store import read_csr, read_embeddings, read_table
+        engine = cls.__new__(cls)
+        engine._open(load_tables(Path(dataset_dir), _cores(threads)), weights, threads, answer)
+        return engine
 
-        path = Path(dataset_dir)
-        if not path.is_dir():
-            raise UserError(f"{path}: no such dataset directory")
-        table = read_table(path / "items.parquet", ("item_id", "title", "year"))
-        columns = {name: table.column(name).to_pylist() for name in ("item_id", "title", "year")}
-        for row, (item, title) in enumerate(zip(columns["item_id"], columns["title"], strict=True)):
-            if item != row or not isinstance(title, str):
-                found = f"expected item_id {row} with a title, got {item} {title!r}"
-                raise file_error(path / "items.parquet", found, row + 1)
-        catalogue = Catalogue(columns["title"], columns["year"])
-        attributes = read_csr(path / "item_attributes.npz", rows=len(catalogue))
-        embeddings = read_embeddings(path / "item_embeddings.safetensors", len(catalogue))
-        return cls(catalogue, attributes, embeddings, weights, threads, answer)
+    def _open(self, tables: ItemTables, weights: RewardWeights | None, threads: int, answer: str) -> None:
+        if answer not in ("first", "last"):
+            raise UserError(f'answer must be "first" or "last", got {answer!r}')
+        self.catalogue = tables.catalogue
+        self.weights = weights if weights is not None else RewardWeights()
+        self.threads = _cores(threads)
+        self.answer = answer
+        self._has_names = tables.name_ptr is not None
+        self._core = _core.Engine(
+            tables.catalogue.core,
+            tables.attribute_ptr,
+            tables.attributes,
+            tables.embeddings,
+            attribute_weights=tables.idf() if self.weights.qas_idf else None,
+            mean_embedding=tables.embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
+            if self.weights.pas_centred and self.size
+            else None,
+            name_ptr=tables.name_ptr,
+            names=tables.name_bytes,
+        )
+        self._targets = TargetReader(tables.catalogue)
 
     @property
     def size(self) -> int:
         """Number of items N."""
         return len(self.catalogue)
 
+    def targets(self, ground_truth: Any, candidates: Any = None) -> Targets:
+        """Ground truths and candidates read once, to be scored against many times; see `score`."""
+        count = len(ground_truth) if hasattr(ground_truth, "__len__") else 0
+        return Targets(self._targets.read(ground_truth, candidates, count))
+
     def score(
         self,
         responses: Sequence[str | bytes],
-        ground_truth: Sequence[GroundTruth],
-        candidates: Sequence[Candidates] | None = None,
+        ground_truth: GroundTruths,
+        candidates: CandidateLists = None,
         k: int | None = None,
     ) -> Scores:
         """Scores of B responses.
 
         ground_truth: for each a title, an item id, or several; a str is one title if it matches whole, else several
-        between ';', '[SEP]' or line breaks. candidates: for each the items or titles to be tried first, or None.
+        between ';', '[SEP]' or line breaks. Or item ids as an array, [B] or [B, M] with -1 as padding; or `targets`.
+        candidates: for each the items or titles to be tried first, or None; or item ids [B, C], -1 as padding.
         k: K of NDCG@K, default the weights'.
         Errors: `UserError` that names the row, for a ground truth that is empty or that matches no item.
         """
         if isinstance(responses, (str, bytes)):
             raise UserError("responses must be a sequence of texts, got one text")
-        targets = self._targets.read(ground_truth, candidates, len(responses))
-        settings = self._settings(k, 0.0)
+        targets = self._read_targets(ground_truth, candidates, len(responses))
+        settings = self._settings(k, 0.0, 0.0)
         try:
             raw = self._core.score(responses, targets, settings)
         except (TypeError, ValueError) as error:
@@ -157,69 +206,117 @@ class RewardEngine:
         self,
         token_ids: Any,
         cu_seqlens: Any,
-        ground_truth: Sequence[GroundTruth],
+        ground_truth: GroundTruths,
         tokenizer: Any,
-        candidates: Sequence[Candidates] | None = None,
+        candidates: CandidateLists = None,
         w_penalty: float = 0.3,
         k: int | None = None,
+        w_credit: float = 0.0,
+        out: Any = None,
     ) -> TokenScores:
         """Scores, token rewards and segments of B responses, straight from their ids.
 
-        token_ids, cu_seqlens: see `pack_tokens`; packed [T] with [B + 1], or padded [B, L] with lengths or a mask.
+        token_ids, cu_seqlens: see `read_tokens`; packed [T] with [B + 1], or padded [B, L] with lengths or a mask.
+        out: float32 of the shape of token_ids, torch or numpy, on the CPU; the token rewards are written into it.
         A token's reward is r, or r - w_penalty |r| where its line ends before the answer's box and mentions a wrong
-        recommended item. A mention is the item's title without year, or an alternative in its brackets, or the answer's
-        own words, as whole normalised words: see `rerec_engine.graph.titles`. A leading article may be missing, a
-        possessive 's may follow, and a title of one word (besides an article, which then is needed) must begin with a
-        capital if it does in the title and must not be a bracketed year: "It" is not "it". Titles of more than 64 words
-        are never found.
+        recommended item, or else r + w_credit |r| where such a line mentions a wrong candidate and an attribute of a
+        ground truth which that candidate lacks.
+        A mention is the item's title without year, or an alternative in its brackets, or the answer's own words, as
+        whole normalised words: see `rerec_engine.graph.titles`. A leading article may be missing, a possessive 's may
+        follow, and a title of one word (besides an article, which then is needed) must begin with a capital if it does
+        in the title and must not be a bracketed year: "It" is not "it". Titles of more than 64 words are never found.
         A token belongs to the line of its first byte that is no line break; one of line breaks only, to the line that
         it ends; one without bytes (a special token) to none.
         Errors: `UserError` as in `score`, and for ids outside the tokenizer's range.
         """
-        if not np.isfinite(w_penalty):
-            raise UserError(f"w_penalty must be a finite number, got {w_penalty}")
-        packed = pack_tokens(token_ids, cu_seqlens)
-        targets = self._targets.read(ground_truth, candidates, len(packed.cu_seqlens) - 1)
-        settings = self._settings(k, w_penalty)
+        for name, value in (("w_penalty", w_penalty), ("w_credit", w_credit)):
+            if not np.isfinite(value):
+                raise UserError(f"{name} must be a finite number, got {value}")
+        if w_credit != 0 and not self._has_names:
+            raise UserError("w_credit needs attribute_names, by which the reasoning is searched")
+        batch = read_tokens(token_ids, cu_seqlens)
+        targets = self._read_targets(ground_truth, candidates, batch.count)
+        settings = self._settings(k, w_penalty, w_credit)
+        rewards = _output(out, batch)
         try:
-            scores, rewards, lengths, penalised, cu = self._run(packed, tokenizer, targets, settings)
+            scores, lengths, kinds, cu = self._run(batch, tokenizer, targets, settings, rewards)
         except IndexError as error:
             raise UserError(f"token_ids: {error}") from None
-        return TokenScores(_scores(scores), packed.unpack(rewards), lengths, penalised.astype(bool), cu)
+        restored = batch.restore(rewards)
+        if out is not None and restored is not rewards:
+            _numpy(out)[...] = restored
+        return TokenScores(_scores(scores), restored, lengths, kinds == PENALISED, kinds == CREDITED, cu)
 
     def token_rewards(
         self,
         token_ids: Any,
         cu_seqlens: Any,
-        ground_truth: Sequence[GroundTruth],
+        ground_truth: GroundTruths,
         tokenizer: Any,
-        candidates: Sequence[Candidates] | None = None,
+        candidates: CandidateLists = None,
         w_penalty: float = 0.3,
     ) -> Floats:
         """`score_tokens(...).token_rewards`, [T] float32 (or [B, L])."""
         return self.score_tokens(token_ids, cu_seqlens, ground_truth, tokenizer, candidates, w_penalty).token_rewards
 
+    def qas(self, items: Any, ground_truth: Any) -> Floats:
+        """QAS of each pair, [P] float32. items, ground_truth: [P] int32 or int64 ids; item -1 is unknown and scores 0.
+
+        Errors: `UserError` for ids outside the catalogue.
+        """
+        return self._core.qas(*self._pairs(items, ground_truth), self.threads)
+
+    def pas(self, items: Any, ground_truth: Any) -> Floats:
+        """PAS of each pair, not centred; as `qas`."""
+        return self._core.pas(*self._pairs(items, ground_truth), self.threads)
+
+    def _pairs(self, items: Any, ground_truth: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        left, right = id_arrays(items, ground_truth)
+        if left.ndim != 1 or left.shape != right.shape:
+            raise UserError(f"items and ground_truth must be [P], got {list(left.shape)} and {list(right.shape)}")
+        for name, ids, least in (("items", left, -1), ("ground_truth", right, 0)):
+            if len(ids) and (ids.min() < least or ids.max() >= self.size):
+                raise UserError(f"{name} must be in {least}..{self.size - 1}, got {ids.min()}..{ids.max()}")
+        return left, right
+
+    def _read_targets(self, ground_truth: Any, candidates: Any, count: int) -> _core.Targets:
+        if not isinstance(ground_truth, Targets):
+            return self._targets.read(ground_truth, candidates, count)
+        if candidates is not None:
+            raise UserError("candidates are part of the targets already")
+        if len(ground_truth) != count:
+            raise UserError(f"targets must hold one entry a response ({count}), got {len(ground_truth)}")
+        return ground_truth.core
+
     def _run(
-        self, packed: PackedTokens, tokenizer: Any, targets: _core.Targets, settings: _core.Settings
+        self,
+        batch: TokenBatch,
+        tokenizer: Any,
+        targets: _core.Targets,
+        settings: _core.Settings,
+        rewards: Floats,
     ) -> _core.TokenResult:
         table = vocabulary(tokenizer)
         if table is not None:
-            return self._core.score_ids(packed.ids, packed.cu_seqlens, table, targets, settings)
+            return self._core.score_ids(batch.ids, batch.rows(), table, targets, settings, rewards)
         size = len(tokenizer)
-        outside = (packed.ids < 0) | (packed.ids >= size)
-        if outside.any():
-            place = int(np.argmax(outside))
-            raise IndexError(f"token {place}: id {int(packed.ids[place])} is outside the tokenizer's 0..{size - 1}")
-        ids = packed.ids.tolist()
-        bounds = packed.cu_seqlens.tolist()
-        texts, ends = [], [np.zeros(0, dtype=np.int64)]
-        for begin, end in pairwise(bounds):
-            text, token_ends = decode_with_ends(tokenizer, ids[begin:end])
+        texts, ends = [], np.zeros(batch.ids.shape, dtype=np.int64)
+        for i in range(batch.count):
+            ids = batch.row(i)
+            outside = (ids < 0) | (ids >= size)
+            if outside.any():
+                place = int(np.argmax(outside))
+                found = f"id {int(ids[place])} is outside the tokenizer's 0..{size - 1}"
+                raise IndexError(f"response {i}, token {place}: {found}")
+            text, token_ends = decode_with_ends(tokenizer, ids.tolist())
             texts.append(text)
-            ends.append(token_ends)
-        return self._core.score_texts(texts, np.concatenate(ends), packed.cu_seqlens, targets, settings)
+            row = ends if ends.ndim == 1 else ends[i]
+            row[batch.left[i] : batch.left[i] + batch.length[i]] = token_ends
+        width = ends.size // max(1, batch.count) if ends.ndim == 2 else 0
+        rows = _core.TokenRows(batch.left, batch.length, width, width)
+        return self._core.score_texts(texts, ends.reshape(-1), rows, targets, settings, rewards)
 
-    def _settings(self, k: int | None, penalty: float) -> _core.Settings:
+    def _settings(self, k: int | None, penalty: float, credit: float) -> _core.Settings:
         weights = self.weights
         k = weights.k if k is None else k
         if not 1 <= k <= 1000:
@@ -234,40 +331,55 @@ class RewardEngine:
             which=getattr(_core.Which, self.answer),
             penalty=float(penalty),
             threads=self.threads,
+            graded=weights.ndcg_graded,
+            centred=weights.pas_centred,
+            repeat=weights.repeat_penalty,
+            credit=float(credit),
         )
 
 
+def ndcg(items: Any, ground_truth: Any, k: int, threads: int = 0) -> Floats:
+    """NDCG@K of B rankings, binary gains, [B] float32.
+
+    items: [B, R] int32 or int64 ids, best first. ground_truth: [B] or [B, M]. What is negative is padding; a repeated
+    item gains nothing; a row without ground truth scores 0. k: 1..1000. threads: 0 is all cores.
+    Errors: `UserError` for shapes that disagree.
+    """
+    ranked, truth = id_arrays(items, ground_truth)
+    truth = truth.reshape(len(truth), -1) if truth.ndim == 1 else truth
+    if ranked.ndim != 2 or truth.ndim != 2 or len(ranked) != len(truth):
+        shapes = f"{list(ranked.shape)} and {list(truth.shape)}"
+        raise UserError(f"items must be [B, R] and ground_truth [B] or [B, M], got {shapes}")
+    if not 1 <= k <= 1000:
+        raise UserError(f"k must be in 1..1000, got {k}")
+    return _core.ndcg(ranked, truth, int(k), _cores(threads))
+
+
+PENALISED, CREDITED = 1, 2  # SegmentKind of csrc/engine.hpp
+
+
 def _scores(raw: dict[str, NDArray[Any]]) -> Scores:
-    flat, ptr = raw.pop("items"), raw.pop("items_ptr")
-    items = [flat[begin:end] for begin, end in pairwise(ptr)]
-    answered = raw.pop("answered").astype(bool)
-    return Scores(**raw, answered=answered, items=items)
+    columns = dict(zip(_core.COLUMNS, raw["columns"], strict=True))
+    return Scores(**columns, answered=raw["answered"].view(bool), items=ItemRows(raw["items"], raw["items_ptr"]))
 
 
-def _cores() -> int:
+def _cores(threads: int) -> int:
+    if threads > 0:
+        return threads
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _attributes(matrix: sp.csr_matrix, items: int) -> sp.csr_matrix:
-    csr = sp.csr_matrix(matrix)
-    if csr.shape[0] != items:
-        raise UserError(f"item_attributes must have a row for each of the {items} items, got {csr.shape[0]}")
-    if not np.isfinite(csr.data).all():
-        raise UserError("item_attributes holds a NaN or an infinity")
-    if not csr.has_canonical_format or (csr.data == 0).any():
-        csr = csr.copy()
-        csr.sum_duplicates()
-        csr.eliminate_zeros()
-    return csr
+def _numpy(array: Any) -> NDArray[Any]:
+    """A numpy view of a numpy or torch array."""
+    view: NDArray[Any] = array.detach().numpy() if hasattr(array, "detach") else array
+    return view
 
 
-def _embeddings(array: NDArray[np.float32], items: int) -> NDArray[np.float32]:
-    if array.ndim != 2 or array.shape[0] != items:
-        raise UserError(f"item_embeddings must be [{items}, d], got {list(array.shape)}")
-    embeddings = np.ascontiguousarray(array, dtype=np.float32)
-    squares = np.einsum("nd,nd->n", embeddings, embeddings)  # [N]; a NaN or an infinity stays one
-    wrong = ~((np.abs(squares - 1) < 2e-2) | (squares == 0))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise UserError(f"item_embeddings row {row} must have length 1 (or 0), got {float(np.sqrt(squares[row]))}")
-    return embeddings
+def _output(out: Any, batch: TokenBatch) -> Floats:
+    if out is not None:
+        view = _numpy(out)
+        if view.dtype != np.float32 or view.shape != batch.shape or not view.flags.c_contiguous:
+            raise UserError(f"out must be contiguous float32 {list(batch.shape)}, got {view.dtype} {list(view.shape)}")
+        if batch.gaps is None:
+            return view
+    return np.empty(batch.ids.shape, dtype=np.float32)

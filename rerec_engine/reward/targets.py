@@ -22,7 +22,7 @@ _NONE = np.zeros(0, dtype=np.int32)
 
 
 class TargetReader:
-    """Resolves titles once: a batch repeats each query's ground truth and candidates G times."""
+    """Reads ground truths and candidates. Titles are resolved in C++; rows that this cannot settle come here."""
 
     MOST_REMEMBERED = 100_000
 
@@ -31,19 +31,52 @@ class TargetReader:
         self._titles: dict[str, int] = {}
         self._candidates: dict[tuple[Item, ...], NDArray[np.int32]] = {}
 
-    def read(
-        self, ground_truth: Sequence[GroundTruth], candidates: Sequence[Candidates] | None, count: int
-    ) -> _core.Targets:
-        """Targets of `count` responses. Errors: `UserError` that names the row."""
-        _check_length("ground_truth", ground_truth, count)
+    def read(self, ground_truth: Any, candidates: Any, count: int) -> _core.Targets:
+        """Targets of `count` responses. ground_truth: a list of rows, or ids [B] or [B, M]; candidates: None, a list of
+        rows, or ids [B, C]; -1 in an array is padding. Errors: `UserError` that names the row.
+        """
+        truth_ids = _id_array(ground_truth, "ground_truth")
+        candidate_ids = None if candidates is None else _id_array(candidates, "candidates")
+        _check_length("ground_truth", ground_truth if truth_ids is None else truth_ids, count)
         if candidates is not None:
-            _check_length("candidates", candidates, count)
-        truths, among = [], []
-        for i in range(count):
-            given = None if candidates is None else candidates[i]
-            among.append(_NONE if given is None else self._candidate_ids(given, i))
-            truths.append(self._truth_ids(ground_truth[i], among[-1], i))
-        return _core.Targets(*_ragged(truths), *_ragged(among))
+            _check_length("candidates", candidates if candidate_ids is None else candidate_ids, count)
+        if truth_ids is not None and (candidates is None or candidate_ids is not None):
+            truths = self._from_array(truth_ids, "ground_truth")
+            empty = np.diff(truths[0]) == 0
+            if empty.any():
+                raise UserError(f"ground_truth[{int(np.argmax(empty))}] is empty")
+            none = np.zeros((count, 0), np.int32)
+            return _core.Targets(
+                *truths, *self._from_array(none if candidate_ids is None else candidate_ids, "candidates")
+            )
+        truth_rows = ground_truth if truth_ids is None else _rows(truth_ids)
+        candidate_rows = candidates if candidate_ids is None else _rows(candidate_ids)
+        return _core.read_targets(self.catalogue.core, truth_rows, candidate_rows, self._read_row)
+
+    def _from_array(self, ids: NDArray[Any], name: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Bounds and items of a padded array; ascending and distinct in each row."""
+        rows = ids.reshape(len(ids), -1) if ids.ndim != 2 else ids
+        outside = rows >= len(self.catalogue) if ids.ndim == 2 else (rows >= len(self.catalogue)) | (rows < 0)
+        if outside.any():
+            row = int(np.argmax(outside.any(axis=1)))
+            item = int(rows[row][outside[row]][0])
+            raise UserError(f"{name}[{row}]: item {item} is outside the catalogue's 0..{len(self.catalogue) - 1}")
+        width = rows.shape[1]
+        if width > 1:
+            rows = np.sort(rows, axis=1)
+        kept = rows >= 0
+        if width > 1:
+            kept[:, 1:] &= rows[:, 1:] != rows[:, :-1]
+        ptr = np.zeros(len(rows) + 1, dtype=np.int64)
+        if kept.all():
+            ptr[1:] = np.arange(width, width * len(rows) + width, width)[: len(rows)] if width else 0
+            return ptr, np.ascontiguousarray(rows.reshape(-1), dtype=np.int32)
+        np.cumsum(kept.sum(axis=1), out=ptr[1:])
+        return ptr, rows[kept].astype(np.int32)
+
+    def _read_row(self, truth: Any, candidates: Any, row: int) -> tuple[list[int], list[int]]:
+        among = _NONE if candidates is None else self._candidate_ids(candidates, row)
+        return _ids(self._truth_ids(truth, among, row)), _ids(among)
 
     def _truth_ids(self, given: GroundTruth, candidates: NDArray[np.int32], row: int) -> NDArray[np.int32]:
         place = f"ground_truth[{row}]"
@@ -116,14 +149,36 @@ def _sequence(given: object, place: str) -> Sequence[Item]:
     return given
 
 
-def _check_length(name: str, rows: Sequence[object], count: int) -> None:
+def _check_length(name: str, rows: Any, count: int) -> None:
     if isinstance(rows, str) or not hasattr(rows, "__len__"):
         raise UserError(f"{name} must hold one entry a response, got {rows!r}")
     if len(rows) != count:
         raise UserError(f"{name} must hold one entry a response ({count}), got {len(rows)}")
 
 
-def _ragged(rows: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    ptr = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(row) for row in rows], out=ptr[1:])
-    return ptr, np.concatenate([_NONE, *rows])
+def id_arrays(left: Any, right: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two arrays of item ids, torch or numpy, contiguous and both int32 or both int64."""
+    arrays = []
+    for name, values in (("items", left), ("ground_truth", right)):
+        array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        if array.dtype.kind not in "iu" and array.size:
+            raise UserError(f"{name} must hold item ids, got {array.dtype}")
+        arrays.append(array)
+    narrow = all(array.dtype == np.int32 for array in arrays)
+    kind = np.int32 if narrow else np.int64
+    return np.ascontiguousarray(arrays[0], dtype=kind), np.ascontiguousarray(arrays[1], dtype=kind)
+
+
+def _id_array(values: Any, name: str) -> NDArray[Any] | None:
+    """Item ids as an array, where they are given as a numpy or torch one."""
+    if hasattr(values, "detach"):  # torch, without importing it
+        values = values.detach().cpu().numpy()
+    if not isinstance(values, np.ndarray) or values.dtype == object:
+        return None
+    if values.dtype.kind not in "iu" or values.ndim not in (1, 2):
+        raise UserError(f"{name} must hold item ids [B] or [B, M], got {values.dtype} {list(values.shape)}")
+    return values
+
+
+def _rows(ids: NDArray[Any]) -> list[Any]:
+    return ids.tolist() if ids.ndim == 1 else [row[row >= 0].tolist() for row in ids]

@@ -1,4 +1,4 @@
-"""Token ids of a batch, packed or padded, torch or numpy, as packed numpy arrays."""
+"""Token ids of a batch, packed or padded, torch or numpy, as the rows that the C++ engine reads."""
 
 from __future__ import annotations
 
@@ -8,29 +8,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from ..errors import UserError
 
 
 @dataclass(frozen=True)
-class PackedTokens:
-    """Response i owns ids[cu_seqlens[i]:cu_seqlens[i + 1]]. mask tells where a padded batch had them."""
+class TokenBatch:
+    """Response i has tokens left[i] .. left[i] + length[i] of its row; gaps tells where a row has holes."""
 
-    ids: NDArray[Any]  # [T] int32 or int64
-    cu_seqlens: NDArray[np.int64]  # [B + 1]
-    mask: NDArray[np.bool_] | None = None  # [B, L]
+    ids: NDArray[Any]  # [T] or [B, L], int32 or int64; not copied where its rows are contiguous
+    left: NDArray[np.int64]  # [B]
+    length: NDArray[np.int64]  # [B]
+    shape: tuple[int, ...]
+    """Of the ids as they were given, and so of their rewards."""
+    gaps: NDArray[np.bool_] | None = None  # [B, L]: ids are packed, and unpacked by this mask
 
-    def unpack(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values of the tokens in the shape that the ids came in: [T], or [B, L] with 0 on padding."""
-        if self.mask is None:
-            return values
-        padded = np.zeros(self.mask.shape, dtype=np.float32)
-        padded[self.mask] = values
+    @property
+    def count(self) -> int:
+        """B."""
+        return len(self.left)
+
+    def rows(self) -> _core.TokenRows:
+        if self.ids.ndim == 1:
+            return _core.TokenRows(self.left, self.length, 0, 0)
+        stride = self.ids.strides[0] // self.ids.itemsize
+        return _core.TokenRows(self.left, self.length, stride, self.ids.shape[1])
+
+    def row(self, i: int) -> NDArray[Any]:
+        """The ids of response i."""
+        ids = self.ids if self.ids.ndim == 1 else self.ids[i]
+        return ids[self.left[i] : self.left[i] + self.length[i]]
+
+    def restore(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rewards in the shape that the ids came in, 0 where a row has no token."""
+        if self.gaps is None:
+            return rewards
+        padded = np.zeros(self.gaps.shape, dtype=np.float32)
+        padded[self.gaps] = rewards
         return padded
 
 
-def pack_tokens(token_ids: Any, cu_seqlens: Any) -> PackedTokens:
+def read_tokens(token_ids: Any, cu_seqlens: Any) -> TokenBatch:
     """token_ids [T] with cu_seqlens [B + 1], or token_ids [B, L] with lengths [B] (padding on the right) or an
-    attention mask [B, L] (1 is a token); int32 or int64, torch or numpy. Packed CPU input is not copied.
+    attention mask [B, L] (nonzero is a token); int32 or int64, torch or numpy. What lies on the CPU is not copied,
+    unless a mask has gaps.
 
     Errors: `UserError` that says what was expected.
     """
@@ -40,25 +61,42 @@ def pack_tokens(token_ids: Any, cu_seqlens: Any) -> PackedTokens:
             raise UserError(f"token_ids must be int32 or int64, got {ids.dtype}")
         ids = ids.astype(np.int64)
     if ids.ndim == 2:
-        mask = _mask(ids, bounds)
-        ends = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int64)
-        return PackedTokens(np.ascontiguousarray(ids[mask]), ends, mask)
+        return _padded(ids, bounds)
     if ids.ndim != 1:
         raise UserError(f"token_ids must be [T] or [B, L], got shape {ids.shape}")
-    cu = bounds.astype(np.int64, copy=False)
-    if cu.ndim != 1 or len(cu) < 1 or cu[0] != 0 or cu[-1] != len(ids) or (np.diff(cu) < 0).any():
+    if bounds.ndim != 1 or len(bounds) < 1 or bounds[0] != 0 or bounds[-1] != len(ids) or (np.diff(bounds) < 0).any():
         raise UserError(f"cu_seqlens must be [B + 1], ascend from 0 and end at the number of tokens ({len(ids)})")
-    return PackedTokens(np.ascontiguousarray(ids), np.ascontiguousarray(cu))
+    return _packed(ids, bounds, ids.shape)
 
 
-def _mask(ids: NDArray[Any], bounds: NDArray[Any]) -> NDArray[np.bool_]:
-    if bounds.shape == ids.shape:
-        return bounds.astype(bool)
-    if bounds.shape != (len(ids),):
+def _packed(
+    ids: NDArray[Any], bounds: NDArray[Any], shape: tuple[int, ...], gaps: NDArray[np.bool_] | None = None
+) -> TokenBatch:
+    cu = bounds.astype(np.int64)
+    return TokenBatch(np.ascontiguousarray(ids), cu[:-1].copy(), np.diff(cu), shape, gaps)
+
+
+def _padded(ids: NDArray[Any], bounds: NDArray[Any]) -> TokenBatch:
+    if ids.strides[1] != ids.itemsize or ids.strides[0] % ids.itemsize or ids.strides[0] < 0:
+        ids = np.ascontiguousarray(ids)
+    rows, width = ids.shape
+    if bounds.shape == (rows,):
+        lengths = bounds.astype(np.int64)
+        if rows and (lengths.min() < 0 or lengths.max() > width):
+            raise UserError(f"lengths must be in 0..{width}, got {lengths.min()}..{lengths.max()}")
+        return TokenBatch(ids, np.zeros(rows, np.int64), lengths, ids.shape)
+    if bounds.shape != ids.shape:
         raise UserError(f"token_ids {ids.shape} needs lengths [B] or a mask [B, L], got shape {bounds.shape}")
-    if len(bounds) and (bounds.min() < 0 or bounds.max() > ids.shape[1]):
-        raise UserError(f"lengths must be in 0..{ids.shape[1]}, got {bounds.min()}..{bounds.max()}")
-    return np.arange(ids.shape[1])[None, :] < bounds[:, None]
+    mask = bounds
+    if mask.dtype.kind not in "biu" or mask.itemsize == 2 or mask.strides[1] != mask.itemsize:
+        mask = np.ascontiguousarray(bounds != 0)
+    spans = _core.mask_spans(mask)
+    if spans is not None:
+        left, length = spans
+        return TokenBatch(ids, left, length, ids.shape)
+    gaps = bounds != 0
+    ends = np.concatenate([[0], np.cumsum(gaps.sum(axis=1))])
+    return _packed(ids[gaps], ends, ids.shape, gaps)
 
 
 def _array(values: Any, name: str) -> NDArray[Any]:

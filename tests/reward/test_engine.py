@@ -195,7 +195,7 @@ def test_strange_texts(engine: RewardEngine) -> None:
     assert engine.score(texts, [0] * 5).hit.tolist() == [0, 1, 1, 1, 1]
     empty = engine.score([], [])
     assert empty.total.shape == (0,)
-    assert empty.items == []
+    assert list(empty.items) == []
 
 
 @given(st.lists(st.lists(st.sampled_from(UNAMBIGUOUS + ["x", ""]), max_size=4), max_size=40))

@@ -9,7 +9,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -172,13 +172,7 @@ def test_real_responses(shared_data: Path, chunk: int) -> None:
     matched = lru_cache(maxsize=None)(world.slow.match)
     kept = mask.bool().numpy()
     assert (result.token_rewards[~kept] == 0).all()
-    packed = TokenScores(
-        result.scores,
-        result.token_rewards[kept],
-        result.segment_lengths,
-        result.segment_penalised,
-        result.cu_segments,
-    )
+    packed = replace(result, token_rewards=result.token_rewards[kept])
     penalised = check(
         packed,
         np.cumsum([0, *kept.sum(axis=1)]),
