@@ -11,7 +11,7 @@ using std::string_view;
 const Answer& AnswerReader::read(string_view text, Candidates candidates, Which which) {
   answer_.begin = answer_.repeats = 0;
   answer_.entries.clear();
-  const Box box = find_box(text, which);
+  const Box box = find_box(text, which, braces_);
   if (!box.found) return answer_;
   answer_.begin = box.begin;
   candidates_ = candidates;

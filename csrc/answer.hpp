@@ -48,6 +48,7 @@ class AnswerReader {
   const Catalogue& catalogue_;
   Candidates candidates_;
   Answer answer_;
+  std::vector<size_t> braces_;
   std::vector<std::string_view> lines_, parts_;
   std::unordered_set<std::string_view> seen_, blank_;  // texts of parts that are entries, and that are none
   std::unordered_set<int32_t> items_;

@@ -449,7 +449,8 @@ void register_parts(py::module_& module) {
   });
   module.def("boxed", [](const py::object& text, Which which) -> py::object {
     const PythonTexts texts(py::make_tuple(text));
-    const Box box = find_box(texts.views()[0], which);
+    std::vector<size_t> braces;
+    const Box box = find_box(texts.views()[0], which, braces);
     if (!box.found) return py::none();
     return py::make_tuple(box.begin, py::bytes(std::string(box.content)));
   });

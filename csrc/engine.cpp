@@ -5,6 +5,7 @@
 
 #include "parallel.hpp"
 #include "rank.hpp"
+#include "scan.hpp"
 #include "titles.hpp"
 
 namespace rerec {
@@ -26,14 +27,23 @@ struct Engine::Workspace {
 
 namespace {
 
+void add_name(Mentions& mentions, string_view name, int32_t owner) {
+  mentions.add(name, owner);
+  if (name.find(',') == string_view::npos) return;
+  const std::string moved = move_article(name);
+  if (moved != name) mentions.add(moved, owner);
+}
+
 // A bracket of the answer's own words may hold anything ("Heat (a crime film)"), a bracket of the catalogue is a title.
 void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t owner) {
-  const Forms forms = title_forms(split_title(title).full_name());
+  const SplitTitle split = split_title(title);
+  if (split.tail.empty() && find_any<'(', '['>(split.name) == string_view::npos) {  // the name is its only form
+    add_name(mentions, split.name, owner);
+    return;
+  }
+  const Forms forms = title_forms(split.full_name());
   for (size_t i = 0; i < (alternatives ? forms.names.size() : forms.own()); ++i) {
-    const std::string& name = forms.names[i];
-    mentions.add(name, owner);
-    const std::string moved = move_article(name);
-    if (moved != name) mentions.add(moved, owner);
+    add_name(mentions, forms.names[i], owner);
   }
 }
 
@@ -85,6 +95,16 @@ void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, cons
   }
   if (count > 0) run(first, count, of);
   out.counts.push_back(static_cast<int32_t>(out.lengths.size() - runs));
+}
+
+// Room for the usual chunk.
+void reserve(ItemLists& items, SegmentLists& segments) {
+  constexpr size_t kUsualSegments = 16;
+  items.items.reserve(ChunkQueue::kChunk);
+  items.counts.reserve(ChunkQueue::kChunk);
+  segments.lengths.reserve(ChunkQueue::kChunk * kUsualSegments);
+  segments.kinds.reserve(ChunkQueue::kChunk * kUsualSegments);
+  segments.counts.reserve(ChunkQueue::kChunk);
 }
 
 // Zeros on both sides of a padded row's tokens.
@@ -164,6 +184,7 @@ void Engine::score_tokens(const TokenSource& source, const Targets& targets, con
     for (size_t begin, end; queue.next(begin, end);) {
       ItemLists& items = lists.items[begin / ChunkQueue::kChunk];
       SegmentLists& segments = lists.segments[begin / ChunkQueue::kChunk];
+      reserve(items, segments);
       for (size_t i = begin; i < end; ++i) {
         const TokenText tokens = source.read(i, work.buffers);
         const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which);

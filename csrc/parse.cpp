@@ -55,9 +55,9 @@ size_t numbering(string_view text) {
 
 }  // namespace
 
-Box find_box(string_view text, Which which) {
+Box find_box(string_view text, Which which, std::vector<size_t>& open) {
   Box best;
-  std::vector<size_t> open;  // begin of each open brace's box, or npos for a plain brace
+  open.clear();  // begin of each open brace's box, or npos for a plain brace
   // Outside a box braces do not count: only a backslash can begin one.
   const auto find_next = [&](size_t from) {
     return open.empty() ? find_any<'\\'>(text, from) : find_any<'\\', '{', '}'>(text, from);

@@ -15,8 +15,8 @@ struct Box {
 enum class Which { kFirst, kLast };
 
 // The first or last \boxed{...} that is closed; braces nest, \{ and \} do not count. A box around a box is the inner
-// one: the outer counts as LaTeX around it.
-Box find_box(std::string_view text, Which which);
+// one: the outer counts as LaTeX around it. buffer: of any content.
+Box find_box(std::string_view text, Which which, std::vector<size_t>& buffer);
 
 // The content without enclosing LaTeX commands such as \text{...}, up to eight deep, and without blanks.
 std::string_view unwrap(std::string_view content);

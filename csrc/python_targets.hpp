@@ -58,7 +58,17 @@ class TargetLists {
   Candidates pool() const { return {row_candidates_.data(), row_candidates_.data() + row_candidates_.size()}; }
 
   static void make_set(std::vector<int32_t>& items) {
-    if (!std::is_sorted(items.begin(), items.end())) std::sort(items.begin(), items.end());
+    constexpr size_t kFew = 32;
+    if (items.size() <= kFew) {  // by insertion
+      for (size_t i = 1; i < items.size(); ++i) {
+        const int32_t item = items[i];
+        size_t at = i;
+        for (; at > 0 && items[at - 1] > item; --at) items[at] = items[at - 1];
+        items[at] = item;
+      }
+    } else {
+      std::sort(items.begin(), items.end());
+    }
     items.erase(std::unique(items.begin(), items.end()), items.end());
   }
 

@@ -58,8 +58,7 @@ void Mentions::clear() {
 int32_t Mentions::find_word(string_view word) const {
   const size_t mask = word_slots_.size() - 1;
   for (size_t slot = hash_bytes(word) & mask; word_slots_[slot] >= 0; slot = (slot + 1) & mask) {
-    const KnownWord& known = words_[static_cast<size_t>(word_slots_[slot])];
-    if (string_view(pool_.data() + known.begin, known.size) == word) return word_slots_[slot];
+    if (this->word(word_slots_[slot]) == word) return word_slots_[slot];
   }
   return -1;
 }
@@ -71,8 +70,7 @@ int32_t Mentions::intern(string_view word) {
   pool_.append(word);
   const auto place = [this](int32_t id) {
     const size_t mask = word_slots_.size() - 1;
-    const KnownWord& added = words_[static_cast<size_t>(id)];
-    size_t slot = hash_bytes({pool_.data() + added.begin, added.size}) & mask;
+    size_t slot = hash_bytes(this->word(id)) & mask;
     while (word_slots_[slot] >= 0) slot = (slot + 1) & mask;
     word_slots_[slot] = id;
   };
@@ -146,26 +144,28 @@ void Mentions::add(string_view title, int32_t owner) {
     end = static_cast<int32_t>(ends_.size()) - 1;
   }
   longest_ = std::max(longest_, count - first);
-  add_start(buffer_[first]);
+  add_start(find_word(buffer_[first]));
 }
 
 // What the first bytes of a word may be in a text that is not normalised yet.
-void Mentions::add_start(string_view word) {
-  const auto add = [this](char first, char second) {
-    const Start start{static_cast<char>(first | kCaseBit), second == 0 ? '\0' : static_cast<char>(second | kCaseBit)};
+void Mentions::add_start(int32_t id) {
+  const auto add = [this](char first, char second, int32_t word) {
+    const Start start{static_cast<char>(first | kCaseBit), second == 0 ? '\0' : static_cast<char>(second | kCaseBit),
+                      word};
     for (const Start& known : starts_) {
-      if (known.first == start.first && (known.second == start.second || known.second == 0)) return;
+      if (known.first == start.first && known.second == start.second && known.word == word) return;
     }
     starts_.push_back(start);
   };
-  const char first = word[0], second = word.size() > 1 ? word[1] : '\0';
+  const string_view text = word(id);
+  const char first = text[0], second = text.size() > 1 ? text[1] : '\0';
   if (is_ascii(first)) {
-    add(first, second > 0 ? second : '\0');
-    if (word == "and") add('&', '\0');
+    add(first, second > 0 ? second : '\0', id);
+    if (text == "and") add('&', '\0', -1);
   } else if (may_be_folded(first)) {
     any_start_ = true;
   } else {
-    add(first, second);
+    add(first, second, -1);
   }
   any_start_ = any_start_ || starts_.size() > kMostStarts;
 }
@@ -251,17 +251,27 @@ void Mentions::owners_in(string_view line, std::vector<int32_t>& owners) {
   owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
 }
 
+// Whether the text may begin with the start's word; what lies between two letters and vanishes leaves it open.
+bool Mentions::begins_with(string_view text, const Start& start) const {
+  const string_view wanted = word(start.word);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const char c = i < text.size() ? text[i] : ' ';
+    if (!is_ascii(wanted[i]) || !is_ascii(c) || c == '\'' || c == '`') return true;
+    if (static_cast<char>(c | kCaseBit) != wanted[i]) return false;
+  }
+  return text.size() == wanted.size() || !is_ascii_alnum(text[wanted.size()]);
+}
+
 // Whether a title's first word may begin here: not inside a word of ASCII letters and digits.
 bool Mentions::is_start(string_view text, size_t at) const {
   const char c = text[at], next = at + 1 < text.size() ? text[at + 1] : '\0';
   if (!is_ascii(c) && may_be_folded(c) && !(c == '\xE2' && next == '\x80')) return true;
   for (const Start& start : starts_) {
     if (static_cast<char>(c | kCaseBit) != start.first) continue;
-    const bool same = start.second == 0 || static_cast<char>(next | kCaseBit) == start.second;
-    if (!is_ascii(c) || c == '&') {
-      if (same) return true;
-    } else if (same || !is_ascii(next) || next == '\'' || next == '`') {  // what may lie between two letters
-      if (at == 0 || !is_ascii_alnum(text[at - 1])) return true;
+    if (start.word < 0) {
+      if (start.second == 0 || static_cast<char>(next | kCaseBit) == start.second) return true;
+    } else if (is_ascii(c) && (at == 0 || !is_ascii_alnum(text[at - 1])) && begins_with(text.substr(at), start)) {
+      return true;
     }
   }
   return false;

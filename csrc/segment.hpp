@@ -59,14 +59,20 @@ class Mentions {
   // Bytes that a title may begin with, bit 5 set, so that case does not count; second 0: any.
   struct Start {
     char first, second;
+    int32_t word;  // the title's first word, if ASCII letters and digits stand for themselves in it; else -1
   };
 
+  std::string_view word(int32_t id) const {
+    const KnownWord& known = words_[static_cast<size_t>(id)];
+    return {pool_.data() + known.begin, known.size};
+  }
   int32_t intern(std::string_view word);
   int32_t find_word(std::string_view word) const;
   int32_t child(int32_t node, int32_t word) const;
   int32_t add_child(int32_t node, int32_t word);
   int32_t step(int32_t node, int32_t word) const;
-  void add_start(std::string_view word);
+  void add_start(int32_t id);
+  bool begins_with(std::string_view text, const Start& start) const;
   bool is_start(std::string_view text, size_t at) const;
   size_t next_start(std::string_view text, size_t from, size_t end) const;
   Line window(std::string_view text, const Line& line, size_t at) const;
