@@ -247,7 +247,7 @@ void Engine::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
   }
   if (work.mentions.empty()) return;
   for (size_t a = 0; a < work.attributes.size(); ++a) {
-    work.mentions.add(names_[work.attributes[a]], count + static_cast<int32_t>(a));
+    work.mentions.add(names_[work.attributes[a]], count + static_cast<int32_t>(a), true);
   }
   work.mentions.build();
   work.kinds.resize(before, kPlain);

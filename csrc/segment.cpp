@@ -118,7 +118,7 @@ int32_t Mentions::add_child(int32_t node, int32_t word) {
   return id;
 }
 
-void Mentions::add(string_view title, int32_t owner) {
+void Mentions::add(string_view title, int32_t owner, bool any_case) {
   buffer_.read(title);
   const size_t count = buffer_.size();
   if (count == 0 || count > kMostTitleWords) return;
@@ -126,7 +126,7 @@ void Mentions::add(string_view title, int32_t owner) {
   if (count - first == 1) {
     const size_t word = static_cast<size_t>(intern(buffer_[first]));
     const int8_t article = first == 1 ? article_number(buffer_[0]) : kBare;
-    const bool upper = buffer_.list[first].upper;
+    const bool upper = buffer_.list[first].upper && !any_case;
     for (int32_t i = words_[word].single; i >= 0; i = singles_[static_cast<size_t>(i)].next) {
       const Single& known = singles_[static_cast<size_t>(i)];
       if (known.owner == owner && known.article == article && known.upper == upper) return;

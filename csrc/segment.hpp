@@ -25,8 +25,8 @@ void split_lines_at_breaks(std::string_view text, std::vector<Line>& lines);
 class Mentions {
  public:
   void clear();
-  // owner: what a hit is reported as.
-  void add(std::string_view title, int32_t owner = 0);
+  // owner: what a hit is reported as. any_case: a single word need not begin with a capital.
+  void add(std::string_view title, int32_t owner = 0, bool any_case = false);
   void build();
   bool empty() const { return nodes_.size() == 1 && singles_.empty(); }
 
