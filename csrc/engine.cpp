@@ -176,6 +176,17 @@ void Engine::score(const std::vector<string_view>& texts, const Targets& targets
 
 void Engine::score_tokens(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
                           float* rewards, BatchLists& lists) const {
+  try {
+    score_all(source, targets, settings, out, rewards, lists);
+  } catch (const std::out_of_range&) {  // of some row: which one a thread came to first is chance
+    TokenSource::Buffers buffers;
+    for (size_t i = 0; i < source.rows().count; ++i) source.read(i, buffers);
+    throw;
+  }
+}
+
+void Engine::score_all(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
+                       float* rewards, BatchLists& lists) const {
   const TokenRows& rows = source.rows();
   lists.items.resize(ChunkQueue::chunks(rows.count));
   lists.segments.resize(lists.items.size());

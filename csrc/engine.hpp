@@ -98,6 +98,8 @@ class Engine {
  private:
   struct Workspace;
 
+  void score_all(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
+                 float* rewards, BatchLists& lists) const;
   // The response's total reward.
   double score_one(const Answer& answer, size_t i, const Targets& targets, const Settings& settings, Workspace& work,
                    ScoreArrays out, ItemLists& items) const;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,27 @@ def read_embeddings(path: Path, items: int, name: str = "item_embeddings", check
     if items == 0:
         return np.zeros(shape, np.float32)
     array = np.memmap(path, np.dtype("<f4"), "r", 8 + length + start, shape)
-    finite = np.isfinite(array).all(axis=1) if check else np.ones(1, bool)
-    if not finite.all():
-        raise file_error(path, f"{name} of item {int(np.argmin(finite))} holds a NaN or an infinity")
+    for begin, rows in read_chunks(array) if check else ():
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            raise file_error(path, f"{name} of item {begin + int(np.argmin(finite))} holds a NaN or an infinity")
     return array
+
+
+def read_chunks(array: np.ndarray, size: int = 1 << 26) -> Iterator[tuple[int, np.ndarray]]:
+    """First row and rows of each part of a mapped [n, d] array, read from its file: its pages are not kept in memory.
+
+    size: bytes of a part.
+    """
+    if not isinstance(array, np.memmap) or array.filename is None:
+        yield 0, array
+        return
+    width = array.shape[1]
+    step = max(1, size // (width * array.itemsize))
+    for begin in range(0, len(array), step):
+        count = min(step, len(array) - begin) * width
+        rows = np.fromfile(array.filename, array.dtype, count, offset=array.offset + begin * width * array.itemsize)
+        yield begin, rows.reshape(-1, width)
 
 
 def write_embeddings(path: Path, embeddings: np.ndarray, name: str = "item_embeddings") -> None:

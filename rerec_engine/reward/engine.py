@@ -346,7 +346,7 @@ def ndcg(items: Any, ground_truth: Any, k: int, threads: int = 0) -> Floats:
     Errors: `UserError` for shapes that disagree.
     """
     ranked, truth = id_arrays(items, ground_truth)
-    truth = truth.reshape(len(truth), -1) if truth.ndim == 1 else truth
+    truth = truth[:, None] if truth.ndim == 1 else truth
     if ranked.ndim != 2 or truth.ndim != 2 or len(ranked) != len(truth):
         shapes = f"{list(ranked.shape)} and {list(truth.shape)}"
         raise UserError(f"items must be [B, R] and ground_truth [B] or [B, M], got {shapes}")

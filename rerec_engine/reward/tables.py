@@ -104,12 +104,17 @@ def check_embeddings(array: NDArray[np.float32], items: int) -> NDArray[np.float
     if array.ndim != 2 or array.shape[0] != items:
         raise UserError(f"item_embeddings must be [{items}, d], got {list(array.shape)}")
     embeddings = np.ascontiguousarray(array, dtype=np.float32)
-    squares = np.einsum("nd,nd->n", embeddings, embeddings)  # [N]; a NaN or an infinity stays one
+    _check_rows(embeddings, 0, "")
+    return embeddings
+
+
+def _check_rows(rows: NDArray[np.float32], first: int, place: str) -> None:
+    squares = np.einsum("nd,nd->n", rows, rows)  # [n]; a NaN or an infinity stays one
     wrong = ~((np.abs(squares - 1) < 2e-2) | (squares == 0))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise UserError(f"item_embeddings row {row} must have length 1 (or 0), got {float(np.sqrt(squares[row]))}")
-    return embeddings
+        length = float(np.sqrt(squares[row]))
+        raise UserError(f"{place}item_embeddings row {first + row} must have length 1 (or 0), got {length}")
 
 
 def _canonical(matrix: sp.csr_matrix, items: int) -> sp.csr_matrix:
@@ -126,7 +131,7 @@ def _canonical(matrix: sp.csr_matrix, items: int) -> sp.csr_matrix:
 
 
 def _read_dataset(path: Path, threads: int) -> dict[str, NDArray[Any]]:
-    from ..data.store import read_csr, read_embeddings, read_table
+    from ..data.store import read_chunks, read_csr, read_embeddings, read_table
 
     file = path / "items.parquet"
     table = read_table(file, ("item_id", "title", "year"))
@@ -144,10 +149,8 @@ def _read_dataset(path: Path, threads: int) -> dict[str, NDArray[Any]]:
     catalogue = Catalogue.from_bytes(title_ptr, title_bytes, known, threads)
     attributes = _canonical(read_csr(path / "item_attributes.npz", rows=len(catalogue)), len(catalogue))
     embeddings = path / "item_embeddings.safetensors"
-    try:
-        check_embeddings(read_embeddings(embeddings, len(catalogue)), len(catalogue))
-    except UserError as error:
-        raise UserError(str(error) if str(path) in str(error) else f"{embeddings}: {error}") from None
+    for begin, rows in read_chunks(read_embeddings(embeddings, len(catalogue), check=False)):
+        _check_rows(rows, begin, f"{embeddings}: ")
     arrays = dict(catalogue.arrays)
     arrays["attribute_ptr"] = attributes.indptr.astype(np.int64)
     arrays["attributes"] = attributes.indices.astype(np.int32)
@@ -186,7 +189,7 @@ def _read_index(folder: Path, stamp: dict[str, list[int]]) -> dict[str, NDArray[
         arrays = {name: _map(folder / f"{name}.npy") for name in header["arrays"]}
         if {name: len(array) for name, array in arrays.items()} != header["arrays"]:
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     return arrays
 

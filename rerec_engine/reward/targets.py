@@ -82,7 +82,7 @@ class TargetReader:
         place = f"ground_truth[{row}]"
         if isinstance(given, str):
             ids = self._split(given, candidates, place)
-        elif isinstance(given, (int, np.integer)):
+        elif isinstance(given, (int, np.integer)):  # a bool is refused there
             ids = [self._item(given, candidates, place)]
         else:
             ids = [self._item(item, candidates, place) for item in _sequence(given, place)]
@@ -109,7 +109,7 @@ class TargetReader:
         return ids
 
     def _item(self, item: Item, candidates: NDArray[np.int32], place: str) -> int:
-        if isinstance(item, (int, np.integer)):
+        if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             if not 0 <= item < len(self.catalogue):
                 raise UserError(f"{place}: item {int(item)} is outside the catalogue's 0..{len(self.catalogue) - 1}")
             return int(item)
