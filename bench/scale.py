@@ -60,10 +60,15 @@ def make_dataset(folder: Path, items: int, degree: int) -> None:
     write_embeddings(folder / "item_embeddings.safetensors", rows)
 
 
-def resident() -> tuple[float, float]:
-    """Megabytes of this process: anonymous, and mapped from files."""
+def memory(*fields: str) -> list[float]:
+    """Megabytes of this process: RssAnon, RssFile (mapped), VmHWM (the most there were)."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return tuple(int(status[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))  # type: ignore[return-value]
+    return [int(status[field].split()[0]) / 1024 for field in fields]
+
+
+def resident() -> tuple[float, float]:
+    anonymous, mapped = memory("RssAnon", "RssFile")
+    return anonymous, mapped
 
 
 def array_bytes(folder: Path) -> int:
@@ -136,16 +141,14 @@ def measure(folder: Path) -> dict[str, Any]:
 
 def build(folder: Path) -> dict[str, float]:
     """The first load, which builds the index."""
-    import resource
-
     import rerec_engine.reward.tables as tables
     from rerec_engine.reward import RewardEngine
 
     tables.INDEX_FROM = 0
     start = time.perf_counter()
     RewardEngine.load(folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"build_seconds": round(time.perf_counter() - start, 1), "build_peak_mb": round(peak)}
+    seconds = time.perf_counter() - start
+    return {"build_seconds": round(seconds, 1), "build_peak_mb": round(memory("VmHWM")[0])}
 
 
 def in_process(function: str, folder: Path) -> dict[str, Any]:
