@@ -23,7 +23,7 @@ from ..graph.catalogue import Catalogue
 from .tables import ItemTables, item_tables, load_tables
 from .targets import Candidates, GroundTruth, TargetReader, id_arrays
 from .tokens import TokenBatch, read_tokens
-from .vocabulary import decode_with_ends, vocabulary
+from .vocabulary import decode_with_ends, id_limit, vocabulary
 
 Floats = NDArray[np.float32]
 
@@ -299,7 +299,7 @@ class RewardEngine:
         table = vocabulary(tokenizer)
         if table is not None:
             return self._core.score_ids(batch.ids, batch.rows(), table, targets, settings, rewards)
-        size = len(tokenizer)
+        size = id_limit(tokenizer)
         texts, ends = [], np.zeros(batch.ids.shape, dtype=np.int64)
         for i in range(batch.count):
             ids = batch.row(i)

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from rerec_engine.errors import UserError
 from rerec_engine.reward import RewardEngine
 from rerec_engine.reward.tokens import read_tokens
+from rerec_engine.reward.vocabulary import id_limit
 
 TEXTS = [
     "I think Seven is it.\nYes: seven.\n\\boxed{Seven}",
@@ -145,8 +146,10 @@ def test_the_first_bad_id_is_named(catalogue, attributes, embeddings, tokenizer)
     for threads in (1, 2):
         engine = RewardEngine(catalogue, attributes, embeddings, threads=threads)
         ids = np.zeros((100, 4), np.int64)
-        ids[40, 2] = len(tokenizer)
-        with pytest.raises(UserError, match=f"response 40, token 2: id {len(tokenizer)} is outside the tokenizer's 0"):
+        ids[40, 2] = id_limit(tokenizer)
+        with pytest.raises(
+            UserError, match=f"response 40, token 2: id {id_limit(tokenizer)} is outside the tokenizer's 0"
+        ):
             engine.score_tokens(ids, [4] * 100, [0] * 100, tokenizer)
         ids[40, 2], ids[7, 1] = 0, -5
         with pytest.raises(UserError, match="response 7, token 1: id -5 is outside"):
