@@ -233,7 +233,6 @@ void Engine::mark_lines(const TokenText& tokens, const Answer& answer, size_t i,
     if (entry.item >= 0) add_title(work.mentions, title, true, 0);
   }
   if (cleared && !work.mentions.empty()) {
-    work.mentions.build();
     work.mentions.find(tokens.text, work.lines, before, work.marked);
     work.kinds.assign(work.marked.begin(), work.marked.end());
   }
@@ -260,7 +259,6 @@ void Engine::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
   for (size_t a = 0; a < work.attributes.size(); ++a) {
     work.mentions.add(names_[work.attributes[a]], count + static_cast<int32_t>(a), true);
   }
-  work.mentions.build();
   work.kinds.resize(before, kPlain);
   work.mentions.find(tokens.text, work.lines, before, work.marked);
   for (size_t line = 0; line < before; ++line) {

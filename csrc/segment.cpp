@@ -11,7 +11,6 @@ using std::string_view;
 
 constexpr size_t kMostTitleWords = 64;
 constexpr size_t kMostStarts = 8;
-constexpr int8_t kBare = -1;
 constexpr char kCaseBit = 0x20;
 
 bool is_ascii(char c) { return static_cast<signed char>(c) >= 0; }
@@ -42,35 +41,30 @@ void split_lines_at_breaks(string_view text, std::vector<Line>& lines) {
   if (begin < text.size()) lines.push_back({begin, text.size()});
 }
 
-void Mentions::clear() {
+void PatternTrie::clear() {
   word_slots_.assign(64, -1);
   node_slots_.assign(64, -1);
-  pool_.clear();
   words_.clear();
   singles_.clear();
   ends_.clear();
   nodes_.assign(1, Node());
-  starts_.clear();
-  any_start_ = false;
-  longest_ = 0;
 }
 
-int32_t Mentions::find_word(string_view word) const {
+int32_t PatternTrie::find_word(string_view word) const {
   const size_t mask = word_slots_.size() - 1;
   for (size_t slot = hash_bytes(word) & mask; word_slots_[slot] >= 0; slot = (slot + 1) & mask) {
-    if (this->word(word_slots_[slot]) == word) return word_slots_[slot];
+    if (words_[static_cast<size_t>(word_slots_[slot])].text == word) return word_slots_[slot];
   }
   return -1;
 }
 
-int32_t Mentions::intern(string_view word) {
+int32_t PatternTrie::intern(string_view word) {
   const int32_t known = find_word(word);
   if (known >= 0) return known;
-  words_.push_back({static_cast<uint32_t>(pool_.size()), static_cast<uint32_t>(word.size())});
-  pool_.append(word);
+  words_.push_back({word, -1});
   const auto place = [this](int32_t id) {
     const size_t mask = word_slots_.size() - 1;
-    size_t slot = hash_bytes(this->word(id)) & mask;
+    size_t slot = hash_bytes(words_[static_cast<size_t>(id)].text) & mask;
     while (word_slots_[slot] >= 0) slot = (slot + 1) & mask;
     word_slots_[slot] = id;
   };
@@ -84,7 +78,7 @@ int32_t Mentions::intern(string_view word) {
   return id;
 }
 
-int32_t Mentions::child(int32_t node, int32_t word) const {
+int32_t PatternTrie::child(int32_t node, int32_t word) const {
   const size_t mask = node_slots_.size() - 1;
   for (size_t slot = edge_hash(node, word) & mask; node_slots_[slot] >= 0; slot = (slot + 1) & mask) {
     const Node& found = nodes_[static_cast<size_t>(node_slots_[slot])];
@@ -93,7 +87,7 @@ int32_t Mentions::child(int32_t node, int32_t word) const {
   return -1;
 }
 
-int32_t Mentions::add_child(int32_t node, int32_t word) {
+int32_t PatternTrie::add_child(int32_t node, int32_t word) {
   const int32_t known = child(node, word);
   if (known >= 0) return known;
   Node added;
@@ -118,60 +112,31 @@ int32_t Mentions::add_child(int32_t node, int32_t word) {
   return id;
 }
 
-void Mentions::add(string_view title, int32_t owner, bool any_case) {
-  buffer_.read(title);
-  const size_t count = buffer_.size();
-  if (count == 0 || count > kMostTitleWords) return;
-  const size_t first = count > 1 && is_english_article(buffer_[0]) ? 1 : 0;
-  if (count - first == 1) {
-    const size_t word = static_cast<size_t>(intern(buffer_[first]));
-    const int8_t article = first == 1 ? article_number(buffer_[0]) : kBare;
-    const bool upper = buffer_.list[first].upper && !any_case;
-    for (int32_t i = words_[word].single; i >= 0; i = singles_[static_cast<size_t>(i)].next) {
-      const Single& known = singles_[static_cast<size_t>(i)];
-      if (known.owner == owner && known.article == article && known.upper == upper) return;
+void PatternTrie::build(const std::vector<Pattern>& patterns, string_view pool) {
+  clear();
+  for (const Pattern& pattern : patterns) {
+    const string_view text = pool.substr(pattern.begin, pattern.size);
+    if (pattern.words == 1) {
+      KnownWord& word = words_[static_cast<size_t>(intern(text))];
+      singles_.push_back({pattern.owner, word.single, pattern.article, pattern.upper});
+      word.single = static_cast<int32_t>(singles_.size()) - 1;
+      continue;
     }
-    singles_.push_back({owner, words_[word].single, article, upper});
-    words_[word].single = static_cast<int32_t>(singles_.size()) - 1;
-  } else {
     int32_t node = 0;
-    for (size_t i = first; i < count; ++i) node = add_child(node, intern(buffer_[i]));
-    int32_t& end = nodes_[static_cast<size_t>(node)].end;
-    for (int32_t i = end; i >= 0; i = ends_[static_cast<size_t>(i)].next) {
-      if (ends_[static_cast<size_t>(i)].owner == owner) return;
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = std::min(text.find(' ', begin), text.size());
+      node = add_child(node, intern(text.substr(begin, end - begin)));
+      begin = end + 1;
     }
-    ends_.push_back({owner, end});
-    end = static_cast<int32_t>(ends_.size()) - 1;
+    int32_t& last = nodes_[static_cast<size_t>(node)].end;
+    ends_.push_back({pattern.owner, last});
+    last = static_cast<int32_t>(ends_.size()) - 1;
   }
-  longest_ = std::max(longest_, count - first);
-  add_start(find_word(buffer_[first]));
-}
-
-// What the first bytes of a word may be in a text that is not normalised yet.
-void Mentions::add_start(int32_t id) {
-  const auto add = [this](char first, char second, int32_t word) {
-    const Start start{static_cast<char>(first | kCaseBit), second == 0 ? '\0' : static_cast<char>(second | kCaseBit),
-                      word};
-    for (const Start& known : starts_) {
-      if (known.first == start.first && known.second == start.second && known.word == word) return;
-    }
-    starts_.push_back(start);
-  };
-  const string_view text = word(id);
-  const char first = text[0], second = text.size() > 1 ? text[1] : '\0';
-  if (is_ascii(first)) {
-    add(first, second > 0 ? second : '\0', id);
-    if (text == "and") add('&', '\0', -1);
-  } else if (may_be_folded(first)) {
-    any_start_ = true;
-  } else {
-    add(first, second, -1);
-  }
-  any_start_ = any_start_ || starts_.size() > kMostStarts;
+  link();
 }
 
 // Breadth first: a node's fail link is its parent's fail link's step.
-void Mentions::build() {
+void PatternTrie::link() {
   order_.resize(nodes_.size());
   for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<int32_t>(i);
   const auto shallower = [this](int32_t a, int32_t b) {
@@ -187,7 +152,7 @@ void Mentions::build() {
   }
 }
 
-int32_t Mentions::step(int32_t node, int32_t word) const {
+int32_t PatternTrie::step(int32_t node, int32_t word) const {
   if (word < 0) return 0;
   for (;;) {
     const int32_t next = child(node, word);
@@ -198,7 +163,7 @@ int32_t Mentions::step(int32_t node, int32_t word) const {
 }
 
 template <class F>
-bool Mentions::scan(string_view text, F report) {
+bool PatternTrie::scan(string_view text, F report) {
   buffer_.read(text);
   int8_t article = kBare;
   const auto report_single = [&](int32_t word, const Word& place) {
@@ -237,13 +202,71 @@ bool Mentions::scan(string_view text, F report) {
   return false;
 }
 
+void Mentions::clear() {
+  patterns_.clear();
+  pool_.clear();
+  starts_.clear();
+  any_start_ = trie_built_ = false;
+  longest_ = 0;
+}
+
+void Mentions::add(string_view title, int32_t owner, bool any_case) {
+  buffer_.read(title);
+  const size_t count = buffer_.size();
+  if (count == 0 || count > kMostTitleWords) return;
+  const size_t first = count > 1 && is_english_article(buffer_[0]) ? 1 : 0;
+  const bool single = count - first == 1;
+  const string_view text = string_view(buffer_.text).substr(buffer_.list[first].begin);
+  const Pattern pattern{static_cast<uint32_t>(pool_.size()),
+                        static_cast<uint32_t>(text.size()),
+                        static_cast<uint32_t>(count - first),
+                        owner,
+                        single && first == 1 ? article_number(buffer_[0]) : kBare,
+                        single && buffer_.list[first].upper && !any_case};
+  for (const Pattern& known : patterns_) {
+    if (patterns_.size() > kMostStarts) break;  // many: a repeat costs less than the comparison
+    const bool same = known.owner == owner && known.article == pattern.article && known.upper == pattern.upper;
+    if (same && string_view(pool_).substr(known.begin, known.size) == text) return;
+  }
+  pool_.append(text);
+  patterns_.push_back(pattern);
+  longest_ = std::max(longest_, count - first);
+  add_start(static_cast<int32_t>(patterns_.size()) - 1);
+}
+
+// What the first bytes of a pattern may be in a text that is not normalised yet.
+void Mentions::add_start(int32_t pattern) {
+  if (any_start_) return;
+  const string_view text = string_view(pool_).substr(patterns_[static_cast<size_t>(pattern)].begin);
+  const char first = text[0], second = text.size() > 1 ? text[1] : '\0';
+  const auto add = [this](char one, char two, int32_t of) {
+    starts_.push_back(
+        {static_cast<char>(one | kCaseBit), two == 0 ? '\0' : static_cast<char>(two | kCaseBit), of});
+  };
+  if (is_ascii(first)) {
+    add(first, second > 0 && second != ' ' ? second : '\0', pattern);
+    if (text.substr(0, 3) == "and") add('&', '\0', -1);
+  } else if (may_be_folded(first)) {
+    any_start_ = true;
+  } else {
+    add(first, second, -1);
+  }
+  any_start_ = any_start_ || starts_.size() > kMostStarts;
+}
+
+PatternTrie& Mentions::trie() {
+  if (!trie_built_) trie_.build(patterns_, pool_);
+  trie_built_ = true;
+  return trie_;
+}
+
 bool Mentions::found_in(string_view text) {
-  return scan(text, [](int32_t) { return true; });
+  return trie().scan(text, [](int32_t) { return true; });
 }
 
 void Mentions::owners_in(string_view line, std::vector<int32_t>& owners) {
   owners.clear();
-  scan(line, [&](int32_t owner) {
+  trie().scan(line, [&](int32_t owner) {
     owners.push_back(owner);
     return false;
   });
@@ -251,33 +274,48 @@ void Mentions::owners_in(string_view line, std::vector<int32_t>& owners) {
   owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
 }
 
-// Whether the text may begin with the start's word; what lies between two letters and vanishes leaves it open.
-bool Mentions::begins_with(string_view text, const Start& start) const {
-  const string_view wanted = word(start.word);
+// Whether the pattern stands at text[at], where a word begins, as far as ASCII letters, digits and single spaces tell.
+Mentions::Verdict Mentions::compare(string_view text, size_t at, const Pattern& pattern) const {
+  const string_view wanted = string_view(pool_).substr(pattern.begin, pattern.size);
+  const auto byte = [&](size_t i) { return i < text.size() ? text[i] : '\n'; };
+  const auto vanishes = [](char c) { return !is_ascii(c) || c == '\'' || c == '`'; };  // or may do so
+  char before = ' ';
   for (size_t i = 0; i < wanted.size(); ++i) {
-    const char c = i < text.size() ? text[i] : ' ';
-    if (!is_ascii(wanted[i]) || !is_ascii(c) || c == '\'' || c == '`') return true;
-    if (static_cast<char>(c | kCaseBit) != wanted[i]) return false;
+    const char c = wanted[i], found = byte(at + i);
+    if (c == ' ' ? found != ' ' : !is_ascii_alnum(found) || static_cast<char>(found | kCaseBit) != c) {
+      if (is_ascii_alnum(found)) return is_ascii(c) ? Verdict::kNo : Verdict::kUnsure;
+      return vanishes(found) || c == ' ' || before == ' ' || !is_ascii(c) ? Verdict::kUnsure : Verdict::kNo;
+    }
+    before = c;
   }
-  return text.size() == wanted.size() || !is_ascii_alnum(text[wanted.size()]);
+  const char after = byte(at + wanted.size());
+  if (is_ascii_alnum(after)) return Verdict::kNo;
+  if (vanishes(after)) return Verdict::kUnsure;
+  if (pattern.words > 1) return Verdict::kYes;
+  if (pattern.article != kBare || is_digit(wanted[0])) return Verdict::kUnsure;  // the word before, a bracketed year
+  return pattern.upper && text[at] == wanted[0] ? Verdict::kNo : Verdict::kYes;
 }
 
-// Whether a title's first word may begin here: not inside a word of ASCII letters and digits.
-bool Mentions::is_start(string_view text, size_t at) const {
+// Whether a title begins here: not inside a word of ASCII letters and digits.
+Mentions::Verdict Mentions::judge(string_view text, size_t at) const {
   const char c = text[at], next = at + 1 < text.size() ? text[at + 1] : '\0';
-  if (!is_ascii(c) && may_be_folded(c) && !(c == '\xE2' && next == '\x80')) return true;
+  const char before = at > 0 ? text[at - 1] : '\n';
+  if (!is_ascii(c) && may_be_folded(c) && !(c == '\xE2' && next == '\x80')) return Verdict::kUnsure;
+  Verdict best = Verdict::kNo;
   for (const Start& start : starts_) {
     if (static_cast<char>(c | kCaseBit) != start.first) continue;
-    if (start.word < 0) {
-      if (start.second == 0 || static_cast<char>(next | kCaseBit) == start.second) return true;
-    } else if (is_ascii(c) && (at == 0 || !is_ascii_alnum(text[at - 1])) && begins_with(text.substr(at), start)) {
-      return true;
+    if (start.pattern < 0) {
+      if (start.second == 0 || static_cast<char>(next | kCaseBit) == start.second) best = std::max(best, Verdict::kUnsure);
+    } else if (is_ascii(c) && !is_ascii_alnum(before)) {
+      best = std::max(best, compare(text, at, patterns_[static_cast<size_t>(start.pattern)]));
     }
   }
-  return false;
+  // What vanishes before a word may join it to the one before.
+  const bool joined = !is_ascii(before) || before == '\'' || before == '`';
+  return joined && best == Verdict::kYes ? Verdict::kUnsure : best;
 }
 
-size_t Mentions::next_start(string_view text, size_t from, size_t end) const {
+Mentions::Place Mentions::next_start(string_view text, size_t from, size_t end) const {
   size_t i = from;
 #if defined(__SSE2__)
   const __m128i case_bit = _mm_set1_epi8(kCaseBit), quote = _mm_set1_epi8('\''), tick = _mm_set1_epi8('`');
@@ -298,14 +336,16 @@ size_t Mentions::next_start(string_view text, size_t from, size_t end) const {
     }
     for (unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(hits)); mask != 0; mask &= mask - 1) {
       const size_t at = i + static_cast<size_t>(__builtin_ctz(mask));
-      if (is_start(text, at)) return at;
+      const Verdict verdict = judge(text, at);
+      if (verdict != Verdict::kNo) return {at, verdict};
     }
   }
 #endif
   for (; i < end; ++i) {
-    if (is_start(text, i)) return i;
+    const Verdict verdict = judge(text, i);
+    if (verdict != Verdict::kNo) return {i, verdict};
   }
-  return string_view::npos;
+  return {string_view::npos, Verdict::kNo};
 }
 
 // The part of a line, cut at blanks, that holds the word before `at` and the words of the longest title from there.
@@ -328,10 +368,11 @@ Line Mentions::window(string_view text, const Line& line, size_t at) const {
 }
 
 // Reads the line around its starts, of which `first` is one, or all of it where that is less.
-bool Mentions::found_in_line(string_view text, const Line& line, size_t first) {
+bool Mentions::found_in_line(string_view text, const Line& line, Place first) {
   size_t left = line.end - line.begin;
-  for (size_t at = first; at != string_view::npos; at = next_start(text, at + 1, line.end)) {
-    const Line part = window(text, line, at);
+  for (Place place = first; place.at != string_view::npos; place = next_start(text, place.at + 1, line.end)) {
+    if (place.verdict == Verdict::kYes) return true;
+    const Line part = window(text, line, place.at);
     if (part.end - part.begin > left) return found_in(text.substr(line.begin, line.end - line.begin));
     left -= part.end - part.begin;
     if (found_in(text.substr(part.begin, part.end - part.begin))) return true;
@@ -346,14 +387,11 @@ void Mentions::find(string_view text, const std::vector<Line>& lines, size_t cou
     return;
   }
   const size_t end = count > 0 ? lines[count - 1].end : 0;
-  size_t at = 0;
   for (size_t i = 0; i < count; ++i) {
-    if (lines[i].end <= at) continue;
-    at = next_start(text, std::max(at, lines[i].begin), end);
-    if (at == string_view::npos) return;
-    while (lines[i].end <= at) ++i;
-    found[i] = found_in_line(text, lines[i], at);
-    at = lines[i].end;
+    const Place place = next_start(text, lines[i].begin, end);
+    if (place.at == string_view::npos) return;
+    while (lines[i].end <= place.at) ++i;
+    found[i] = found_in_line(text, lines[i], place);
   }
 }
 

@@ -109,7 +109,6 @@ class IdSource : public TokenSource {
     reserve(buffers, (count + 1) * Vocabulary::kSlot, 0);
     if (buffers.offsets.size() < count + 1) buffers.offsets.resize(count + 1);
     uint32_t* offsets = buffers.offsets.data();
-    prefetch(i + 1);
     const Vocabulary::Slot* slots = vocabulary_.slots();
     const uint64_t size = vocabulary_.size();
     char *base = buffers.text.get(), *out = base;
@@ -129,6 +128,7 @@ class IdSource : public TokenSource {
       }
       offsets[j + 1] = static_cast<uint32_t>(out - base);
     }
+    prefetch(i + 1);
     const size_t bytes = static_cast<size_t>(out - base);
     if (bytes > kMostText) too_long(i);
     return {{base, bytes}, offsets, count, empty};
