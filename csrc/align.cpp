@@ -10,8 +10,6 @@
 namespace rerec {
 namespace {
 
-// Up to this many comparisons, all pairs cost less than a merge whose branches nobody can predict.
-constexpr size_t kAllPairs = 1024;
 constexpr size_t kAhead = 8;  // pairs between a prefetch and its use
 
 size_t common_by_merge(ItemSpan a, ItemSpan b) {
@@ -26,20 +24,44 @@ size_t common_by_merge(ItemSpan a, ItemSpan b) {
   return count;
 }
 
-REREC_CLONES size_t common_by_pairs(const int32_t* a, size_t a_size, const int32_t* b, size_t b_size) {
-  int32_t count = 0;
-  for (size_t i = 0; i < a_size; ++i) {
-    const int32_t value = a[i];
-    for (size_t j = 0; j < b_size; ++j) count += value == b[j];
-  }
-  return static_cast<size_t>(count);
+#if defined(REREC_AVX2)
+// Up to this many elements of each list, all pairs cost less than a merge whose branches nobody can predict.
+constexpr size_t kAllPairs = 32;
+constexpr size_t kLanes = 8;
+
+// b's elements of lanes that it has, -1 in the others.
+REREC_AVX2 __m256i load_some(const int32_t* b, size_t size) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i there = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(std::min(size, kLanes))), lanes);
+  const __m256i missing = _mm256_xor_si256(there, _mm256_set1_epi32(-1));
+  return _mm256_or_si256(_mm256_maskload_epi32(b, there), missing);
 }
+
+REREC_AVX2 size_t common_by_pairs(ItemSpan a, ItemSpan b) {
+  __m256i counts = _mm256_setzero_si256();
+  for (const int32_t* part = b.begin(); part < b.end(); part += 2 * kLanes) {
+    const size_t left = static_cast<size_t>(b.end() - part);
+    const __m256i low = load_some(part, left);
+    const __m256i high = left > kLanes ? load_some(part + kLanes, left - kLanes) : _mm256_set1_epi32(-1);
+    for (int32_t value : a) {
+      const __m256i wanted = _mm256_set1_epi32(value);
+      counts = _mm256_sub_epi32(counts, _mm256_add_epi32(_mm256_cmpeq_epi32(low, wanted), _mm256_cmpeq_epi32(high, wanted)));
+    }
+  }
+  alignas(32) int32_t lanes[kLanes];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), counts);
+  int32_t sum = 0;
+  for (int32_t lane : lanes) sum += lane;
+  return static_cast<size_t>(sum);
+}
+#endif
 
 // The number of equal elements of two ascending lists without repeats.
 size_t common(ItemSpan a, ItemSpan b) {
-  if (a.size() * b.size() > kAllPairs) return common_by_merge(a, b);
-  return a.size() < b.size() ? common_by_pairs(a.begin(), a.size(), b.begin(), b.size())
-                             : common_by_pairs(b.begin(), b.size(), a.begin(), a.size());
+#if defined(REREC_AVX2)
+  if (has_avx2() && a.size() <= kAllPairs && b.size() <= kAllPairs) return common_by_pairs(a, b);
+#endif
+  return common_by_merge(a, b);
 }
 
 double weight_of(ItemSpan attributes, const float* weights) {
@@ -93,21 +115,55 @@ double over(ItemSpan truth, bool take_max, F f) {
 }
 
 // Sixteen partial sums in a fixed order: the same result on every processor.
-REREC_CLONES float dot(const float* a, const float* b, int64_t width) {
-  constexpr int64_t kLanes = 16;
-  float sums[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= width; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += a[i + lane] * b[i + lane];
-  }
-  for (int64_t lane = 0; i < width; ++i, ++lane) sums[lane] += a[i] * b[i];
-  for (int64_t half = kLanes / 2; half > 0; half /= 2) {
+constexpr int64_t kSums = 16;
+
+float add_up(float (&sums)[kSums]) {
+  for (int64_t half = kSums / 2; half > 0; half /= 2) {
     for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
   }
   return sums[0];
 }
 
-double mean_pas(const ItemTables& tables, ItemSpan candidates, int32_t truth) {
+float dot_by_lanes(const float* a, const float* b, int64_t width) {
+  float sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums <= width; i += kSums) {
+    for (int64_t lane = 0; lane < kSums; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  }
+  for (int64_t lane = 0; i < width; ++i, ++lane) sums[lane] += a[i] * b[i];
+  return add_up(sums);
+}
+
+#if defined(REREC_AVX2)
+REREC_AVX2 float dot_avx2(const float* a, const float* b, int64_t width) {
+  __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
+  int64_t i = 0;
+  for (; i + kSums <= width; i += kSums) {
+    low = _mm256_add_ps(low, _mm256_mul_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i)));
+    high = _mm256_add_ps(high, _mm256_mul_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8)));
+  }
+  if (i < width) {
+    float sums[kSums];
+    _mm256_storeu_ps(sums, low);
+    _mm256_storeu_ps(sums + 8, high);
+    for (int64_t lane = 0; i < width; ++i, ++lane) sums[lane] += a[i] * b[i];
+    return add_up(sums);
+  }
+  low = _mm256_add_ps(low, high);
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(low), _mm256_extractf128_ps(low, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
+}
+#endif
+
+float dot(const float* a, const float* b, int64_t width) {
+#if defined(REREC_AVX2)
+  if (has_avx2()) return dot_avx2(a, b, width);
+#endif
+  return dot_by_lanes(a, b, width);
+}
+
+double mean_pas(const ItemTables& tables, const std::vector<int32_t>& candidates, int32_t truth) {
   const float* wanted = tables.embedding(truth);
   if (candidates.empty()) return dot(tables.mean_embedding, wanted, tables.width);
   double sum = 0;
@@ -125,6 +181,7 @@ void prefetch_row(const float* row, int64_t width) {
 double qas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode, std::vector<int32_t>& buffer) {
   if (item < 0) return 0;
   const ItemSpan own = tables.attributes_of(item);
+  if (truth.size() == 1 && *truth.begin() == item && tables.attribute_weights == nullptr) return own.empty() ? 0 : 1;
   if (truth.size() == 1) return share(tables, own, tables.attributes_of(*truth.begin()));
   if (mode == QasMode::kShared) return shared_by_all(tables, item, truth, buffer);
   return over(truth, mode == QasMode::kMax, [&](int32_t gt) { return share(tables, own, tables.attributes_of(gt)); });
@@ -137,11 +194,15 @@ double pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode)
               [&](int32_t gt) { return static_cast<double>(dot(own, tables.embedding(gt), tables.width)); });
 }
 
-double centred_pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode, ItemSpan candidates) {
+double centred_pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode, ItemSpan candidates,
+                   std::vector<int32_t>& buffer) {
   if (item < 0) return 0;
+  buffer.assign(candidates.begin(), candidates.end());
+  std::sort(buffer.begin(), buffer.end());
+  buffer.erase(std::unique(buffer.begin(), buffer.end()), buffer.end());
   const float* own = tables.embedding(item);
   return over(truth, mode == QasMode::kMax, [&](int32_t gt) {
-    return dot(own, tables.embedding(gt), tables.width) - mean_pas(tables, candidates, gt);
+    return dot(own, tables.embedding(gt), tables.width) - mean_pas(tables, buffer, gt);
   });
 }
 

@@ -34,7 +34,8 @@ double qas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode,
 double pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode);
 
 // pas minus its mean over the candidates, or over all items where there are none.
-double centred_pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode, ItemSpan candidates);
+double centred_pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode, ItemSpan candidates,
+                   std::vector<int32_t>& buffer);
 
 // out[i]: QAS (PAS) of items[i] for the single ground truth truths[i]; an item of -1 scores 0.
 template <class Id>

@@ -26,6 +26,7 @@ const Answer& AnswerReader::read(string_view text, Candidates candidates, Which 
   blank_.clear();
   items_.clear();
   unknown_.clear();
+  parts_read_ = 0;
   for (string_view line : lines_) {
     if (full()) break;
     read_line(line);
@@ -44,7 +45,7 @@ void AnswerReader::read_line(string_view line) {
     return;
   }
   parts_.clear();
-  for (size_t begin = 0; begin <= line.size();) {
+  for (size_t begin = 0; begin <= line.size() && parts_.size() < kMostParts;) {
     const size_t end = std::min(line.find(';', begin), line.size());
     parts_.push_back(line.substr(begin, end - begin));
     begin = end + 1;
@@ -69,6 +70,7 @@ size_t AnswerReader::read_joined(size_t first) {
 }
 
 void AnswerReader::read_part(string_view text) {
+  ++parts_read_;
   text = trim(text);
   if (text.empty() || blank_.count(text) > 0) return;
   if (!seen_.insert(text).second) {

@@ -13,6 +13,8 @@ namespace rerec {
 
 // Distinct entries read from one answer; further ones are left unread (K is at most 1000).
 inline constexpr size_t kMostEntries = 1000;
+// Parts between ';' and line breaks that are read of one answer, repeats and blank ones included.
+inline constexpr size_t kMostParts = 4096;
 
 struct Entry {
   int32_t item;           // -1: in no catalogue, or ambiguous
@@ -38,7 +40,7 @@ class AnswerReader {
   const Answer& read(std::string_view text, Candidates candidates, Which which);
 
  private:
-  bool full() const { return answer_.entries.size() >= kMostEntries; }
+  bool full() const { return answer_.entries.size() >= kMostEntries || parts_read_ >= kMostParts; }
   void read_line(std::string_view line);
   size_t read_joined(size_t first);
   void read_part(std::string_view text);
@@ -48,6 +50,7 @@ class AnswerReader {
   const Catalogue& catalogue_;
   Candidates candidates_;
   Answer answer_;
+  size_t parts_read_ = 0;
   std::vector<size_t> braces_;
   std::vector<std::string_view> lines_, parts_;
   std::unordered_set<std::string_view> seen_, blank_;  // texts of parts that are entries, and that are none

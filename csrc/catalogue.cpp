@@ -35,10 +35,6 @@ std::vector<string> loose_keys(const Forms& forms, size_t first, size_t last) {
   return keys;
 }
 
-bool contains(Candidates candidates, int32_t item) {
-  return std::binary_search(candidates.begin(), candidates.end(), item);
-}
-
 bool meet(const std::vector<string>& a, const std::vector<string>& b) {
   return std::any_of(a.begin(), a.end(),
                      [&](const string& key) { return std::find(b.begin(), b.end(), key) != b.end(); });

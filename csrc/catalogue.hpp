@@ -34,7 +34,7 @@ struct Match {
   std::vector<int32_t> alternatives;  // ambiguous: the items that tie; none: items of that name and another year
 };
 
-// Candidate ids, ascending and distinct; empty: none given.
+// Candidate ids, ascending and distinct where there are more than kFewItems; empty: none given.
 using Candidates = ItemSpan;
 
 enum class Strictness {

@@ -23,6 +23,8 @@ struct Engine::Workspace {
   std::vector<int8_t> kinds;    // of lines
   std::vector<int32_t> items, owners, attributes;
   std::vector<double> gains, others;
+  ItemLists item_lists;  // of the chunk at hand: its buffers grow once, the batch gets copies of the right size
+  SegmentLists segment_lists;
 };
 
 namespace {
@@ -45,6 +47,20 @@ void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t
   for (size_t i = 0; i < (alternatives ? forms.names.size() : forms.own()); ++i) {
     add_name(mentions, forms.names[i], owner);
   }
+}
+
+// The first place from `i` on whose offset is not below the limit; offsets ascend.
+size_t first_not_below(const uint32_t* offsets, size_t i, size_t count, uint32_t limit) {
+#if defined(__SSE2__)
+  const __m128i limits = _mm_set1_epi32(static_cast<int>(limit));  // offsets are below 2^31
+  for (; i + 4 <= count; i += 4) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets + i));
+    const int below = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmplt_epi32(block, limits)));
+    if (below != 15) return i + static_cast<size_t>(__builtin_ctz(static_cast<unsigned>(~below)));
+  }
+#endif
+  while (i < count && offsets[i] < limit) ++i;
+  return i;
 }
 
 bool is_line_break(char c) { return c == '\n' || c == '\r'; }
@@ -87,24 +103,13 @@ void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, cons
     // Tokens that begin before the line's last byte belong to it; those without bytes are looked at one by one.
     const size_t limit = lines[line].end - 1;
     if (empty == 0) {
-      while (i + 8 < count && offsets[i + 7] < limit) i += 8;
-      while (i < count && offsets[i] < limit) ++i;
+      i = first_not_below(offsets, i, count, static_cast<uint32_t>(limit));
     } else {
       while (i < count && offsets[i] < limit && offsets[i] < offsets[i + 1]) ++i;
     }
   }
   if (count > 0) run(first, count, of);
   out.counts.push_back(static_cast<int32_t>(out.lengths.size() - runs));
-}
-
-// Room for the usual chunk.
-void reserve(ItemLists& items, SegmentLists& segments) {
-  constexpr size_t kUsualSegments = 16;
-  items.items.reserve(ChunkQueue::kChunk);
-  items.counts.reserve(ChunkQueue::kChunk);
-  segments.lengths.reserve(ChunkQueue::kChunk * kUsualSegments);
-  segments.kinds.reserve(ChunkQueue::kChunk * kUsualSegments);
-  segments.counts.reserve(ChunkQueue::kChunk);
 }
 
 // Zeros on both sides of a padded row's tokens.
@@ -117,7 +122,7 @@ void fill_padding(const TokenRows& rows, size_t i, float* rewards) {
 }  // namespace
 
 double Engine::score_one(const Answer& answer, size_t i, const Targets& targets, const Settings& settings,
-                         Workspace& work, ScoreArrays out, ItemLists& items) const {
+                         Workspace& work, ScoreArrays out) const {
   const ItemSpan truth = targets.truth_of(i);
   std::array<double, kColumns> score{};
   out.answered[i] = answer.answered();
@@ -132,7 +137,8 @@ double Engine::score_one(const Answer& answer, size_t i, const Targets& targets,
     score[kHit] = ranking.hit;
     score[kMrr] = ranking.mrr;
     score[kQas] = qas(tables_, item, truth, settings.mode, work.attributes);
-    score[kPas] = settings.centred ? centred_pas(tables_, item, truth, settings.mode, targets.candidates_of(i))
+    score[kPas] = settings.centred ? centred_pas(tables_, item, truth, settings.mode, targets.candidates_of(i),
+                                               work.attributes)
                                    : pas(tables_, item, truth, settings.mode);
     score[kFormat] = 0.5;
     const double entries = static_cast<double>(answer.entries.size()), repeats = static_cast<double>(answer.repeats);
@@ -141,7 +147,7 @@ double Engine::score_one(const Answer& answer, size_t i, const Targets& targets,
       work.gains.clear();
       work.others.clear();
       for (size_t j = 0; j < std::min(work.items.size(), static_cast<size_t>(settings.k)); ++j) {
-        const bool hit = holds(truth, work.items[j]);
+        const bool hit = contains(truth, work.items[j]);
         work.gains.push_back(hit ? 1 : qas(tables_, work.items[j], truth, settings.mode, work.attributes));
         if (!hit) work.others.push_back(work.gains.back());
       }
@@ -154,8 +160,9 @@ double Engine::score_one(const Answer& answer, size_t i, const Targets& targets,
                        settings.pas * score[kPas] - settings.repeat * score[kRepeats];
   score[kTotal] = total;
   for (size_t column = 0; column < kColumns; ++column) out.columns[column][i] = static_cast<float>(score[column]);
-  items.items.insert(items.items.end(), work.items.begin(), work.items.end());
-  items.counts.push_back(static_cast<int32_t>(work.items.size()));
+  std::vector<int32_t>& all = work.item_lists.items;
+  all.insert(all.end(), work.items.begin(), work.items.end());
+  work.item_lists.counts.push_back(static_cast<int32_t>(work.items.size()));
   return total;
 }
 
@@ -165,11 +172,12 @@ void Engine::score(const std::vector<string_view>& texts, const Targets& targets
   parallel_for(texts.size(), settings.threads, [&](ChunkQueue& queue) {
     Workspace work(*catalogue_);
     for (size_t begin, end; queue.next(begin, end);) {
-      ItemLists& items = lists.items[begin / ChunkQueue::kChunk];
+      work.item_lists.clear();
       for (size_t i = begin; i < end; ++i) {
         const Answer& answer = work.reader.read(texts[i], targets.candidates_of(i), settings.which);
-        score_one(answer, i, targets, settings, work, out, items);
+        score_one(answer, i, targets, settings, work, out);
       }
+      lists.items[begin / ChunkQueue::kChunk] = work.item_lists;
     }
   });
 }
@@ -193,22 +201,24 @@ void Engine::score_all(const TokenSource& source, const Targets& targets, const 
   parallel_for(rows.count, settings.threads, [&](ChunkQueue& queue) {
     Workspace work(*catalogue_);
     for (size_t begin, end; queue.next(begin, end);) {
-      ItemLists& items = lists.items[begin / ChunkQueue::kChunk];
-      SegmentLists& segments = lists.segments[begin / ChunkQueue::kChunk];
-      reserve(items, segments);
+      work.item_lists.clear();
+      work.segment_lists.clear();
       for (size_t i = begin; i < end; ++i) {
         const TokenText tokens = source.read(i, work.buffers);
         const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which);
-        const double total = score_one(answer, i, targets, settings, work, out, items);
+        const double total = score_one(answer, i, targets, settings, work, out);
         split_lines_at_breaks(tokens.text, work.lines);
         mark_lines(tokens, answer, i, targets, settings, work);
         const double size = std::abs(total);
         const std::array<float, 3> reward_of = {static_cast<float>(total),
                                                 static_cast<float>(total - settings.penalty * size),
                                                 static_cast<float>(total + settings.credit * size)};
-        write_rewards(tokens, work.lines, work.kinds, reward_of, rewards + rows.rewards_begin(i), segments);
+        write_rewards(tokens, work.lines, work.kinds, reward_of, rewards + rows.rewards_begin(i),
+                      work.segment_lists);
         if (rows.width > 0) fill_padding(rows, i, rewards);
       }
+      lists.items[begin / ChunkQueue::kChunk] = work.item_lists;
+      lists.segments[begin / ChunkQueue::kChunk] = work.segment_lists;
     }
   });
 }
@@ -225,7 +235,7 @@ void Engine::mark_lines(const TokenText& tokens, const Answer& answer, size_t i,
       work.lines.begin());
   bool cleared = false;
   for (const Entry& entry : answer.entries) {
-    if (entry.item >= 0 && holds(truth, entry.item)) continue;
+    if (entry.item >= 0 && contains(truth, entry.item)) continue;
     if (!cleared) work.mentions.clear();
     cleared = true;
     const string_view title = entry.item >= 0 ? catalogue_->title(entry.item) : string_view();
@@ -253,7 +263,7 @@ void Engine::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
   const int32_t count = static_cast<int32_t>(candidates.size());
   for (int32_t owner = 0; owner < count; ++owner) {
     const int32_t item = candidates.begin()[owner];
-    if (!holds(truth, item)) add_title(work.mentions, catalogue_->title(item), true, owner);
+    if (!contains(truth, item)) add_title(work.mentions, catalogue_->title(item), true, owner);
   }
   if (work.mentions.empty()) return;
   for (size_t a = 0; a < work.attributes.size(); ++a) {
@@ -269,7 +279,7 @@ void Engine::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
     for (auto owner = work.owners.begin(); owner != first_attribute; ++owner) {
       const ItemSpan own = tables_.attributes_of(candidates.begin()[*owner]);
       const bool lacks = std::any_of(first_attribute, work.owners.end(), [&](int32_t number) {
-        return !holds(own, work.attributes[static_cast<size_t>(number - count)]);
+        return !contains(own, work.attributes[static_cast<size_t>(number - count)]);
       });
       if (lacks) work.kinds[line] = kCredited;
     }

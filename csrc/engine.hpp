@@ -56,12 +56,23 @@ struct ScoreArrays {
 struct ItemLists {
   std::vector<int32_t> items;  // -1: in no catalogue, or ambiguous
   std::vector<int32_t> counts;
+
+  void clear() {
+    items.clear();
+    counts.clear();
+  }
 };
 enum SegmentKind : int8_t { kPlain = 0, kPenalised = 1, kCredited = 2 };
 struct SegmentLists {
   std::vector<int32_t> lengths;  // tokens of each run of tokens of one line
   std::vector<int8_t> kinds;
   std::vector<int32_t> counts;  // runs of each response
+
+  void clear() {
+    lengths.clear();
+    kinds.clear();
+    counts.clear();
+  }
 };
 
 // A batch's results that have no fixed size, by chunk.
@@ -102,7 +113,7 @@ class Engine {
                  float* rewards, BatchLists& lists) const;
   // The response's total reward.
   double score_one(const Answer& answer, size_t i, const Targets& targets, const Settings& settings, Workspace& work,
-                   ScoreArrays out, ItemLists& items) const;
+                   ScoreArrays out) const;
   void mark_lines(const TokenText& tokens, const Answer& answer, size_t i, const Targets& targets,
                   const Settings& settings, Workspace& work) const;
   void find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,

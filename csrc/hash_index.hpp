@@ -17,6 +17,16 @@ struct ItemSpan {
   bool empty() const { return begin_ == end_; }
 };
 
+// Up to this many items need not be in order to be searched.
+inline constexpr size_t kFewItems = 64;
+
+inline bool contains(ItemSpan items, int32_t item) {
+  if (items.size() > kFewItems) return std::binary_search(items.begin(), items.end(), item);
+  bool found = false;
+  for (int32_t other : items) found |= other == item;
+  return found;
+}
+
 // Open addressing. A slot is the upper half of a hash above a 32-bit reference: an item, kNoItem, or, below that, one of
 // the groups of items that share a hash.
 struct HashIndex {

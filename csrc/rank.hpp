@@ -40,10 +40,6 @@ struct Ranking {
   double mrr = 0;        // 1 / rank of the first hit among the first K
 };
 
-inline bool holds(ItemSpan items, int32_t item) {
-  return items.size() == 1 ? *items.begin() == item : std::binary_search(items.begin(), items.end(), item);
-}
-
 // items: best first, -1 is a wrong one; truth: ascending, distinct, not empty; k: 1 .. kMostK.
 inline Ranking rank(const int32_t* items, size_t count, ItemSpan truth, int k) {
   const Discounts& table = Discounts::get();
@@ -52,7 +48,7 @@ inline Ranking rank(const int32_t* items, size_t count, ItemSpan truth, int k) {
   double gain = 0;
   size_t hits = 0;
   for (size_t i = 0; i < std::min(count, depth); ++i) {
-    if (!holds(truth, items[i])) continue;
+    if (!contains(truth, items[i])) continue;
     gain += table.discount[i];
     if (hits++ == 0) out.mrr = 1 / (static_cast<double>(i) + 1);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -13,6 +14,10 @@ namespace rerec {
 // The first of the given bytes in [p, end), or end.
 template <char... bytes>
 inline const char* find_any(const char* p, const char* end) {
+  if constexpr (sizeof...(bytes) == 1) {
+    const void* found = p < end ? std::memchr(p, (bytes, ...), static_cast<size_t>(end - p)) : nullptr;
+    return found != nullptr ? static_cast<const char*>(found) : end;
+  }
 #if defined(__SSE2__)
   for (; end - p >= 16; p += 16) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -26,6 +31,28 @@ inline const char* find_any(const char* p, const char* end) {
     if (((*p == bytes) || ...)) return p;
   }
   return end;
+}
+
+// Calls f(place) for each of the given bytes in text, in order.
+template <char... bytes, class F>
+inline void for_each_of(std::string_view text, F f) {
+  size_t i = 0;
+#if defined(__SSE2__)
+  const auto matches = [&](size_t at) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    __m128i found = _mm_setzero_si128();
+    ((found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8(bytes)))), ...);
+    return static_cast<unsigned>(_mm_movemask_epi8(found));
+  };
+  for (; text.size() - i >= 32; i += 32) {
+    for (unsigned mask = matches(i) | matches(i + 16) << 16; mask != 0; mask &= mask - 1) {
+      f(i + static_cast<size_t>(__builtin_ctz(mask)));
+    }
+  }
+#endif
+  for (; i < text.size(); ++i) {
+    if (((text[i] == bytes) || ...)) f(i);
+  }
 }
 
 // Its place in text from `from` on, or npos.

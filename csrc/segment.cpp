@@ -35,9 +35,10 @@ uint64_t edge_hash(int32_t node, int32_t word) {
 void split_lines_at_breaks(string_view text, std::vector<Line>& lines) {
   lines.clear();
   size_t begin = 0;
-  for (size_t i = 0; (i = find_any<'\n', '\r'>(text, begin)) != string_view::npos; begin = i + 1) {
-    lines.push_back({begin, i + 1});
-  }
+  for_each_of<'\n', '\r'>(text, [&](size_t at) {
+    lines.push_back({begin, at + 1});
+    begin = at + 1;
+  });
   if (begin < text.size()) lines.push_back({begin, text.size()});
 }
 
@@ -211,7 +212,7 @@ void Mentions::clear() {
 }
 
 void Mentions::add(string_view title, int32_t owner, bool any_case) {
-  buffer_.read(title);
+  buffer_.read(title, kMostTitleWords + 1);
   const size_t count = buffer_.size();
   if (count == 0 || count > kMostTitleWords) return;
   const size_t first = count > 1 && is_english_article(buffer_[0]) ? 1 : 0;

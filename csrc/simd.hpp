@@ -1,9 +1,16 @@
-// Functions compiled for AVX2 too, the processor's best chosen when the module is loaded.
+// AVX2 where the compiler knows it and the processor has it; every use has a plain twin with the same result.
 #pragma once
 
-// Sanitizers start after such a choice is made; other compilers and systems do not know it.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define REREC_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define REREC_CLONES
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#include <immintrin.h>
+#define REREC_AVX2 __attribute__((target("avx2")))
+
+namespace rerec {
+
+inline bool has_avx2() {
+  static const bool has = __builtin_cpu_supports("avx2");
+  return has;
+}
+
+}  // namespace rerec
 #endif

@@ -193,13 +193,13 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-void Words::read(std::string_view source) {
+void Words::read(std::string_view source, size_t most) {
   text.clear();
   list.clear();
   Builder builder(*this);
   const auto* p = reinterpret_cast<const unsigned char*>(source.data());
   const auto* end = p + source.size();
-  while (p < end) {
+  while (p < end && list.size() < most) {
     const unsigned char* start = p;
     if (kWordBytes[*p]) {
       while (++p < end && kWordBytes[*p]) {

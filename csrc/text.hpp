@@ -29,7 +29,8 @@ struct Words {
   std::string text;
   std::vector<Word> list;
 
-  void read(std::string_view source);
+  // Stops after `most` words.
+  void read(std::string_view source, size_t most = ~size_t{0});
   std::string_view operator[](size_t i) const { return view(list[i].begin, list[i].end); }
   std::string_view stem(size_t i) const { return view(list[i].begin, list[i].stem_end); }
   size_t size() const { return list.size(); }
