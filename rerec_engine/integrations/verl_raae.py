@@ -1,0 +1,129 @@
+"""verl: ReRec's token-level rewards and advantage (RAAE, arXiv 2604.07851), registered by importing this module.
+
+The advantage estimator `raae` reads the reward of every token. Which part of verl can deliver those depends on its
+version: up to 0.6 the reward manager, here `raae`; in the trainer of 0.9 (`trainer.use_v1`), whose reward managers give
+one number a response, the agent loop, here `raae_agent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from verl import DataProto
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.trainer.ppo.core_algos import register_adv_est
+from verl.workers.reward_manager import register as register_reward_manager
+from verl.workers.reward_manager.abstract import AbstractRewardManager
+
+from ..errors import UserError
+from ..ops.groups import standardise
+from ..reward import TokenScores
+from .shared import candidates_of, plain, shared_engine, with_row
+from .verl import reward_info, row_names
+
+
+@register_adv_est("raae")
+def raae_advantage(
+    token_level_rewards: torch.Tensor,  # [B, L]
+    response_mask: torch.Tensor,  # [B, L]
+    index: NDArray[Any],  # [B], the prompt's uid
+    **_: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A = (r - mean) / population std over all response tokens of the group, twice: as advantages and as returns.
+
+    [B, L] in the dtype of the rewards, from float64; 0 on masked tokens, and exactly 0 throughout a group whose token
+    rewards are all equal.
+    """
+    mask = response_mask.bool()
+    group = torch.from_numpy(np.unique(np.asarray(index).astype(str), return_inverse=True)[1]).to(mask.device)
+    rewards = token_level_rewards[mask]  # [T]
+    owner = group.unsqueeze(1).expand_as(mask)[mask]  # [T]
+    advantages = torch.zeros_like(token_level_rewards)
+    advantages[mask] = standardise(rewards, torch.ones_like(rewards), owner).to(advantages.dtype)
+    return advantages, advantages
+
+
+@register_reward_manager("raae")
+class RaaeRewardManager(AbstractRewardManager):
+    """The reward of every response token, [B, L] float32; 0 on padding and on what the model did not write.
+
+    options: `data_dir`, `threads`, `weights` (see `shared_engine`) and `w_penalty`. compute_score is not used.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        num_examine: int = 0,
+        compute_score: Any = None,
+        reward_fn_key: str = "data_source",
+        **options: Any,
+    ) -> None:
+        self.tokenizer, self.reward_fn_key, self.options = tokenizer, reward_fn_key, options
+
+    def __call__(self, data: DataProto, return_dict: bool = False) -> torch.Tensor | dict[str, Any]:
+        responses, columns = data.batch["responses"], data.non_tensor_batch
+        mask = data.batch.get("response_mask", None)
+        if mask is None:
+            mask = data.batch["attention_mask"][:, -responses.shape[1] :]
+        rows = [{name: values[i] for name, values in columns.items()} for i in range(len(data))]
+        scored = score_tokens(responses, mask, rows, self.tokenizer, self.reward_fn_key, **self.options)
+        rewards = torch.from_numpy(scored.token_rewards).to(responses.device)
+        if not return_dict:
+            return rewards
+        infos = [reward_info(scored.scores, i) for i in range(len(data))]
+        return {"reward_tensor": rewards, "reward_extra_info": {key: [info[key] for info in infos] for key in infos[0]}}
+
+
+class TokenRewardOutput(AgentLoopOutput):
+    """A trajectory with a reward a response token; verl's own has one, which it puts on the last token."""
+
+    token_rewards: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().as_dict()
+        fields["rm_scores"] = torch.tensor(fields.pop("token_rewards"), dtype=torch.float32)
+        return fields
+
+
+@register_agent_loop("raae_agent")
+class RaaeAgentLoop(SingleTurnAgentLoop):
+    """verl's single-turn agent loop with the reward of every token; options: `reward.reward_kwargs` of the config."""
+
+    async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> TokenRewardOutput:
+        output = await super().run(sampling_params, **kwargs)
+        ids, mask = torch.tensor([output.response_ids]), torch.tensor([output.response_mask])
+        options = self.config.reward.get("reward_kwargs") or {}
+        scored = await self.loop.run_in_executor(
+            None, lambda: score_tokens(ids, mask, [kwargs], self.tokenizer, **options)
+        )
+        info = reward_info(scored.scores, 0)
+        output.extra_fields["reward_extra_info"] = info
+        fields = {name: getattr(output, name) for name in output.model_fields_set} | {"reward_score": info["score"]}
+        return TokenRewardOutput(**fields, token_rewards=scored.token_rewards[0].tolist())
+
+
+def score_tokens(
+    responses: torch.Tensor,  # [B, L]
+    mask: torch.Tensor,  # [B, L], 1: written by the model
+    rows: Sequence[Mapping[str, Any]],  # [B], of the dataset
+    tokenizer: Any,
+    source: str = "data_source",
+    *,
+    w_penalty: float = 0.3,
+    **options: Any,
+) -> TokenScores:
+    """`RewardEngine.score_tokens` of verl's rows. Errors: `UserError` that names the row."""
+    extras = [row.get("extra_info") for row in rows]
+    names = row_names([str(row.get(source)) for row in rows], extras)
+    truths = [plain(row["reward_model"].get("ground_truth")) for row in rows]
+    among = [candidates_of(extra) for extra in extras]
+    try:
+        return shared_engine(**options).score_tokens(responses, mask, truths, tokenizer, among, w_penalty)
+    except UserError as error:
+        raise with_row(error, names) from None
