@@ -117,9 +117,7 @@ def test_grpo_trainer_runs_on_the_demo(mini_demo: Path, tmp_path: Path, conversa
     data = datasets.Dataset.from_parquet(str(mini_demo / "train.parquet"), cache_dir=str(tmp_path / "cache"))
     if not conversational:
         titles = [row["ground_truth"] for row in data["reward_model"]]
-        data = datasets.Dataset.from_dict(
-            {"prompt": [f"Film {i}: " for i in range(len(data))], "ground_truth": titles}
-        )
+        data = datasets.Dataset.from_dict({"prompt": [f"Film {i}: " for i in range(len(data))], "ground_truth": titles})
     arguments = trl.GRPOConfig(
         output_dir=str(tmp_path),
         max_steps=3,
