@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +53,9 @@ def rows(data_dir: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No engine loaded, nothing configured, no variable set: as in a new process."""
     for name in ("REREC_DATA", "REREC_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(shared, "_engines", {})
     monkeypatch.setattr(shared, "_configured", {})
-    yield

@@ -43,8 +43,8 @@ def test_weights_come_from_the_keyword_arguments(data_dir: Path) -> None:
 def test_a_wrong_row_is_named(data_dir: Path) -> None:
     with pytest.raises(UserError, match="^films row train-3: .*'Hamlet' fits several items"):
         compute_score("films", RIGHT, "Hamlet", {"id": "train-3"}, data_dir=data_dir)
+    extra = [{"index": 6}, {"index": 7}]
     with pytest.raises(UserError, match="^books row 7: .*'Emma' is not in the catalogue"):
-        extra = [{"index": 6}, {"index": 7}]
         compute_score_batched(["films", "books"], [RIGHT, RIGHT], ["Alien", "Emma"], extra, data_dir=data_dir)
 
 
@@ -223,49 +223,94 @@ class TestInVerl:
         np.testing.assert_allclose(advantages.numpy(), expected, rtol=1e-12, atol=1e-12)
         assert (advantages.numpy()[uids == "uid-3"] == 0).all()
 
-    def test_agent_loop_carries_token_rewards_into_the_trainers_fields(
-        self, tokenizer: Any, rows: list[dict[str, Any]], engine: RewardEngine, data_dir: Path
-    ) -> None:
+    async def trajectory(self, text: str, row: dict[str, Any], tokenizer: Any, data_dir: Path) -> Any:
+        """What the agent loop makes of an answer that verl's server gives; the end token is cut off."""
         import hydra
         from omegaconf import OmegaConf
         from verl.experimental.agent_loop.agent_loop import DictConfigWrap, _agent_loop_registry
         from verl.workers.rollout.replica import TokenOutput
 
-        ids = [*tokenizer(WRONG)["input_ids"], tokenizer.eos_token_id]
+        ids = [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]
 
         class Server:
             async def generate(self, **_: Any) -> Any:
                 return TokenOutput(token_ids=ids, log_probs=[-0.5] * len(ids))
 
-        kwargs = {"data_dir": str(data_dir), "threads": 1, "w_penalty": 0.5}
-        rollout = {"prompt_length": 64, "response_length": len(ids) - 1}  # cuts the end token off
-        config = OmegaConf.create({"actor_rollout_ref": {"rollout": rollout}, "reward": {"reward_kwargs": kwargs}})
-
-        async def run() -> Any:
-            loop = hydra.utils.instantiate(
-                _agent_loop_registry["raae_agent"],
-                trainer_config=DictConfigWrap(config),
-                server_manager=Server(),
-                tokenizer=tokenizer,
-                processor=None,
-                dataset_cls=object,
-                data_config=DictConfigWrap(OmegaConf.create({})),
-            )
-            row = dict(rows[4], raw_prompt=[{"role": "user", "content": PROMPT}])
-            return await loop.run({}, **row)
-
-        output = asyncio.run(run())
-        expected = engine.score_tokens(
-            torch.tensor([ids[:-1]]), torch.tensor([len(ids) - 1]), [4], tokenizer, None, 0.5
+        options = {"data_dir": str(data_dir), "threads": 1, "w_penalty": 0.5}
+        rollout = {"prompt_length": 64, "response_length": len(ids) - 1}
+        config = OmegaConf.create({"actor_rollout_ref": {"rollout": rollout}, "reward": {"reward_kwargs": options}})
+        loop = hydra.utils.instantiate(
+            _agent_loop_registry["raae_agent"],
+            trainer_config=DictConfigWrap(config),
+            server_manager=Server(),
+            tokenizer=tokenizer,
+            processor=None,
+            dataset_cls=object,
+            data_config=DictConfigWrap(OmegaConf.create({})),
         )
-        assert output.reward_score == pytest.approx(float(expected.scores.total[0]))
+        return await loop.run({}, raw_prompt=[{"role": "user", "content": PROMPT}], **row)
+
+    def test_agent_loop_gives_each_token_its_reward(
+        self, tokenizer: Any, rows: list[dict[str, Any]], engine: RewardEngine, data_dir: Path
+    ) -> None:
+        output = asyncio.run(self.trajectory(WRONG, rows[4], tokenizer, data_dir))
+        ids = tokenizer(WRONG)["input_ids"]
+        expected = engine.score_tokens(torch.tensor([ids]), torch.tensor([len(ids)]), [4], tokenizer, w_penalty=0.5)
+        assert output.reward_score == float(expected.scores.total[0])
         fields = output.as_dict()
-        assert fields["responses"].tolist() == ids[:-1]
+        assert fields["responses"].tolist() == ids
         assert fields["rm_scores"].tolist() == expected.token_rewards[0].tolist()
         assert len(set(fields["rm_scores"].tolist())) == 2
-        assert fields["rollout_log_probs"].tolist() == [-0.5] * (len(ids) - 1)
+        assert fields["rollout_log_probs"].tolist() == [-0.5] * len(ids)
         assert fields["extra_fields"]["reward_extra_info"]["acc"] == 0
         assert "token_rewards" not in fields
+
+    def test_token_rewards_reach_the_advantage_of_the_trainer(
+        self,
+        tokenizer: Any,
+        rows: list[dict[str, Any]],
+        engine: RewardEngine,
+        data_dir: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """verl's v1 worker and its advantage; only the queue between the two is replaced."""
+        pytest.importorskip("transfer_queue", reason="TransferQueue is not installed: make test-integrations")
+        from verl import DataProto
+        from verl.trainer.ppo.v1 import agent_loop_tq
+        from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
+
+        worker_class = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class
+        worker = object.__new__(worker_class)
+        worker.processor, worker.distillation_enabled = None, False
+        worker.reward_loop_worker_handles = []  # calling one would fail: the loop has the reward
+        stored: list[tuple[str, Any]] = []
+
+        async def put(keys: list[str], fields: Any, **_: Any) -> None:
+            stored.extend(zip(keys, fields, strict=True))
+
+        monkeypatch.setattr(agent_loop_tq.tq, "async_kv_batch_put", put)
+
+        async def run() -> None:
+            for i, text in enumerate([RIGHT, WRONG, NONE]):
+                row = dict(rows[4], uid="u", session_id=i, global_steps=0)
+                output = await self.trajectory(text, row, tokenizer, data_dir)
+                await worker._agent_loop_postprocess(output, False, raw_prompt=[], **row)
+
+        asyncio.run(run())
+        tensors = {
+            name: torch.nn.utils.rnn.pad_sequence([fields[name] for _, fields in stored], batch_first=True)
+            for name in ("rm_scores", "response_mask", "responses")
+        }
+        data = DataProto.from_dict(
+            {"token_level_rewards": tensors["rm_scores"], "response_mask": tensors["response_mask"]},
+            {"uid": np.array(["u"] * 3, dtype=object)},
+        )
+        data = compute_advantage_for_multi_trajectories(data, [key for key, _ in stored], "raae")
+        mask = tensors["response_mask"].bool()
+        rewards = engine.score_tokens(tensors["responses"], mask, [4] * 3, tokenizer, w_penalty=0.5).token_rewards
+        values = rewards[mask.numpy()].astype(np.float64)
+        expected = (values - values.mean()) / values.std()
+        np.testing.assert_allclose(data.batch["advantages"][mask].numpy(), expected, rtol=1e-6)
 
     def test_verl_registers_us_from_the_environment(self) -> None:
         root = Path(__file__).resolve().parents[2]
