@@ -47,7 +47,19 @@ def _response(query: str, prompt: str, row: str) -> str:
     for begin in range(1, len(prompt) - LEAST_LEFT + 1):
         if cut.startswith(prompt[begin:]):
             return cut[len(prompt) - begin :]
-    raise UserError(f"{row}: the query does not begin with its prompt")
+    return _after_respaced(query, prompt, row)
+
+
+def _after_respaced(query: str, prompt: str, row: str) -> str:
+    """What follows the prompt where decoding has put spaces in or left some out, as SentencePiece may."""
+    place = 0
+    for char in "".join(prompt.split()):
+        while query[place : place + 1].isspace():
+            place += 1
+        if query[place : place + 1] != char:
+            raise UserError(f"{row}: the query does not begin with its prompt")
+        place += 1
+    return query[place:]
 
 
 def _target(label: Any) -> Mapping[str, Any]:
