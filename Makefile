@@ -12,14 +12,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The list in pyproject.toml is valid shell once its commas are gone.
 BUILD_REQUIRES = $(shell sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ',')
+# Versions that docs/integrations.md names. What comes after a library is what its tests need of its optional parts.
+LIBRARIES := trl verl openrlhf
+NEEDS_trl := trl==1.16.0
+NEEDS_verl := verl==0.9.1 TransferQueue==0.1.10 cachetools fastapi uvicorn
+NEEDS_openrlhf := transformers==5.15.0 aiohttp pylatexenc
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train test lint types unit bench clean distclean FORCE
+.PHONY: help train test lint types unit test-integrations $(LIBRARIES:%=test-%) bench clean distclean FORCE
 
 help:
 	@echo "make train    train the demo (ARGS passes on settings)"
 	@echo "make test     lint, types and tests"
+	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
 	@echo "make bench    benchmarks"
 	@echo "make clean    remove what was built; make distclean removes .venv too"
 
@@ -37,6 +43,12 @@ types: $(VENV)/.test
 
 unit: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) $(ARGS)
+
+test-integrations: $(LIBRARIES:%=test-%)
+
+$(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
+	OMP_NUM_THREADS=1 $(VENV)/integrations/$*/bin/python -m pytest --quiet --disable-warnings \
+	  tests/integrations/test_shared.py tests/integrations/test_$*.py $(ARGS)
 
 bench: $(VENV)/.test
 	$(BIN)/pytest bench/ --benchmark-only $(ARGS)
@@ -91,3 +103,13 @@ $(VENV)/.package: $(VENV)/.ready $(SOURCES) $(REBUILD)
 $(VENV)/.test: $(VENV)/.ready $(SOURCES) $(REBUILD)
 	$(call install,.[test])
 	@touch $@ $(VENV)/.package
+
+# verl and OpenRLHF want an older transformers than we do, so that each library has an environment of its own, which
+# finds what it does not hold in .venv. OpenRLHF's other requirements are GPU libraries that its reward path does without.
+$(VENV)/integrations/%/.ready: Makefile | $(VENV)/.test
+	$(BIN)/python -m venv $(@D)
+	echo "import site; site.addsitedir('`$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`')" \
+	  > `$(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/base.pth
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts $(NEEDS_$*)
+	$(if $(filter openrlhf,$*),$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps openrlhf==0.11.2)
+	@touch $@

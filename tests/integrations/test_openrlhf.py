@@ -112,7 +112,8 @@ def tokenizer() -> Any:
 
 def execute(reward_file: str, response: str, label: Any) -> dict[str, Any]:
     """A response through OpenRLHF's executor, which loads the file and calls its function; vLLM is replaced."""
-    agent = pytest.importorskip("openrlhf.utils.agent", reason="OpenRLHF is not installed: make test-integrations")
+    pytest.importorskip("openrlhf", reason="OpenRLHF is not installed: make test-integrations")
+    from openrlhf.utils.agent import SingleTurnAgentExecutor
 
     class Engine:
         async def generate(self, ids: list[int], params: Any, **_: Any) -> Any:
@@ -120,7 +121,7 @@ def execute(reward_file: str, response: str, label: Any) -> dict[str, Any]:
             return SimpleNamespace(outputs=[SimpleNamespace(token_ids=action, finish_reason="stop", logprobs=None)])
 
     parameters = SimpleNamespace(max_tokens=64, logprobs=None)
-    executor = agent.SingleTurnAgentExecutor(reward_file)
+    executor = SingleTurnAgentExecutor(reward_file)
     return asyncio.run(executor.execute(PROMPT, label, parameters, 40 + 64, tokenizer(), Engine()))
 
 

@@ -104,7 +104,8 @@ def test_a_wrong_row_is_named(engine: RewardEngine, columns: dict[str, Any], mes
 @pytest.mark.parametrize("conversational", [True, False], ids=["messages", "text"])
 def test_grpo_trainer_runs_on_the_demo(mini_demo: Path, tmp_path: Path, conversational: bool) -> None:
     trl = pytest.importorskip("trl", reason="TRL is not installed: make test-integrations")
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     from rerec_engine.config import ModelConfig
     from rerec_engine.model_maker import make_small_policy, phrase_tokenizer
 

@@ -274,7 +274,6 @@ class TestInVerl:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """verl's v1 worker and its advantage; only the queue between the two is replaced."""
-        pytest.importorskip("transfer_queue", reason="TransferQueue is not installed: make test-integrations")
         from verl import DataProto
         from verl.trainer.ppo.v1 import agent_loop_tq
         from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
