@@ -51,9 +51,9 @@ def register() -> None:
     """Register with verl the advantage estimator `raae`, the reward manager `raae` and the agent loop `raae_agent`.
 
     In this process alone. verl does it in each of its own, Ray's workers included, where the environment has
-    `VERL_USE_EXTERNAL_MODULES=rerec_engine.integrations.verl_raae`.
+    `VERL_USE_EXTERNAL_MODULES=rerec_engine.integrations.verl_agent`.
     """
-    from . import verl_raae  # noqa: F401
+    from . import verl_agent  # noqa: F401
 
 
 def row_names(data_sources: Sequence[str], extra_infos: Sequence[Mapping[str, Any] | None]) -> list[str]:

@@ -1,8 +1,7 @@
-"""verl: ReRec's token-level rewards and advantage (RAAE, arXiv 2604.07851), registered by importing this module.
+"""verl: ReRec's advantage and token-level rewards (RAAE, arXiv 2604.07851), registered by importing this module.
 
-The advantage estimator `raae` reads the reward of every token. Which part of verl can deliver those depends on its
-version: up to 0.6 the reward manager, here `raae`; in the trainer of 0.9 (`trainer.use_v1`), whose reward managers give
-one number a response, the agent loop, here `raae_agent`.
+The advantage estimator `raae` reads the reward of every token. The reward manager `raae` delivers them to the trainers
+of verl up to 0.6; to those of later versions, whose reward managers give one number a response, see `verl_agent`.
 """
 
 from __future__ import annotations
@@ -14,11 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from verl import DataProto
-from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
-from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
-from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from verl.trainer.ppo.core_algos import register_adv_est
-from verl.workers.reward_manager import register as register_reward_manager
+from verl.workers.reward_manager import register
 from verl.workers.reward_manager.abstract import AbstractRewardManager
 
 from ..errors import UserError
@@ -49,7 +45,7 @@ def raae_advantage(
     return advantages, advantages
 
 
-@register_reward_manager("raae")
+@register("raae")
 class RaaeRewardManager(AbstractRewardManager):
     """The reward of every response token, [B, L] float32; 0 on padding and on what the model did not write.
 
@@ -78,34 +74,6 @@ class RaaeRewardManager(AbstractRewardManager):
             return rewards
         infos = [reward_info(scored.scores, i) for i in range(len(data))]
         return {"reward_tensor": rewards, "reward_extra_info": {key: [info[key] for info in infos] for key in infos[0]}}
-
-
-class TokenRewardOutput(AgentLoopOutput):
-    """A trajectory with a reward a response token; verl's own has one, which it puts on the last token."""
-
-    token_rewards: list[float]
-
-    def as_dict(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().as_dict()
-        fields["rm_scores"] = torch.tensor(fields.pop("token_rewards"), dtype=torch.float32)
-        return fields
-
-
-@register_agent_loop("raae_agent")
-class RaaeAgentLoop(SingleTurnAgentLoop):
-    """verl's single-turn agent loop with the reward of every token; options: `reward.reward_kwargs` of the config."""
-
-    async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> TokenRewardOutput:
-        output = await super().run(sampling_params, **kwargs)
-        ids, mask = torch.tensor([output.response_ids]), torch.tensor([output.response_mask])
-        options = self.config.reward.get("reward_kwargs") or {}
-        scored = await self.loop.run_in_executor(
-            None, lambda: score_tokens(ids, mask, [kwargs], self.tokenizer, **options)
-        )
-        info = reward_info(scored.scores, 0)
-        output.extra_fields["reward_extra_info"] = info
-        fields = {name: getattr(output, name) for name in output.model_fields_set} | {"reward_score": info["score"]}
-        return TokenRewardOutput(**fields, token_rewards=scored.token_rewards[0].tolist())
 
 
 def score_tokens(

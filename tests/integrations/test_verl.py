@@ -313,7 +313,7 @@ class TestInVerl:
 
     def test_verl_registers_us_from_the_environment(self) -> None:
         root = Path(__file__).resolve().parents[2]
-        environment = dict(os.environ, VERL_USE_EXTERNAL_MODULES="rerec_engine.integrations.verl_raae", PYTHONPATH=".")
+        environment = dict(os.environ, VERL_USE_EXTERNAL_MODULES="rerec_engine.integrations.verl_agent", PYTHONPATH=".")
         code = (
             "import verl\n"
             "from verl.trainer.ppo.core_algos import get_adv_estimator_fn\n"
