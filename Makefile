@@ -48,7 +48,7 @@ test-integrations: $(LIBRARIES:%=test-%)
 
 $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 	OMP_NUM_THREADS=1 $(VENV)/integrations/$*/bin/python -m pytest --quiet --disable-warnings \
-	  tests/integrations/test_shared.py tests/integrations/test_$*.py $(ARGS)
+	  tests/integrations/test_shared.py tests/integrations/test_docs.py tests/integrations/test_$*.py $(ARGS)
 
 bench: $(VENV)/.test
 	$(BIN)/pytest bench/ --benchmark-only $(ARGS)
