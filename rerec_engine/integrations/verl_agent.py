@@ -30,7 +30,7 @@ class RaaeAgentLoop(SingleTurnAgentLoop):
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> TokenRewardOutput:
         output = await super().run(sampling_params, **kwargs)
-        ids, mask = torch.tensor([output.response_ids]), torch.tensor([output.response_mask])
+        ids, mask = torch.tensor([output.response_ids], dtype=torch.long), torch.tensor([output.response_mask])
         options = self.config.reward.get("reward_kwargs") or {}
         scored = await self.loop.run_in_executor(
             None, lambda: score_tokens(ids, mask, [kwargs], self.tokenizer, **options)

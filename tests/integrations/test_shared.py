@@ -18,7 +18,7 @@ def test_one_engine_a_directory(data_dir: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         engines = list(pool.map(lambda _: shared_engine(data_dir, threads=1), range(16)))
     assert len({id(engine) for engine in engines}) == 1
-    assert shared_engine(data_dir.parent / "." / data_dir.name, threads=1) is engines[0]
+    assert shared_engine(data_dir / ".." / data_dir.name, threads=1) is engines[0]
     assert shared_engine(data_dir, threads=1, weights=RewardWeights(qas=1.0)) is not engines[0]
 
 
