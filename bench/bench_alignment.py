@@ -17,7 +17,7 @@ import pytest
 import scipy.sparse as sp
 from pytest_benchmark.fixture import BenchmarkFixture
 from reward_workload import WIDTH, missing_data, ml1m
-from timing import median
+from timing import against, benchmarked
 
 from rerec_engine.reward import RewardEngine
 
@@ -139,22 +139,19 @@ def numpy_pas(embeddings: np.ndarray, items: np.ndarray, truth: np.ndarray) -> n
 
 
 def ours(pairs: Pairs, what: str) -> np.ndarray:
-    function = getattr(pairs.engine, what, None)
-    if function is None:
-        pytest.skip(f"RewardEngine.{what} is not in this version")
-    return function(pairs.items, pairs.truth)
+    return {"qas": pairs.engine.qas, "pas": pairs.engine.pas}[what](pairs.items, pairs.truth)
 
 
-def keep(benchmark: BenchmarkFixture, say: Say, pairs: Pairs, what: str, name: str, target: int | None = None) -> None:
-    """Store and print the cost of a pair and how many times faster ours is."""
-    theirs = benchmark.stats.stats.median
-    benchmark.extra_info |= {"ns per pair": theirs / PAIRS * 1e9}
-    line = f"{what.upper()}, {name}: {theirs / PAIRS * 1e9:.1f} ns a pair"
-    if hasattr(pairs.engine, what):
-        ratio = theirs / median(lambda: ours(pairs, what), ROUNDS)
-        benchmark.extra_info |= {"ratio": ratio} | ({"target": target} if target else {})
-        line += f", {ratio:.2f} times ours" + (f" (target {target})" if target else "")
-    say(line)
+def compare(
+    benchmark: BenchmarkFixture, say: Say, pairs: Pairs, what: str, name: str, run: Callable[[], object], rounds: int
+) -> None:
+    """Time one, and ours between its rounds; store and print how many times faster ours is."""
+    own = {"ours": lambda: ours(pairs, what)} if name != "ours" else {}
+    ratios = against(benchmark, run, own, rounds, warm_up=1)
+    each = benchmarked(benchmark) / PAIRS * 1e9
+    benchmark.extra_info |= {"ns per pair": each, "target": TARGET, **{f"times {n}": r for n, r in ratios.items()}}
+    times = "".join(f", {ratio:.2f} times ours (target {TARGET})" for ratio in ratios.values())
+    say(f"{what.upper()}, {name}: {each:.1f} ns a pair{times}")
 
 
 @pytest.mark.benchmark(group="QAS of 1,000,000 pairs, 1 thread")
@@ -167,8 +164,7 @@ def test_qas(benchmark: BenchmarkFixture, say: Say, pairs: Pairs, name: str) -> 
         "scipy": lambda: scipy_qas(pairs.matrix, degree, pairs.items, pairs.truth),
     }
     np.testing.assert_allclose(runs[name](), pairs.expected_qas, rtol=0, atol=1e-6)
-    benchmark.pedantic(runs[name], rounds=ROUNDS if name != "scipy" else 3, warmup_rounds=1)
-    keep(benchmark, say, pairs, "qas", name, TARGET if name != "ours" else None)
+    compare(benchmark, say, pairs, "qas", name, runs[name], ROUNDS)
 
 
 @pytest.mark.benchmark(group="PAS of 1,000,000 pairs, 1 thread")
@@ -180,8 +176,7 @@ def test_pas(benchmark: BenchmarkFixture, say: Say, pairs: Pairs, name: str) -> 
         "numpy": lambda: numpy_pas(pairs.embeddings, pairs.items, pairs.truth),
     }
     np.testing.assert_allclose(runs[name](), pairs.expected_pas, rtol=0, atol=1e-6)
-    benchmark.pedantic(runs[name], rounds=ROUNDS if name != "numpy" else 5, warmup_rounds=1)
-    keep(benchmark, say, pairs, "pas", name, TARGET if name != "ours" else None)
+    compare(benchmark, say, pairs, "pas", name, runs[name], ROUNDS)
 
 
 @pytest.mark.benchmark(group="floor: reading the rows of 1,000,000 pairs, 1 thread")
@@ -196,7 +191,7 @@ def test_floor(benchmark: BenchmarkFixture, say: Say, pairs: Pairs, name: str) -
         bytes_read = 4 * (degree[pairs.items] + degree[pairs.truth]).mean() + 2 * 16 + 8 + 4
         arguments = (pairs.ptr, pairs.attributes, pairs.items, pairs.truth)
         benchmark.pedantic(read_attributes, arguments, rounds=ROUNDS, warmup_rounds=1)
-    seconds = benchmark.stats.stats.median
+    seconds = benchmarked(benchmark)
     benchmark.extra_info |= {"bytes per pair": float(bytes_read), "GB/s": bytes_read * PAIRS / seconds / 1e9}
     say(
         f"floor of {name.upper()}: reading {bytes_read:.0f} bytes takes {seconds / PAIRS * 1e9:.1f} ns a pair, "
@@ -211,7 +206,7 @@ def test_bandwidth(benchmark: BenchmarkFixture, say: Say, name: str) -> None:
     array = np.ones({"cache": 3883 * WIDTH, "memory": 1 << 26}[name], np.float32)
     times = (1 << 26) // len(array)
     benchmark.pedantic(_total, (array, times), rounds=ROUNDS, warmup_rounds=1)
-    speed = times * array.nbytes / benchmark.stats.stats.median / 1e9
+    speed = times * array.nbytes / benchmarked(benchmark) / 1e9
     benchmark.extra_info |= {"GB/s": speed, "bytes": array.nbytes}
     say(f"sequential read, {array.nbytes / 1e6:.0f} MB ({name}): {speed:.1f} GB/s")
 
@@ -224,6 +219,6 @@ def _total(array: np.ndarray, times: int) -> float:
         total = np.float32(0)
         for i in range(len(array)):
             total += array[i]
-        whole += total
+        whole += float(total)
         array[0] += 1  # or the sum is taken once
     return whole

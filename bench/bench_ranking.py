@@ -15,12 +15,9 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.metrics import ndcg_score
-from timing import median
+from timing import against, benchmarked
 
-try:
-    from rerec_engine.reward import ndcg
-except ImportError:
-    ndcg = None
+from rerec_engine.reward import ndcg
 
 QUERIES, ITEMS, K = 100_000, 20, 10
 TARGET_SKLEARN, TARGET_RANX = 20, 100
@@ -61,48 +58,50 @@ def numpy_ndcg(items: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def ours(rankings: Rankings, threads: int = 1) -> np.ndarray:
-    if ndcg is None:
-        pytest.skip("rerec_engine.reward.ndcg is not in this version")
     return ndcg(rankings.items, rankings.truth, K, threads=threads)
 
 
-def keep(benchmark: BenchmarkFixture, say: Say, rankings: Rankings, name: str, target: int | None = None) -> None:
-    """Store and print the cost of a query and how many times faster ours is."""
-    theirs = benchmark.stats.stats.median
-    benchmark.extra_info |= {"us per query": theirs / QUERIES * 1e6}
-    line = f"{name}: {theirs / QUERIES * 1e6:.4f} us a query"
-    if ndcg is not None:
-        ratio = theirs / median(lambda: ours(rankings), rounds=21)
-        benchmark.extra_info |= {"ratio": ratio} | ({"target": target} if target else {})
-        line += f"; ours is {ratio:.0f} times faster" + (f" (target {target})" if target else "")
-    say(line)
+def compare(
+    benchmark: BenchmarkFixture,
+    say: Say,
+    rankings: Rankings,
+    name: str,
+    run: Callable[[], object],
+    rounds: int,
+    target: int | None = None,
+) -> None:
+    """Time a library, and ours between its rounds; store and print how many times faster ours is."""
+    ratio = against(benchmark, run, {"ours": lambda: ours(rankings)}, rounds)["ours"]
+    each = benchmarked(benchmark) / QUERIES * 1e6
+    benchmark.extra_info |= {"us per query": each, "times ours": ratio, "target": target}
+    say(f"NDCG@10, {name}: {each:.4f} us a query, {ratio:.0f} times ours" + (f" (target {target})" if target else ""))
 
 
 @pytest.mark.benchmark(group=GROUP)
 def test_ours(benchmark: BenchmarkFixture, rankings: Rankings, say: Say) -> None:
     np.testing.assert_allclose(ours(rankings), rankings.expected, rtol=0, atol=1e-6)
     benchmark.pedantic(ours, (rankings,), rounds=51, warmup_rounds=2)
-    each = benchmark.stats.stats.median / QUERIES * 1e6
+    each = benchmarked(benchmark) / QUERIES * 1e6
     benchmark.extra_info |= {"us per query": each}
     say(f"NDCG@10, ours: {each:.4f} us a query")
 
 
 @pytest.mark.benchmark(group=GROUP)
 def test_numpy(benchmark: BenchmarkFixture, rankings: Rankings, say: Say) -> None:
-    benchmark.pedantic(numpy_ndcg, (rankings.items, rankings.truth), rounds=9, warmup_rounds=1)
-    keep(benchmark, say, rankings, "NDCG@10, numpy")
+    compare(benchmark, say, rankings, "numpy", lambda: numpy_ndcg(rankings.items, rankings.truth), rounds=9)
 
 
 @pytest.mark.parametrize("ignore_ties", [True, False])
 @pytest.mark.benchmark(group=GROUP)
 def test_scikit_learn(benchmark: BenchmarkFixture, rankings: Rankings, say: Say, ignore_ties: bool) -> None:
     """Its mean over all queries from matrices of relevance and score, whose making is not timed."""
-    arguments = (rankings.relevant, rankings.scores)
-    options = {"k": K, "ignore_ties": ignore_ties}
-    assert ndcg_score(*arguments, **options) == pytest.approx(rankings.expected.mean(), abs=1e-6)
-    benchmark.pedantic(ndcg_score, arguments, options, rounds=5 if ignore_ties else 1)
+
+    def run() -> float:
+        return ndcg_score(rankings.relevant, rankings.scores, k=K, ignore_ties=ignore_ties)
+
+    assert run() == pytest.approx(rankings.expected.mean(), abs=1e-6)
     name = "scikit-learn" + ("" if ignore_ties else ", ties averaged (its default)")
-    keep(benchmark, say, rankings, f"NDCG@10, {name}", TARGET_SKLEARN)
+    compare(benchmark, say, rankings, name, run, 5 if ignore_ties else 3, TARGET_SKLEARN)
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +136,10 @@ def test_ranx(benchmark: BenchmarkFixture, rankings: Rankings, say: Say, ranx: A
         return ranx.evaluate(*built, f"ndcg@{K}", return_mean=False)
 
     np.testing.assert_allclose(run(), rankings.expected, rtol=0, atol=1e-6)
-    benchmark.pedantic(run, rounds=5)
-    keep(benchmark, say, rankings, "NDCG@10, ranx, scoring", TARGET_RANX)
+    compare(benchmark, say, rankings, "ranx, scoring", run, 5, TARGET_RANX)
 
 
 @pytest.mark.benchmark(group=GROUP)
 def test_ranx_building(benchmark: BenchmarkFixture, rankings: Rankings, say: Say, ranx: Any) -> None:
     """Making its Qrels and Run from the same arrays."""
-    benchmark.pedantic(build_ranx, (ranx, rankings), rounds=1)
-    keep(benchmark, say, rankings, "NDCG@10, ranx, building Qrels and Run")
+    compare(benchmark, say, rankings, "ranx, building Qrels and Run", lambda: build_ranx(ranx, rankings), rounds=3)

@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from reward_workload import Tables, missing_data, ml1m, shared_data
+from timing import benchmarked
 
 from rerec_engine.graph.catalogue import RULES, Catalogue
 from rerec_engine.graph.titles import ARTICLES, forms, full_name, normalise, split_title
@@ -193,7 +194,7 @@ def test_titles(benchmark: BenchmarkFixture, say: Say, reading: Reading) -> None
     reading.check()
     titles = list(reading.titles)
     benchmark.pedantic(reading.catalogue.match_many, (titles,), rounds=11, warmup_rounds=1)
-    each = benchmark.stats.stats.median / len(titles) * 1e6
+    each = benchmarked(benchmark) / len(titles) * 1e6
     found = reading.occurrences(lambda title: reading.catalogue.match(title) >= 0)
     share = found / reading.hits()
     benchmark.extra_info |= {"us per title": each, "share of the hits": share, "target": TARGET}
@@ -220,11 +221,11 @@ def main() -> None:
     reading.check()
     print("\n".join(reading.lines()))
     if options.doubts:
-        for kind, chosen, items in (
+        for kind, doubtful, items in (
             ("wide net", reading.only_wide, reading.wide),
             ("year", reading.contradicts, reading.items),
         ):
-            for title in filter(chosen, sorted(reading.titles)):
+            for title in filter(doubtful, sorted(reading.titles)):
                 named = [reading.tables.titles[item] for item in items[title]]
                 print(f"{kind}: {reading.titles[title]} x {title!r} -> {named}")
     if options.sample:

@@ -31,7 +31,7 @@ LENGTH, ITEMS, CANDIDATES = 300, 4_000, 20
 LENGTHS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LISTS = (0, 5, 20, 100, 300, 1_000)
-TOKENS_A_BATCH = 300_000
+TOKENS_A_BATCH = 600_000
 LINE_WORDS = 25
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # of Okabe and Ito's palette, apart for every kind of eye
 
@@ -88,7 +88,7 @@ class Batch:
     @classmethod
     def of(cls, world: World, length: int) -> Batch:
         rng = np.random.default_rng(length)
-        count = int(np.clip(TOKENS_A_BATCH // length, 4, 1_000))
+        count = int(np.clip(TOKENS_A_BATCH // length, 6, 2_000))
         truth = rng.integers(0, len(world.titles), count)
         wrong = (truth + 1 + rng.integers(0, len(world.titles) - 1, count)) % len(world.titles)
         answered = np.where(np.arange(count) % 3 == 0, truth, wrong)
@@ -104,7 +104,7 @@ class Batch:
         lines: list[str] = []
         for _ in range(length * 2 // LINE_WORDS + 1):
             lines.append(" ".join(world.words[w] for w in rng.integers(0, len(world.words), LINE_WORDS)))
-        start: list[int] = world.tokenizer("\n".join(lines), add_special_tokens=False)["input_ids"]
+        start: list[int] = world.tokenizer("\n".join(lines), add_special_tokens=False, verbose=False)["input_ids"]
         assert len(start) + len(end) >= length
         return start[: length - len(end)] + end
 
@@ -146,7 +146,7 @@ def cost(world: World, batch: Batch, engine: RewardEngine, candidates: int, roun
     lowest = np.where(right, result.scores.total, 0.7 * result.scores.total)
     np.testing.assert_allclose(result.token_rewards.min(axis=1), lowest, rtol=1e-5)
     scale = 1e6 / len(batch.ids)
-    return Cost(median(tokens, rounds) * scale, median(text, rounds) * scale)
+    return Cost(median(tokens, rounds, warm_up=3) * scale, median(text, rounds, warm_up=3) * scale)
 
 
 def measure(rounds: int, threads: Sequence[int], sizes: Sequence[int]) -> dict[str, Any]:
@@ -160,6 +160,7 @@ def measure(rounds: int, threads: Sequence[int], sizes: Sequence[int]) -> dict[s
         print(f"    {x:>9,}: {found.tokens:10.2f} us with token rewards, {found.text:10.2f} us from text", flush=True)
         return {"x": x, "tokens": found.tokens, "text": found.text}
 
+    cost(world, base, engine, CANDIDATES, rounds)  # the first run in a process is slow
     print("tokens a response")
     lengths = [point(n, cost(world, Batch.of(world, n), engine, CANDIDATES, rounds)) for n in LENGTHS]
     print("candidates")

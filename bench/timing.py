@@ -1,11 +1,15 @@
-"""Medians of repeated runs, told apart from pytest-benchmark's so that two things can be timed side by side."""
+"""Medians of repeated runs beside pytest-benchmark's, so that two things can be timed side by side."""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
 
 
 def medians(runs: Sequence[Callable[[], object]], rounds: int, warm_up: int = 1) -> list[float]:
@@ -31,3 +35,29 @@ def medians(runs: Sequence[Callable[[], object]], rounds: int, warm_up: int = 1)
 def median(run: Callable[[], object], rounds: int, warm_up: int = 1) -> float:
     """Median seconds of one."""
     return medians([run], rounds, warm_up)[0]
+
+
+def benchmarked(benchmark: BenchmarkFixture) -> float:
+    """Median seconds of what a fixture has timed."""
+    assert benchmark.stats is not None, "nothing was timed"
+    return float(benchmark.stats.stats.median)
+
+
+def against(
+    benchmark: BenchmarkFixture,
+    theirs: Callable[[], object],
+    ours: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm_up: int = 0,
+) -> dict[str, float]:
+    """Benchmark theirs, with each of ours timed between its rounds: how many times ours theirs takes, by name."""
+    seconds: dict[str, list[float]] = {name: [] for name in ours}
+
+    def between() -> None:
+        for name, run in ours.items():
+            seconds[name].append(median(run, rounds=5))
+
+    for _ in range(warm_up):
+        theirs()
+    benchmark.pedantic(theirs, setup=between, rounds=rounds)
+    return {name: benchmarked(benchmark) / statistics.median(times) for name, times in seconds.items()}

@@ -30,7 +30,7 @@ def agreement(
     ours: TokenScores,
     items: Sequence[int | None],
     scores: dict[str, np.ndarray],  # [B] each
-    token_rewards: Sequence[Sequence[float]],
+    token_rewards: Sequence[np.ndarray],  # [n] each
     w_penalty: float = 0.3,
     tolerance: float = 1e-6,
 ) -> Counter[str]:
