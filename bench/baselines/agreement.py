@@ -72,7 +72,7 @@ def _reason(workload: Workload, i: int, item: int, differs: np.ndarray, mine: np
     title = workload.tables.titles[item] if item >= 0 else text[text.rfind("\\boxed{") + 7 : text.rfind("}")]
     name = full_name(split_title(title))
     found = mine[int(np.argmax(differs))] != mine[-1]  # the engine sees a mention, the baseline none
-    if not found and name.lower() in line.lower():
+    if not found and name.lower() in line.lower() and f" {normalise(name)} " not in f" {normalise(line)} ":
         return INSIDE
     assert found, f"response {i}: the baseline alone sees {title!r} in {line!r}"
     spoken = f" {' '.join(word.stem for word in words(line))} {' '.join(word.text for word in words(line))} "
