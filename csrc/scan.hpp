@@ -33,28 +33,6 @@ inline const char* find_any(const char* p, const char* end) {
   return end;
 }
 
-// Calls f(place) for each of the given bytes in text, in order.
-template <char... bytes, class F>
-inline void for_each_of(std::string_view text, F f) {
-  size_t i = 0;
-#if defined(__SSE2__)
-  const auto matches = [&](size_t at) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
-    __m128i found = _mm_setzero_si128();
-    ((found = _mm_or_si128(found, _mm_cmpeq_epi8(block, _mm_set1_epi8(bytes)))), ...);
-    return static_cast<unsigned>(_mm_movemask_epi8(found));
-  };
-  for (; text.size() - i >= 32; i += 32) {
-    for (unsigned mask = matches(i) | matches(i + 16) << 16; mask != 0; mask &= mask - 1) {
-      f(i + static_cast<size_t>(__builtin_ctz(mask)));
-    }
-  }
-#endif
-  for (; i < text.size(); ++i) {
-    if (((text[i] == bytes) || ...)) f(i);
-  }
-}
-
 // Its place in text from `from` on, or npos.
 template <char... bytes>
 inline size_t find_any(std::string_view text, size_t from = 0) {

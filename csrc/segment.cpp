@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include "scan.hpp"
+#include "simd.hpp"
 #include "titles.hpp"
 
 namespace rerec {
@@ -32,13 +33,42 @@ uint64_t edge_hash(int32_t node, int32_t word) {
 
 }  // namespace
 
+namespace {
+
+#if defined(REREC_AVX2)
+// Adds the lines that end in text's whole blocks of 64 bytes; returns where the next block begins.
+REREC_AVX2 size_t split_blocks(string_view text, std::vector<Line>& lines, size_t& begin) {
+  const __m256i feed = _mm256_set1_epi8('\n'), carriage = _mm256_set1_epi8('\r');
+  size_t i = 0;
+  for (; i + 64 <= text.size(); i += 64) {
+    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i));
+    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i + 32));
+    const __m256i low_hits = _mm256_or_si256(_mm256_cmpeq_epi8(low, feed), _mm256_cmpeq_epi8(low, carriage));
+    const __m256i high_hits = _mm256_or_si256(_mm256_cmpeq_epi8(high, feed), _mm256_cmpeq_epi8(high, carriage));
+    uint64_t mask = static_cast<uint32_t>(_mm256_movemask_epi8(low_hits)) |
+                    static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(high_hits))) << 32;
+    for (; mask != 0; mask &= mask - 1) {
+      const size_t end = i + static_cast<size_t>(__builtin_ctzll(mask)) + 1;
+      lines.push_back({begin, end});
+      begin = end;
+    }
+  }
+  return i;
+}
+#endif
+
+}  // namespace
+
 void split_lines_at_breaks(string_view text, std::vector<Line>& lines) {
   lines.clear();
-  size_t begin = 0;
-  for_each_of<'\n', '\r'>(text, [&](size_t at) {
-    lines.push_back({begin, at + 1});
-    begin = at + 1;
-  });
+  size_t begin = 0, i = 0;
+#if defined(REREC_AVX2)
+  if (has_avx2()) i = split_blocks(text, lines, begin);
+#endif
+  while ((i = find_any<'\n', '\r'>(text, i)) != string_view::npos) {
+    lines.push_back({begin, i + 1});
+    begin = ++i;
+  }
   if (begin < text.size()) lines.push_back({begin, text.size()});
 }
 
@@ -209,6 +239,8 @@ void Mentions::clear() {
   starts_.clear();
   any_start_ = trie_built_ = false;
   longest_ = 0;
+  may_start_.reset();
+  for (size_t c = 0x80; c < may_start_.size(); ++c) may_start_[c] = may_be_folded(static_cast<char>(c));
 }
 
 void Mentions::add(string_view title, int32_t owner, bool any_case) {
@@ -243,6 +275,8 @@ void Mentions::add_start(int32_t pattern) {
   const auto add = [this](char one, char two, int32_t of) {
     starts_.push_back(
         {static_cast<char>(one | kCaseBit), two == 0 ? '\0' : static_cast<char>(two | kCaseBit), of});
+    may_start_[static_cast<unsigned char>(one | kCaseBit)] = true;
+    may_start_[static_cast<unsigned char>(one & ~kCaseBit)] = true;
   };
   if (is_ascii(first)) {
     add(first, second > 0 && second != ' ' ? second : '\0', pattern);
@@ -316,33 +350,49 @@ Mentions::Verdict Mentions::judge(string_view text, size_t at) const {
   return joined && best == Verdict::kYes ? Verdict::kUnsure : best;
 }
 
-Mentions::Place Mentions::next_start(string_view text, size_t from, size_t end) const {
+// Calls judge where the bytes of a block of text may begin a title; returns the place, or where the blocks end.
+#if defined(REREC_AVX2)
+REREC_AVX2 Mentions::Place Mentions::search_blocks(string_view text, size_t from, size_t end) const {
+  constexpr size_t kBlock = 32;
+  const __m256i case_bit = _mm256_set1_epi8(kCaseBit), quote = _mm256_set1_epi8('\''), tick = _mm256_set1_epi8('`');
+  const __m256i zero = _mm256_setzero_si256(), last_continuation = _mm256_set1_epi8('\xBF');
   size_t i = from;
-#if defined(__SSE2__)
-  const __m128i case_bit = _mm_set1_epi8(kCaseBit), quote = _mm_set1_epi8('\''), tick = _mm_set1_epi8('`');
-  const __m128i zero = _mm_setzero_si128(), last_continuation = _mm_set1_epi8('\xBF');
-  for (; i + 17 <= end; i += 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
-    const __m128i next = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i + 1));
-    const __m128i lower = _mm_or_si128(block, case_bit), next_lower = _mm_or_si128(next, case_bit);
-    const __m128i unsure =
-        _mm_or_si128(_mm_cmplt_epi8(next, zero), _mm_or_si128(_mm_cmpeq_epi8(next, quote), _mm_cmpeq_epi8(next, tick)));
-    __m128i hits = _mm_and_si128(_mm_cmplt_epi8(block, zero), _mm_cmpgt_epi8(block, last_continuation));
+  for (; i + kBlock < end; i += kBlock) {
+    const __m256i block = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i));
+    const __m256i next = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i + 1));
+    const __m256i lower = _mm256_or_si256(block, case_bit), next_lower = _mm256_or_si256(next, case_bit);
+    const __m256i unsure = _mm256_or_si256(
+        _mm256_cmpgt_epi8(zero, next), _mm256_or_si256(_mm256_cmpeq_epi8(next, quote), _mm256_cmpeq_epi8(next, tick)));
+    __m256i hits = _mm256_and_si256(_mm256_cmpgt_epi8(zero, block), _mm256_cmpgt_epi8(block, last_continuation));
     for (const Start& start : starts_) {
-      __m128i hit = _mm_cmpeq_epi8(lower, _mm_set1_epi8(start.first));
+      __m256i hit = _mm256_cmpeq_epi8(lower, _mm256_set1_epi8(start.first));
       if (start.second != 0) {
-        hit = _mm_and_si128(hit, _mm_or_si128(unsure, _mm_cmpeq_epi8(next_lower, _mm_set1_epi8(start.second))));
+        const __m256i second = _mm256_cmpeq_epi8(next_lower, _mm256_set1_epi8(start.second));
+        hit = _mm256_and_si256(hit, _mm256_or_si256(unsure, second));
       }
-      hits = _mm_or_si128(hits, hit);
+      hits = _mm256_or_si256(hits, hit);
     }
-    for (unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(hits)); mask != 0; mask &= mask - 1) {
+    for (unsigned mask = static_cast<unsigned>(_mm256_movemask_epi8(hits)); mask != 0; mask &= mask - 1) {
       const size_t at = i + static_cast<size_t>(__builtin_ctz(mask));
       const Verdict verdict = judge(text, at);
       if (verdict != Verdict::kNo) return {at, verdict};
     }
   }
+  return {i, Verdict::kNo};
+}
+#endif
+
+Mentions::Place Mentions::next_start(string_view text, size_t from, size_t end) const {
+  size_t i = from;
+#if defined(REREC_AVX2)
+  if (has_avx2()) {
+    const Place place = search_blocks(text, from, end);
+    if (place.verdict != Verdict::kNo) return place;
+    i = place.at;
+  }
 #endif
   for (; i < end; ++i) {
+    if (!may_start_[static_cast<unsigned char>(text[i])]) continue;
     const Verdict verdict = judge(text, i);
     if (verdict != Verdict::kNo) return {i, verdict};
   }

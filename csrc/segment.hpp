@@ -1,6 +1,7 @@
 // Lines of a response and which of them mention a wrong item (RAAE, arXiv 2604.07851).
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -110,6 +111,9 @@ class Mentions {
   void add_start(int32_t pattern);
   Verdict compare(std::string_view text, size_t at, const Pattern& pattern) const;
   Verdict judge(std::string_view text, size_t at) const;
+#if defined(__x86_64__)
+  Place search_blocks(std::string_view text, size_t from, size_t end) const;
+#endif
   Place next_start(std::string_view text, size_t from, size_t end) const;
   Line window(std::string_view text, const Line& line, size_t at) const;
   bool found_in_line(std::string_view text, const Line& line, Place first);
@@ -119,6 +123,7 @@ class Mentions {
   std::vector<Pattern> patterns_;
   std::string pool_;
   std::vector<Start> starts_;
+  std::bitset<256> may_start_;  // bytes
   bool any_start_ = false;  // a title may begin with any byte: every line is read
   size_t longest_ = 0;      // words of a pattern
   PatternTrie trie_;        // built when it is needed

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace rerec {
@@ -55,22 +56,26 @@ class TokenSource {
 };
 
 // Token id -> bytes, for tokenizers whose text is the concatenation of their tokens' bytes (byte-level BPE).
-// A token of up to 15 bytes lies in its slot, so that one load and one store copy it.
+// A token of 1 to 15 bytes lies in its slot, so that one load and one store copy it.
 class Vocabulary {
  public:
   static constexpr size_t kSlot = 16, kInline = kSlot - 1;
-  static constexpr unsigned char kLong = 255;
+  static constexpr unsigned char kLong = 16, kUnknown = 17;
   struct alignas(kSlot) Slot {
     char bytes[kInline];
-    unsigned char size;  // kLong: see `long_token`
+    unsigned char size;  // kLong: see `long_token`; kUnknown: there is no such token
   };
 
   // bytes[ptr[i]:ptr[i + 1]] are those of token i.
-  Vocabulary(const int64_t* ptr, size_t count, std::string_view bytes) : slots_(count) {
+  Vocabulary(const int64_t* ptr, size_t count, std::string_view bytes) : size_(count) {
+    size_t capacity = 1;
+    while (capacity < count) capacity *= 2;
+    Slot unknown{};
+    unknown.size = kUnknown;
+    slots_.assign(capacity, unknown);
     for (size_t i = 0; i < count; ++i) {
       const std::string_view token = bytes.substr(static_cast<size_t>(ptr[i]), static_cast<size_t>(ptr[i + 1] - ptr[i]));
       Slot& slot = slots_[i];
-      std::memset(&slot, 0, sizeof slot);
       if (token.size() <= kInline) {
         std::memcpy(slot.bytes, token.data(), token.size());
         slot.size = static_cast<unsigned char>(token.size());
@@ -83,8 +88,10 @@ class Vocabulary {
     }
   }
 
-  size_t size() const { return slots_.size(); }
+  size_t size() const { return size_; }
   const Slot* slots() const { return slots_.data(); }
+  // A power of two; slots from `size` on are unknown.
+  size_t capacity() const { return slots_.size(); }
   std::string_view long_token(const Slot& slot) const {
     uint64_t number;
     std::memcpy(&number, slot.bytes, sizeof number);
@@ -92,6 +99,7 @@ class Vocabulary {
   }
 
  private:
+  size_t size_;
   std::vector<Slot> slots_;
   std::vector<std::string> long_;
 };
@@ -109,29 +117,32 @@ class IdSource : public TokenSource {
     reserve(buffers, (count + 1) * Vocabulary::kSlot, 0);
     if (buffers.offsets.size() < count + 1) buffers.offsets.resize(count + 1);
     uint32_t* offsets = buffers.offsets.data();
+    // Below a power of two all at once; a slot tells the rest.
+    using Unsigned = std::make_unsigned_t<Id>;
+    Unsigned all = 0;
+    for (size_t j = 0; j < count; ++j) all |= static_cast<Unsigned>(ids[j]);
+    if (all >= vocabulary_.capacity()) fail(i);
     const Vocabulary::Slot* slots = vocabulary_.slots();
-    const uint64_t size = vocabulary_.size();
-    char *base = buffers.text.get(), *out = base;
-    size_t empty = 0;
+    char* base = buffers.text.get();
+    size_t used = 0, empty = 0;
     offsets[0] = 0;
     for (size_t j = 0; j < count; ++j) {
-      const uint64_t id = static_cast<uint64_t>(static_cast<int64_t>(ids[j]));
-      if (id >= size) fail(i, j);
-      const Vocabulary::Slot& slot = slots[id];
-      if (slot.size == Vocabulary::kLong) {
-        out = append_long(slot, buffers, static_cast<size_t>(out - base), count - j, i);
-        base = buffers.text.get();
+      const Vocabulary::Slot& slot = slots[static_cast<Unsigned>(ids[j])];
+      if (static_cast<unsigned char>(slot.size - 1) < Vocabulary::kInline) {
+        std::memcpy(base + used, &slot, Vocabulary::kSlot);  // the size's byte too: the next token covers it
+        used += slot.size;
+      } else if (slot.size == 0) {
+        ++empty;
       } else {
-        std::memcpy(out, &slot, Vocabulary::kSlot);  // the size's byte too: the next token covers it
-        out += slot.size;
-        empty += slot.size == 0;
+        if (slot.size == Vocabulary::kUnknown) fail(i);
+        used = append_long(slot, buffers, used, count - j, i);
+        base = buffers.text.get();
       }
-      offsets[j + 1] = static_cast<uint32_t>(out - base);
+      offsets[j + 1] = static_cast<uint32_t>(used);
     }
     prefetch(i + 1);
-    const size_t bytes = static_cast<size_t>(out - base);
-    if (bytes > kMostText) too_long(i);
-    return {{base, bytes}, offsets, count, empty};
+    if (used > kMostText) too_long(i);
+    return {{base, used}, offsets, count, empty};
   }
 
  private:
@@ -143,13 +154,13 @@ class IdSource : public TokenSource {
     for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(begin + at);
   }
 
-  // Where the text goes on; `used` bytes of it are there, and `left` tokens with this one are to come.
-  char* append_long(const Vocabulary::Slot& slot, Buffers& buffers, size_t used, size_t left, size_t row) const {
+  // How many bytes are there then; `left` tokens with this one are to come.
+  size_t append_long(const Vocabulary::Slot& slot, Buffers& buffers, size_t used, size_t left, size_t row) const {
     const std::string_view token = vocabulary_.long_token(slot);
     if (used + token.size() > kMostText) too_long(row);
     reserve(buffers, used + token.size() + (left + 1) * Vocabulary::kSlot, used);
     std::memcpy(buffers.text.get() + used, token.data(), token.size());
-    return buffers.text.get() + used + token.size();
+    return used + token.size();
   }
 
   static void reserve(Buffers& buffers, size_t capacity, size_t used) {
@@ -165,11 +176,14 @@ class IdSource : public TokenSource {
     throw std::out_of_range("response " + std::to_string(row) + ": longer than 512 MiB");
   }
 
-  [[noreturn]] void fail(size_t row, size_t token) const {
+  [[noreturn]] void fail(size_t row) const {
+    const Id* ids = ids_ + rows_.ids_begin(row);
+    const int64_t size = static_cast<int64_t>(vocabulary_.size());
+    int64_t token = 0;
+    while (token < rows_.length[row] && ids[token] >= 0 && static_cast<int64_t>(ids[token]) < size) ++token;
     throw std::out_of_range("response " + std::to_string(row) + ", token " + std::to_string(token) + ": id " +
-                            std::to_string(static_cast<int64_t>(ids_[rows_.ids_begin(row) + static_cast<int64_t>(token)])) +
-                            " is outside the tokenizer's 0.." +
-                            std::to_string(static_cast<int64_t>(vocabulary_.size()) - 1));
+                            std::to_string(token < rows_.length[row] ? static_cast<int64_t>(ids[token]) : -1) +
+                            " is outside the tokenizer's 0.." + std::to_string(size - 1));
   }
 
   const Id* ids_;
