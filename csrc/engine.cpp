@@ -71,14 +71,20 @@ void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, cons
                    const std::array<float, 3>& reward_of, float* rewards, SegmentLists& out) {
   const uint32_t* offsets = tokens.offsets;
   const size_t count = tokens.tokens, runs = out.lengths.size();
-  size_t line = 0, empty = tokens.empty;
-  constexpr size_t kNone = ~size_t{0};
-  const auto run = [&](size_t first, size_t last, size_t of) {
-    const int8_t kind = of < kinds.size() ? kinds[of] : static_cast<int8_t>(kPlain);
-    std::fill(rewards + first, rewards + last, reward_of[static_cast<size_t>(kind)]);
-    out.lengths.push_back(static_cast<int32_t>(last - first));
-    out.kinds.push_back(kind);
+  const size_t most = runs + lines.size() + 2 * tokens.empty + 1;
+  out.lengths.resize(most);
+  out.kinds.resize(most);
+  int32_t* length = out.lengths.data() + runs;
+  int8_t* kind = out.kinds.data() + runs;
+  std::fill(rewards, rewards + count, reward_of[kPlain]);
+  const auto end_run = [&](size_t first, size_t last, size_t line) {
+    *length++ = static_cast<int32_t>(last - first);
+    *kind = line < kinds.size() ? kinds[line] : static_cast<int8_t>(kPlain);
+    if (*kind != kPlain) std::fill(rewards + first, rewards + last, reward_of[static_cast<size_t>(*kind)]);
+    ++kind;
   };
+  constexpr size_t kNone = ~size_t{0};
+  size_t line = 0, empty = tokens.empty;
   size_t first = 0, of = kNone;  // the open run and its line
   for (size_t i = 0; i < count;) {
     const size_t begin = offsets[i], end = offsets[i + 1];
@@ -91,7 +97,7 @@ void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, cons
       now = line;
     }
     if (now != of && i > 0) {
-      run(first, i, of);
+      end_run(first, i, of);
       first = i;
     }
     of = now;
@@ -108,8 +114,11 @@ void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, cons
       while (i < count && offsets[i] < limit && offsets[i] < offsets[i + 1]) ++i;
     }
   }
-  if (count > 0) run(first, count, of);
-  out.counts.push_back(static_cast<int32_t>(out.lengths.size() - runs));
+  if (count > 0) end_run(first, count, of);
+  const size_t written = static_cast<size_t>(length - out.lengths.data());
+  out.lengths.resize(written);
+  out.kinds.resize(written);
+  out.counts.push_back(static_cast<int32_t>(written - runs));
 }
 
 // Zeros on both sides of a padded row's tokens.

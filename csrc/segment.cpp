@@ -239,8 +239,12 @@ void Mentions::clear() {
   starts_.clear();
   any_start_ = trie_built_ = false;
   longest_ = 0;
-  may_start_.reset();
-  for (size_t c = 0x80; c < may_start_.size(); ++c) may_start_[c] = may_be_folded(static_cast<char>(c));
+  static const std::bitset<256> folded = [] {
+    std::bitset<256> bytes;
+    for (size_t c = 0x80; c < bytes.size(); ++c) bytes[c] = may_be_folded(static_cast<char>(c));
+    return bytes;
+  }();
+  may_start_ = folded;
 }
 
 void Mentions::add(string_view title, int32_t owner, bool any_case) {

@@ -89,15 +89,23 @@ const Fold* find_fold(uint32_t c) {
   return found != std::end(kFold) && found->code == c ? found : nullptr;
 }
 
+constexpr std::array<char, 256> make_lower() {
+  std::array<char, 256> table{};
+  for (size_t c = 0; c < 256; ++c) table[c] = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return table;
+}
+constexpr std::array<char, 256> kLower = make_lower();
+
 // Builds words from code points.
 class Builder {
  public:
-  explicit Builder(Words& out) : out_(out) {}
+  // `expected`: bytes of text; it grows where there are more.
+  Builder(Words& out, size_t expected) : out_(out) { out_.text.resize(expected); }
 
   // A run of ASCII letters and digits.
   void put_run(const unsigned char* bytes, size_t size) {
-    append(reinterpret_cast<const char*>(bytes), size, *bytes >= 'A' && *bytes <= 'Z');
-    for (size_t i = out_.text.size() - size; i < out_.text.size(); ++i) out_.text[i] = to_lower(out_.text[i]);
+    char* to = append(size, *bytes >= 'A' && *bytes <= 'Z');
+    for (size_t i = 0; i < size; ++i) to[i] = kLower[bytes[i]];
     previous_ = bytes[size - 1];
   }
 
@@ -112,7 +120,7 @@ class Builder {
       } else if (is_break(code)) {
         flush(code);
       } else {
-        append(reinterpret_cast<const char*>(bytes), size, false);
+        std::memcpy(append(size, false), bytes, size);
       }
     }
     previous_ = code;
@@ -121,26 +129,31 @@ class Builder {
   void flush(uint32_t after) {
     if (!open_) return;
     open_ = false;
-    const uint32_t end = static_cast<uint32_t>(out_.text.size());
-    const bool possessive = apostrophe_ > begin_ && apostrophe_ + 1 == end && out_.text.back() == 's';
+    const uint32_t end = static_cast<uint32_t>(size_);
     const char* p = out_.text.data() + begin_;
+    const bool possessive = apostrophe_ > begin_ && apostrophe_ + 1 == end && out_.text[end - 1] == 's';
     const bool year = end - begin_ == 4 && (before_ == '(' || before_ == '[') && (after == ')' || after == ']') &&
                       std::all_of(p, p + 4, is_digit);
     out_.list.push_back({begin_, end, possessive ? apostrophe_ : end, upper_, year});
+  }
+
+  // The end of the text.
+  void finish() {
+    flush(0);
+    out_.text.resize(size_);
   }
 
  private:
   void put_ascii(char c, uint32_t source, bool upper) {
     const char lower = to_lower(c);
     if (is_ascii_word(static_cast<unsigned char>(lower))) {
-      append(&lower, 1, upper);
+      *append(1, upper) = lower;
     } else if (c == '\'' || c == '`') {
       apostrophe();
     } else {
       flush(source);
       if (c == '&') {
-        const char word[] = {'a', 'n', 'd'};
-        append(word, 3, false);
+        std::memcpy(append(3, false), "and", 3);
         flush(source);
       }
     }
@@ -159,28 +172,32 @@ class Builder {
       } else if (is_break(code)) {
         flush(fold.code);
       } else {
-        append(reinterpret_cast<const char*>(start), static_cast<size_t>(p - start), fold.upper);
+        std::memcpy(append(static_cast<size_t>(p - start), fold.upper), start, static_cast<size_t>(p - start));
       }
     }
   }
 
-  void append(const char* bytes, size_t size, bool upper) {
+  // Room for `size` bytes of the word at hand, or of a new one.
+  char* append(size_t size, bool upper) {
+    if (size_ + size + 1 > out_.text.size()) out_.text.resize(2 * out_.text.size() + size + 1);
     if (!open_) {
       open_ = true;
-      if (!out_.list.empty()) out_.text.push_back(' ');
-      begin_ = static_cast<uint32_t>(out_.text.size());
-      apostrophe_ = begin_;
+      if (!out_.list.empty()) out_.text[size_++] = ' ';
+      begin_ = apostrophe_ = static_cast<uint32_t>(size_);
       upper_ = upper;
       before_ = previous_;
     }
-    out_.text.append(bytes, size);
+    char* to = &out_.text[size_];
+    size_ += size;
+    return to;
   }
 
   void apostrophe() {
-    if (open_) apostrophe_ = static_cast<uint32_t>(out_.text.size());
+    if (open_) apostrophe_ = static_cast<uint32_t>(size_);
   }
 
   Words& out_;
+  size_t size_ = 0;
   bool open_ = false, upper_ = false;
   uint32_t begin_ = 0, apostrophe_ = 0, before_ = 0, previous_ = 0;
 };
@@ -194,9 +211,8 @@ std::string_view trim(std::string_view text) {
 }
 
 void Words::read(std::string_view source, size_t most) {
-  text.clear();
   list.clear();
-  Builder builder(*this);
+  Builder builder(*this, source.size() + 1);
   const auto* p = reinterpret_cast<const unsigned char*>(source.data());
   const auto* end = p + source.size();
   while (p < end && list.size() < most) {
@@ -210,7 +226,7 @@ void Words::read(std::string_view source, size_t most) {
     const uint32_t code = decode(p, end);
     builder.put(code, start, static_cast<size_t>(p - start));
   }
-  builder.flush(0);
+  builder.finish();
 }
 
 std::string normalise(std::string_view text) {
