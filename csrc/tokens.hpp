@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "prefetch.hpp"
+
 namespace rerec {
 
 // Offsets of normalised text are 32 bits wide, and it can be four times as long as its source.
@@ -140,20 +142,14 @@ class IdSource : public TokenSource {
       }
       offsets[j + 1] = static_cast<uint32_t>(used);
     }
-    prefetch(i + 1);
+    if (i + 1 < rows_.count) {  // rows of a padded batch lie too far apart for the processor to guess the next one
+      prefetch_lines(ids_ + rows_.ids_begin(i + 1), static_cast<size_t>(rows_.length[i + 1]) * sizeof(Id));
+    }
     if (used > kMostText) too_long(i);
     return {{base, used}, offsets, count, empty};
   }
 
  private:
-  // Rows of a padded batch lie too far apart for the processor to guess the next one.
-  void prefetch(size_t i) const {
-    if (i >= rows_.count) return;
-    const char* begin = reinterpret_cast<const char*>(ids_ + rows_.ids_begin(i));
-    const int64_t bytes = std::min<int64_t>(rows_.length[i] * static_cast<int64_t>(sizeof(Id)), 4096);
-    for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(begin + at);
-  }
-
   // How many bytes are there then; `left` tokens with this one are to come.
   size_t append_long(const Vocabulary::Slot& slot, Buffers& buffers, size_t used, size_t left, size_t row) const {
     const std::string_view token = vocabulary_.long_token(slot);
