@@ -12,19 +12,16 @@ namespace rerec {
 using std::string;
 using std::string_view;
 
-struct Catalogue::Query {
-  string_view raw;
-  SplitTitle split;
-  string name;  // with the words after the year
-  Forms forms;
-
-  explicit Query(string_view title) : raw(trim(title)), split(split_title(raw)) {
-    name = split.full_name();
-    forms = title_forms(name);
-  }
-};
-
 namespace {
+
+std::vector<FormKey> form_keys(const Forms& forms, size_t count) {
+  std::vector<FormKey> keys;
+  for (size_t i = 0; i < count; ++i) {
+    FormKey key = form_key(forms.names[i]);
+    if (!key.text.empty() && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
+  }
+  return keys;
+}
 
 std::vector<string> loose_keys(const Forms& forms, size_t first, size_t last) {
   std::vector<string> keys;
@@ -50,6 +47,20 @@ std::vector<string> plain_keys(const Forms& forms, size_t last) {
 }
 
 }  // namespace
+
+struct Catalogue::Query {
+  string_view raw;
+  SplitTitle split;
+  string name;  // with the words after the year
+  Forms forms;
+  std::vector<FormKey> keys;  // of its own forms
+
+  explicit Query(string_view title) : raw(trim(title)), split(split_title(raw)) {
+    name = split.full_name();
+    forms = title_forms(name);
+    keys = form_keys(forms, forms.own());
+  }
+};
 
 CatalogueArrays::CatalogueArrays(std::vector<int64_t> title_ptr_in, string title_bytes_in,
                                  std::vector<int32_t> years_in, int threads)
@@ -122,32 +133,42 @@ int32_t Catalogue::match_exact(string_view text, Candidates candidates) const {
   return hits == 1 ? first : -1;
 }
 
-Rule Catalogue::name_rule(const Query& query, int32_t item) const {
+// The rule by which the names are the same, years aside.
+Catalogue::Scored Catalogue::compare_names(const Query& query, int32_t item) const {
   const SplitTitle split = split_title(trim(title(item)));
   const string name = split.full_name();
+  if (move_article(query.name) == move_article(name)) return {item, Rule::kArticle};
   const Forms forms = title_forms(name);
-  const size_t own = query.forms.own();
-  if (move_article(query.name) == move_article(name)) return Rule::kArticle;
+  bool named = false, other_article = true;
+  for (const FormKey& key : form_keys(forms, forms.names.size())) {
+    for (const FormKey& asked : query.keys) {
+      if (key.text != asked.text) continue;
+      named = true;
+      if (key.article == asked.article) other_article = false;
+    }
+  }
+  if (!named) return {item, Rule::kNone};
   const string plain = plain_key(query.name);
-  if (!plain.empty() && plain == plain_key(name)) return Rule::kNormalised;
-  if (meet(plain_keys(query.forms, own), plain_keys(forms, forms.names.size()))) return Rule::kAlternative;
-  if (meet(loose_keys(query.forms, 0, own), loose_keys(forms, 0, forms.names.size()))) return Rule::kNumeral;
-  return Rule::kNone;
+  if (!plain.empty() && plain == plain_key(name)) return {item, Rule::kNormalised, other_article};
+  const bool whole = meet(plain_keys(query.forms, query.forms.own()), plain_keys(forms, forms.names.size()));
+  return {item, whole ? Rule::kAlternative : Rule::kNumeral, other_article};
 }
 
 // Every item of the query's name; far years end as kNone.
 void Catalogue::name_hits(const Query& query, std::vector<Scored>& hits) const {
-  for (const string& key : loose_keys(query.forms, 0, query.forms.own())) {
-    view_.keys.find(hash_bytes(key), [&](int32_t item) {
-      Rule rule = name_rule(query, item);
-      if (rule == Rule::kNone) return;
+  for (const FormKey& key : query.keys) {
+    view_.keys.find(hash_bytes(key.text), [&](int32_t item) {
+      Scored hit = compare_names(query, item);
+      if (hit.rule == Rule::kNone) return;
       const int32_t year = view_.years[item], asked = query.split.year;
       if (year != asked) {
-        rule = year == 0 || asked == 0           ? Rule::kMissingYear
-               : std::abs(year - asked) == 1 ? Rule::kAdjacentYear
+        hit.rule = year == 0 || asked == 0       ? Rule::kMissingYear
+                   : std::abs(year - asked) == 1 ? Rule::kAdjacentYear
                                                  : Rule::kNone;
+      } else if (year == 0 && hit.other_article) {
+        hit.rule = Rule::kMissingYear;
       }
-      hits.push_back({item, rule});
+      hits.push_back(hit);
     });
   }
 }
@@ -176,16 +197,19 @@ void Catalogue::trailing_hits(const Query& query, std::vector<Scored>& hits) con
   }
 }
 
-// The single item of the strictest rule (up to `loosest`), among the candidates where any of them is hit. Returns
-// whether that settles the match: found, or ambiguous.
+// The single item that agrees best, by a rule up to `loosest`, among the candidates where they are given. Without a year
+// that agrees, only a candidate may have another article, and only after the rest. Returns whether that settles the
+// match: found, or ambiguous.
 bool Catalogue::choose(const std::vector<Scored>& hits, Rule loosest, Candidates candidates, Match& out) {
   const bool restricted = candidates.begin() != candidates.end();
-  Rule best = Rule::kNone;
+  const bool any_article = restricted && loosest > Rule::kMissingYear;
+  Scored best{-1, Rule::kNone, true};
   out.alternatives.clear();
   for (const Scored& hit : hits) {
-    if (hit.rule > loosest || hit.rule > best || (restricted && !contains(candidates, hit.item))) continue;
-    if (hit.rule < best) out.alternatives.clear();
-    best = hit.rule;
+    if (hit.rule > loosest || hit.rank() > best.rank() || (restricted && !contains(candidates, hit.item))) continue;
+    if (hit.rule == Rule::kMissingYear && hit.other_article && !any_article) continue;
+    if (hit.rank() < best.rank()) out.alternatives.clear();
+    best = hit;
     if (std::find(out.alternatives.begin(), out.alternatives.end(), hit.item) == out.alternatives.end())
       out.alternatives.push_back(hit.item);
   }
@@ -195,7 +219,7 @@ bool Catalogue::choose(const std::vector<Scored>& hits, Rule loosest, Candidates
     return true;
   }
   out.item = out.alternatives.front();
-  out.rule = best;
+  out.rule = best.rule;
   out.alternatives.clear();
   return true;
 }

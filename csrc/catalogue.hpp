@@ -1,10 +1,12 @@
 // Titles -> item ids: candidates first, then the whole catalogue; what stays ambiguous is refused.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "hash_index.hpp"
@@ -19,7 +21,7 @@ enum class Rule : uint8_t {
   kNormalised,    // after case, punctuation, accents, &, a leading English article
   kAlternative,   // a bracketed alternative, or the name without its brackets
   kNumeral,       // II = 2 = two, "part" before a number
-  kMissingYear,   // one side has no year
+  kMissingYear,   // one side has no year, or neither and the English articles differ
   kAdjacentYear,  // years one apart
   kTrailingText,  // words after the bracketed year ignored
   kAmbiguous,
@@ -31,7 +33,8 @@ inline constexpr const char* kRuleNames[] = {"exact",        "article",       "n
 struct Match {
   int32_t item = -1;
   Rule rule = Rule::kNone;
-  std::vector<int32_t> alternatives;  // ambiguous: the items that tie; none: items of that name and another year
+  // ambiguous: the items that tie; none: items of that name and another year, or another article.
+  std::vector<int32_t> alternatives;
 };
 
 // Candidate ids, ascending and distinct where there are more than kFewItems; empty: none given.
@@ -90,13 +93,17 @@ class Catalogue {
   struct Scored {
     int32_t item;
     Rule rule;
+    bool other_article = false;  // "Heat" for "The Heat"
+
+    // What agrees, least first: the year, then the English article, then the name.
+    std::tuple<Rule, bool, Rule> rank() const { return {std::max(rule, Rule::kNumeral), other_article, rule}; }
   };
 
   void exact_hits(std::string_view raw, std::vector<Scored>& hits) const;
   void name_hits(const Query& query, std::vector<Scored>& hits) const;
   void alternative_hits(const Query& query, std::vector<Scored>& hits) const;
   void trailing_hits(const Query& query, std::vector<Scored>& hits) const;
-  Rule name_rule(const Query& query, int32_t item) const;
+  Scored compare_names(const Query& query, int32_t item) const;
   static bool choose(const std::vector<Scored>& hits, Rule loosest, Candidates candidates, Match& out);
 
   CatalogueView view_;

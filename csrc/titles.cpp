@@ -48,6 +48,46 @@ int bracketed_year(string_view inner) {
   return 0;
 }
 
+bool is_noted_year(string_view word) {
+  return word.size() == 4 && std::all_of(word.begin(), word.end(), is_digit) && word >= "1880" && word < "2040";
+}
+
+bool is_kind(string_view word) {
+  for (string_view kind : {"tv", "television", "film", "movie", "series", "miniseries", "mini", "show", "special",
+                           "documentary", "anime", "version", "remake", "novel", "book", "edition", "present"}) {
+    if (word == kind) return true;
+  }
+  return false;
+}
+
+// The year in a bracket of words, such as "TV Series, 2014" and "Stanley Kubrick, 1968", or 0: all words, or all after
+// the last comma, are years and kinds; there is one year, or two in a row.
+int noted_year(string_view inner) {
+  if (inner.size() < 4 || std::none_of(inner.begin(), inner.end(), is_digit)) return 0;
+  Words words;
+  words.read(inner);
+  size_t first = 0, last = 0, years = 0;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (!is_noted_year(words[i])) continue;
+    if (years++ == 0) first = i;
+    last = i;
+  }
+  if (years == 0 || years > 2 || last - first >= years) return 0;
+  const size_t comma = inner.rfind(',');
+  size_t told = 0;
+  if (comma != string_view::npos) {
+    Words before;
+    before.read(inner.substr(0, comma));
+    if (before.size() <= first) told = before.size();
+  }
+  for (size_t i = told; i < words.size(); ++i) {
+    if (!is_noted_year(words[i]) && !is_kind(words[i])) return 0;
+  }
+  int year = 0;
+  for (char digit : words[first]) year = year * 10 + (digit - '0');
+  return year;
+}
+
 bool is_article(string_view word) {
   if (word.size() > 4) return false;
   string lower;
@@ -108,7 +148,9 @@ size_t first_key_word(const Words& words) { return words.size() > 1 && is_englis
 
 }  // namespace
 
-bool is_english_article(string_view word) { return word == "the" || word == "a" || word == "an"; }
+bool is_english_article(string_view word) {
+  return std::find(std::begin(kEnglishArticles), std::end(kEnglishArticles), word) != std::end(kEnglishArticles);
+}
 
 string SplitTitle::full_name() const {
   string full(name);
@@ -119,15 +161,19 @@ string SplitTitle::full_name() const {
 SplitTitle split_title(string_view title) {
   SplitTitle out;
   size_t begin = 0, end = 0;
-  Bracket bracket;
-  for (size_t from = 0; next_bracket(title, from, bracket); from = bracket.end) {
-    if (const int year = bracketed_year(bracket.inner)) {
-      begin = bracket.begin;
-      end = bracket.end;
-      out.year = year;
-      ++out.years;
+  const auto find_year = [&](int (*read)(string_view)) {
+    Bracket bracket;
+    for (size_t from = 0; next_bracket(title, from, bracket); from = bracket.end) {
+      if (const int year = read(bracket.inner)) {
+        begin = bracket.begin;
+        end = bracket.end;
+        out.year = year;
+        ++out.years;
+      }
     }
-  }
+  };
+  find_year(bracketed_year);
+  if (out.years == 0) find_year(noted_year);
   if (out.year == 0 || !has_word(title.substr(0, begin))) {
     out.year = 0;
     out.name = trim(title);
@@ -152,9 +198,9 @@ string move_article(string_view name) {
 Forms title_forms(string_view name) {
   Forms forms;
   forms.names.emplace_back(name);
-  string main;
+  string main, plain;
   std::vector<string> others;
-  size_t last = 0, seen = 0;
+  size_t last = 0, seen = 0, copied = 0;
   bool preceded = false;
   Bracket bracket;
   for (size_t from = 0; next_bracket(name, from, bracket); from = bracket.end) {
@@ -165,6 +211,10 @@ Forms title_forms(string_view name) {
     main.append(name.substr(last, bracket.begin - last)).push_back(' ');
     last = bracket.end;
     const string_view inner = drop_aka(bracket.inner);
+    if (inner.size() < bracket.inner.size()) {
+      plain.append(name.substr(copied, bracket.begin + 1 - copied));
+      copied = bracket.end - 1 - inner.size();
+    }
     if (has_more_than_digits(inner)) others.emplace_back(inner);
   }
   if (forms.stripped) {
@@ -172,6 +222,7 @@ Forms title_forms(string_view name) {
     forms.names.push_back(std::move(main));
   }
   for (string& other : others) forms.names.push_back(std::move(other));
+  if (copied > 0) forms.names.push_back(plain.append(name.substr(copied)));
   return forms;
 }
 
@@ -182,21 +233,26 @@ string plain_key(string_view form) {
   return words.text.substr(words.list[first_key_word(words)].begin);
 }
 
-string loose_key(string_view form) {
+FormKey form_key(string_view form) {
   Words words;
   words.read(move_article(form));
+  if (words.size() == 0) return {};
+  FormKey key;
   const size_t first = first_key_word(words);
-  if (words.size() < first + 2) return words.size() == 0 ? string() : words.text.substr(words.list[first].begin);
+  if (first == 1) key.article = *std::find(std::begin(kEnglishArticles), std::end(kEnglishArticles), words[0]);
+  if (words.size() < first + 2) {
+    key.text = words.text.substr(words.list[first].begin);
+    return key;
+  }
   std::vector<string_view> keys;
   for (size_t i = first; i < words.size(); ++i) {
     const bool one = words[i] == "i" && i > first && is_counted(words[i - 1]);
     keys.push_back(one ? string_view("1") : numeral(words[i]));
   }
-  string key;
   for (size_t i = 0; i < keys.size(); ++i) {
     if (keys[i] == "part" && i + 1 < keys.size() && all_digits(keys[i + 1])) continue;
-    if (!key.empty()) key.push_back(' ');
-    key.append(keys[i]);
+    if (!key.text.empty()) key.text.push_back(' ');
+    key.text.append(keys[i]);
   }
   return key;
 }

@@ -11,7 +11,7 @@ struct SplitTitle {
   std::string_view name;  // before the bracketed year
   int year = 0;           // 0: none
   std::string_view tail;  // words after the year
-  int years = 0;          // bracketed years in all
+  int years = 0;          // brackets that might be the year's
 
   std::string full_name() const;
 };
@@ -22,7 +22,7 @@ SplitTitle split_title(std::string_view title);
 std::string move_article(std::string_view name);
 
 // Names by which a title without its year is known: forms[0] as written, then without brackets where it has some
-// (`stripped`), then the brackets.
+// (`stripped`), then the brackets, then as written without "a.k.a.".
 struct Forms {
   std::vector<std::string> names;
   bool stripped = false;
@@ -32,11 +32,22 @@ struct Forms {
 
 Forms title_forms(std::string_view name);
 
+inline constexpr std::string_view kEnglishArticles[] = {"the", "a", "an"};
 bool is_english_article(std::string_view word);
 
 // Normalised, article moved and an English one dropped.
 std::string plain_key(std::string_view form);
-// And numerals as digits, "part" before a number dropped, where two or more words are left.
-std::string loose_key(std::string_view form);
+
+// A form's loose key and the English article that it lacks, "" for none.
+struct FormKey {
+  std::string text;
+  std::string_view article;
+
+  bool operator==(const FormKey& other) const { return text == other.text && article == other.article; }
+};
+
+// The plain key with numerals as digits, "part" before a number dropped, where two or more words are left.
+FormKey form_key(std::string_view form);
+inline std::string loose_key(std::string_view form) { return form_key(form).text; }
 
 }  // namespace rerec

@@ -7,13 +7,18 @@
 | normalised | so are the normalised names (case, punctuation, accents, &, a leading English article), years equal |
 | alternative | so are alternative names in the item's brackets, or a name without its brackets, years equal |
 | numeral | so are they with II = 2 = two and "Part" before a number dropped, years equal |
-| missing_year | one of the two has no year, names as in any rule above |
+| missing_year | one of the two has no year, names as in any rule above, English articles too |
 | adjacent_year | the years are one apart |
 | trailing_text | words after the title's bracketed year are ignored, names and years as above |
 
-The same name with another year is a remake: never a match. Candidates are tried first, with all rules but
-adjacent_year and trailing_text; then the catalogue; then, by year, the rest. Where a rule finds several items, the
-candidates decide, or the title is refused.
+The same name with another year is a remake: never a match. The year of "Fargo (TV Series, 2014)" is 2014.
+
+Where both years are known, the item may have another English article or none ("Usual Suspects (1995)"); one with the
+same article comes first. Without them "The Heat" is not "Heat (1995)", also where neither has a year, since nothing
+else tells the two apart: only a candidate may then have another article, and only if no item has the same.
+
+Candidates are tried first, with all rules but adjacent_year and trailing_text; then the catalogue; then, by year, the
+rest. Where several items agree equally well, the candidates decide, or the title is refused.
 """
 
 from __future__ import annotations
@@ -45,7 +50,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 
 class Match(NamedTuple):
     """item_id (-1: none), the rule that found it, and what else it might be: with "ambiguous" the items that tie, with
-    "none" items of the same name whose year is far off."""
+    "none" items of the same name whose year is far off or whose article differs."""
 
     item_id: int
     rule: Rule

@@ -2,7 +2,7 @@
 
 A title is text with an optional bracketed year, a name that may end in its article ("Usual Suspects, The") and
 alternative names in brackets ("Seven (Se7en) (1995)"). Two titles name the same thing when their loose keys are equal
-and their years agree; `rerec_engine.graph.catalogue` has the rules.
+and their years agree, or their articles where a year is missing; `rerec_engine.graph.catalogue` has the rules.
 
     >>> normalise("Amélie & the  Gnome's Alien³")
     'amelie and the gnomes alien 3'
@@ -61,6 +61,13 @@ NUMERALS = {
 }  # fmt: skip
 COUNTED = frozenset(("part", "volume", "vol", "chapter", "episode", "book"))
 """Words after which "i" is the numeral 1."""
+KINDS = frozenset(
+    "tv television film movie series miniseries mini show special documentary anime version remake novel book edition"
+    " present".split()
+)
+"""Words that may stand beside a year in a bracket: "(2017 TV Movie)", "(TV series, 2010-present)"."""
+NOTED_YEARS = range(1880, 2040)
+"""Years that may stand in a bracket beside words."""
 
 _BRACKET = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _YEAR = re.compile(r"\s*([12][0-9]{3})\s*(?:film|movie|version|remake|novel|book|edition)?\s*", re.ASCII)
@@ -147,16 +154,40 @@ def normalise(text: str) -> str:
     return " ".join(word.text for word in words(text))
 
 
+def noted_year(inner: str) -> int:
+    """The year in a bracket of words, or 0: "TV Series, 2014", "2017 TV movie", "Stanley Kubrick, 1968", and the first
+    of "TV 2011-2014".
+
+    All words, or all after the last comma, are years and `KINDS`. There is one year, or two in a row.
+    """
+    found = [word.text for word in words(inner)]
+    years = [i for i, word in enumerate(found) if _is_noted_year(word)]
+    first = min(years, default=0)
+    if not years or len(years) > 2 or years[-1] - first >= len(years):
+        return 0
+    comma = len(words(inner[: max(inner.rfind(","), 0)]))
+    told = found[comma if comma <= first else 0 :]
+    return int(found[first]) if all(_is_noted_year(word) or word in KINDS for word in told) else 0
+
+
+def _is_noted_year(word: str) -> bool:
+    return len(word) == 4 and word.isascii() and word.isdigit() and int(word) in NOTED_YEARS
+
+
+def year_brackets(title: str) -> list[tuple[int, int, int]]:
+    """(begin, end, year) of the brackets that hold a year alone, such as (1995) or [1995 film]; where there is none, of
+    those with a year among words."""
+    brackets = list(_BRACKET.finditer(title))
+    alone = [(m.start(), m.end(), int(year[1])) for m in brackets if (year := _YEAR.fullmatch(m[1]))]
+    return alone or [(m.start(), m.end(), noted) for m in brackets if (noted := noted_year(m[1]))]
+
+
 def split_title(title: str) -> SplitTitle:
-    """Split at the last bracketed year, such as (1995) or [1995 film], that words precede."""
-    found = None
-    for match in _BRACKET.finditer(title):
-        year = _YEAR.fullmatch(match[1])
-        if year:
-            found = (match.start(), match.end(), int(year[1]))
-    if found is None or not words(title[: found[0]]):
+    """Split at the last of the `year_brackets`, where words precede it."""
+    found = year_brackets(title)
+    if not found or not words(title[: found[-1][0]]):
         return SplitTitle(title.strip(SPACE), 0, "")
-    start, end, value = found
+    start, end, value = found[-1]
     tail = title[end:].strip(SPACE)
     return SplitTitle(title[:start].strip(SPACE), value, tail if words(tail) else "")
 
@@ -177,9 +208,10 @@ def move_article(name: str) -> str:
 
 
 def forms(name: str) -> list[str]:
-    """Names by which a title without year is known: as written, without its brackets, and each bracket that words
-    precede and that holds more than digits."""
+    """Names by which a title without year is known: as written, without its brackets, each bracket that words precede
+    and that holds more than digits, and, where a bracket begins with "a.k.a.", as written without those letters."""
     main, others, last = "", [], 0
+    plain, copied = "", 0
     for match in _BRACKET.finditer(name):
         if not words(name[: match.start()]):
             continue
@@ -187,18 +219,29 @@ def forms(name: str) -> list[str]:
         last = match.end()
         aka = _AKA.match(match[1])
         inner = match[1][aka.end() :] if aka else match[1]
+        if aka:
+            plain += name[copied : match.start(1)]
+            copied = match.start(1) + aka.end()
         if any(not (word.text.isascii() and word.text.isdigit()) for word in words(inner)):
             others.append(inner)
     main += name[last:]
-    return [name, *([main] if last else []), *others]
+    return [name, *([main] if last else []), *others, *([plain + name[copied:]] if copied else [])]
+
+
+def english_article(form: str) -> str:
+    """The English article that the form begins with and that its loose key lacks; "" for none.
+
+    >>> english_article("Heat, The"), english_article("Heat"), english_article("A")
+    ('the', '', '')
+    """
+    keys = normalise(move_article(form)).split(" ")
+    return keys[0] if len(keys) > 1 and keys[0] in ENGLISH_ARTICLES else ""
 
 
 def loose_key(form: str) -> str:
     """The key under which forms are compared: article moved and an English one dropped, normalised; where two or more
     words are left, numerals as digits and "part" before a number dropped."""
-    keys = normalise(move_article(form)).split(" ")
-    if len(keys) > 1 and keys[0] in ENGLISH_ARTICLES:
-        keys = keys[1:]
+    keys = normalise(move_article(form)).split(" ")[1 if english_article(form) else 0 :]
     if len(keys) < 2:
         return " ".join(keys)
     numbers = [

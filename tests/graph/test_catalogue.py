@@ -32,6 +32,11 @@ TITLES = [
     "10 (1979)",
     "Brazil (1985) Director's Cut",
     "Brazil (1985)",
+    "Heat (1995)",
+    "Mad Max 2 (a.k.a. The Road Warrior) (1981)",
+    "Monster, The (1994)",
+    "Monster (2003)",
+    "The Arrival",
 ]
 
 
@@ -65,6 +70,15 @@ def catalogue() -> Catalogue:
         ("Brazil (1985) Director's Cut", 14, "exact"),
         ("brazil (1985) director's cut", 14, "normalised"),
         ("Brazil (1985): the final cut", 15, "trailing_text"),
+        ("The Heat (1995)", 16, "normalised"),
+        ("The Heat (1996)", 16, "adjacent_year"),
+        ("Mad Max 2: The Road Warrior (1981)", 17, "alternative"),
+        ("Mad Max 2 - The Road Warrior", 17, "missing_year"),
+        ("The Monster", 18, "missing_year"),
+        ("Monster", 19, "missing_year"),
+        ("Monster, The (Roberto Benigni, 1994)", 18, "article"),
+        ("Hamlet (Kenneth Branagh, 1996)", 3, "article"),
+        ("The Arrival (1996)", 20, "missing_year"),
     ],
 )
 def test_rules(catalogue: Catalogue, title: str, item: int, rule: str) -> None:
@@ -87,6 +101,13 @@ def test_rules(catalogue: Catalogue, title: str, item: int, rule: str) -> None:
         ("", "none", ()),
         ("...", "none", ()),
         ("(1995)", "none", ()),
+        ("The Heat", "none", (16,)),
+        ("A Monster", "none", (18, 19)),
+        ("Usual Suspects", "none", (0,)),
+        ("Arrival", "none", (20,)),
+        ("Arrival (2016)", "none", (20,)),
+        ("Fargo (TV Series, 2014)", "none", (6,)),
+        ("Fargo (2014-2024)", "none", (6,)),
     ],
 )
 def test_refusals(catalogue: Catalogue, title: str, rule: str, alternatives: tuple[int, ...]) -> None:
@@ -103,6 +124,19 @@ def test_candidates_come_first(catalogue: Catalogue) -> None:
     twins = Catalogue(["Poems", "Poems"])
     assert twins.match("Poems") == -1
     assert twins.match("Poems", [1]) == 1
+
+
+def test_articles(catalogue: Catalogue) -> None:
+    """A candidate may have another article; an item with the same one comes first."""
+    assert [catalogue.match(title, [0, 16, 20]) for title in ("The Heat", "Usual Suspects", "Arrival")] == [16, 0, 20]
+    assert catalogue.match("The Heat", [0]) == -1
+    assert catalogue.explain("The Heat", [16]) == Match(16, "missing_year")
+    assert [catalogue.match(title, [18, 19]) for title in ("Monster", "The Monster", "A Monster")] == [19, 18, -1]
+    assert catalogue.match("Monster", [18]) == 19
+    same_year = Catalogue(["Monster, The (1994)", "Monster! (1994)", "Beast (The Monster) (1994)"])
+    assert [same_year.match(title) for title in ("monster (1994)", "Monster (1995)")] == [1, 1]
+    assert same_year.explain("the monster (1994)") == Match(0, "normalised")
+    assert same_year.explain("A Monster (1994)") == Match(-1, "ambiguous", (0, 1))
 
 
 def test_years_of_their_own() -> None:

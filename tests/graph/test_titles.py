@@ -15,6 +15,7 @@ PIECES = [
     "Usual Suspects, The", "Haine, La", "L'", "l’", "(1995)", "[1984 film]", "(a.k.a. Leon)", "(aka: X)", "(Se7en)",
     "Part", "part", "ii", "III", "one", "Two", "i", "Episode", "the ", "A ", "&", "'s", "’s", "½", "³", "Ⅲ", "é",
     "e\u0301", "ß", "Æ", "日本", "・", "Ж", "й", "😀", "™", "\u200b", "\ufffd", "(", ")", "[", "]", ",", ";", "-",
+    "(TV Series, 2014)", "(2017 TV Movie)", "[Stanley Kubrick, 1968]", "(TV 2010–present)", "TV", "film", "1968", "2014",
     " ", "\t", "\n", "7", "2010", "İ", "ŉ", "Ａ", "ﬁ", "\u0345", "ᾳ", "µ", "ǅ", "\x00",
 ]  # fmt: skip
 title_like = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join)
@@ -62,10 +63,38 @@ def test_words_know_capitals_possessives_and_bracketed_years() -> None:
         ("(1984)", "(1984)", 0, ""),
         ("2001: A Space Odyssey", "2001: A Space Odyssey", 0, ""),
         ("Space (2001: A Space Odyssey)", "Space (2001: A Space Odyssey)", 0, ""),
+        ("Fargo (TV Series, 2014)", "Fargo", 2014, ""),
+        ("The Full Monty (2017 TV Movie) - a revival", "The Full Monty", 2017, "- a revival"),
+        ("La Femme Nikita (TV 1997)", "La Femme Nikita", 1997, ""),
+        ("2001: A Space Odyssey (Stanley Kubrick, 1968)", "2001: A Space Odyssey", 1968, ""),
+        ("The Walking Dead (TV series, 2010–present)", "The Walking Dead", 2010, ""),
+        ("House of Cards (2013-2018)", "House of Cards", 2013, ""),
+        ("Ghost in the Shell [1995 anime]", "Ghost in the Shell", 1995, ""),
+        ("Fargo (1996) (TV Series, 2014)", "Fargo", 1996, "(TV Series, 2014)"),
     ],
 )
 def test_split_title(title: str, name: str, year: int, tail: str) -> None:
     assert titles.split_title(title) == (name, year, tail)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Class Reunion (Class of 1984)",
+        "Summer (Indian Summer 1993)",
+        "Blade Runner (Director's Cut 2007)",
+        "All Quiet on the Western Front (2022 or 1930)",
+        "Toy Story series (1995, 1999, 2010, 2019)",
+        "Napoléon (1927, Restoration 1981)",
+        "Spiders, The (Die Spinnen, 1. Teil: Der Goldene See)",
+        "Oliver Reed's Top Movies (1950s-1990s)",
+        "Blake's 7 (TV series, 1066)",
+        "Runner (Blade Runner, 2049)",
+        "(TV Series, 2014)",
+    ],
+)
+def test_titles_without_year(title: str) -> None:
+    assert titles.split_title(title) == (title, 0, "")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +128,17 @@ def test_loose_keys_differ(one: str, other: str) -> None:
     assert titles.loose_key(one) != titles.loose_key(other)
 
 
+def test_english_articles() -> None:
+    names = ("The Heat", "Heat, The", "a separation", "An", "Heat", "L'Avventura", "Das Boot")
+    assert [titles.english_article(name) for name in names] == ["the", "the", "a", "", "", "", ""]
+
+
 def test_forms() -> None:
     assert titles.forms("Seven (Se7en)") == ["Seven (Se7en)", "Seven  ", "Se7en"]
-    assert titles.forms("Professional, The (a.k.a. Leon: The Professional)")[2:] == ["Leon: The Professional"]
+    assert titles.forms("Professional, The (a.k.a. Leon: The Professional)")[2:] == [
+        "Leon: The Professional",
+        "Professional, The (Leon: The Professional)",
+    ]
     assert titles.forms("(500) Days of Summer") == ["(500) Days of Summer"]
     assert titles.forms("Nineteen (1984)") == ["Nineteen (1984)", "Nineteen  "]
 

@@ -31,7 +31,19 @@ TITLES = [
 """Titles of the tests' small catalogue."""
 
 NONE = RULES.index("none")
-MISSING, ADJACENT = RULES.index("missing_year"), RULES.index("adjacent_year")
+NUMERAL, MISSING, ADJACENT = (RULES.index(rule) for rule in ("numeral", "missing_year", "adjacent_year"))
+Rank = tuple[int, bool, int]
+"""How well an item agrees, least is best: the year (up to NUMERAL: equal), whether the English articles differ, the
+rule."""
+
+
+def _rank(rule: int, other_article: bool = False) -> Rank:
+    return max(rule, NUMERAL), other_article, rule
+
+
+EXACT = _rank(0)
+UNCONFIRMED = _rank(MISSING, True)
+"""Another article and no year: for candidates alone."""
 
 
 def _keys(function, names: Sequence[str]) -> set[str]:
@@ -47,6 +59,10 @@ def _own_forms(name: str) -> list[str]:
     """The name, and the name without its brackets."""
     stripped = [part for part in t.forms(name)[1:2] if part not in [m[1] for m in t._BRACKET.finditer(name)]]
     return [name, *stripped]
+
+
+def _with_articles(names: Sequence[str]) -> set[tuple[str, str]]:
+    return {(t.english_article(name), key) for name in names if (key := t.loose_key(name))}
 
 
 class ReferenceCatalogue:
@@ -70,29 +86,30 @@ class ReferenceCatalogue:
     def match(self, title: str, candidates: Sequence[int] = (), whole: bool = False) -> int:
         raw = title.strip(t.SPACE)
         split = t.split_title(raw)
-        exact = dict.fromkeys(self.by_title.get(raw, []) if raw else [], 0)
-        named = self._named(t.full_name(split), split.year)
-        steps = [(exact, 0, True), (named, MISSING, True), (exact, 0, False), (named, MISSING, False)]
+        exact = dict.fromkeys(self.by_title.get(raw, []) if raw else [], EXACT)
+        named = {i: rank for i, rank in self._named(t.full_name(split), split.year).items() if rank[2] != NONE}
+        sure = {i: rank for i, rank in named.items() if rank < UNCONFIRMED}
+        confirmed = {i: rank for i, rank in named.items() if rank != UNCONFIRMED}
+        steps = [(exact, True), (sure, True), (exact, False), (sure, False)]
         if split.year and not whole:
             other = self._alternatives(t.full_name(split), split.year)
-            steps += [(other, ADJACENT, True), (other, ADJACENT, False)]
-        steps += [(named, ADJACENT, True), (named, ADJACENT, False)]
-        years = sum(bool(t._YEAR.fullmatch(m[1])) for m in t._BRACKET.finditer(raw))
-        if years == 1 and split.tail and not whole:
-            head = {i: rule for i, rule in self._named(split.name, split.year).items() if rule < MISSING}
-            # The head is a title of its own: its rule no longer matters.
-            head = dict.fromkeys(head, 0)
-            steps += [(head, 0, True), (head, 0, False)]
-        for hits, loosest, restricted in steps:
+            steps += [(other, True), (other, False)]
+        steps += [(named, True), (confirmed, False)]
+        if len(t.year_brackets(raw)) == 1 and split.tail and not whole:
+            # The head is a title of its own, whose year has to be equal.
+            head = {i: rank for i, rank in self._named(split.name, split.year).items() if rank[2] < MISSING}
+            head = dict.fromkeys(head, EXACT)
+            steps += [(head, True), (head, False)]
+        for hits, restricted in steps:
             if restricted and not len(candidates):
                 continue
-            allowed = {i: r for i, r in hits.items() if r <= loosest and (not restricted or i in set(candidates))}
+            allowed = {i: rank for i, rank in hits.items() if not restricted or i in set(candidates)}
             if allowed:
-                best = [i for i, r in allowed.items() if r == min(allowed.values())]
+                best = [i for i, rank in allowed.items() if rank == min(allowed.values())]
                 return best[0] if len(best) == 1 else -1
         return -1
 
-    def _named(self, name: str, year: int) -> dict[int, int]:
+    def _named(self, name: str, year: int) -> dict[int, Rank]:
         own = _own_forms(name)
         hits = {}
         for key in _keys(t.loose_key, own):
@@ -108,15 +125,18 @@ class ReferenceCatalogue:
                     )
                     if same
                 )
+                other_article = not _with_articles(own) & _with_articles(t.forms(other))
                 if self.years[item] != year:
                     unknown = not self.years[item] or not year
                     rule = MISSING if unknown else ADJACENT if abs(self.years[item] - year) == 1 else NONE
-                hits[item] = rule
+                elif other_article and not year:
+                    rule = MISSING
+                hits[item] = _rank(rule, other_article)
         return hits
 
-    def _alternatives(self, name: str, year: int) -> dict[int, int]:
+    def _alternatives(self, name: str, year: int) -> dict[int, Rank]:
         keys = _keys(t.loose_key, t.forms(name)[len(_own_forms(name)) :])
-        return {item: 3 for key in keys for item in self.by_key[key] if self.years[item] == year}
+        return {item: _rank(3) for key in keys for item in self.by_key[key] if self.years[item] == year}
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
