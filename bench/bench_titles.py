@@ -3,8 +3,9 @@
 All predicted titles of the RecBench+ answer files, against the MovieLens-1M catalogue. A title's hit is counted where
 it occurs, repeats included. "Share of the hits" is out of what any of three readers finds: exact match, the catalogue,
 and a wide net (the letters and digits of any form of the name, in a row, years at most one apart or missing), ambiguous
-titles included. Titles without year that differ from an item's in the English article alone ("Arrival" for "Arrival, The
-(1996)") are refused and no hits; they are counted apart. Whether the hits are right, only reading them can tell:
+titles included. Titles without year that differ from an item's in the English article alone ("Arrival" for
+"Arrival, The (1996)") are refused and no hits; they are counted apart. Whether the hits are right, only reading them
+can tell:
 
     python bench/bench_titles.py --sample titles.txt --count 200 --seed 0
 
@@ -26,7 +27,6 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from reward_workload import Tables, missing_data, ml1m, shared_data
-from timing import benchmarked
 
 from rerec_engine.graph.catalogue import RULES, Catalogue
 from rerec_engine.graph.titles import ARTICLES, forms, full_name, normalise, split_title
@@ -136,9 +136,9 @@ class Reading:
         found = {}
         for title in self.titles:
             match = self.catalogue.explain(title)
-            if match.rule == "none" and match.alternatives and not self.items[title]:
-                if self.catalogue.explain(title, match.alternatives).rule != "none":
-                    found[title] = list(match.alternatives)
+            refused = match.rule == "none" and match.alternatives and not self.items[title]
+            if refused and self.catalogue.explain(title, match.alternatives).rule != "none":
+                found[title] = list(match.alternatives)
         return found
 
     def occurrences(self, chosen: Callable[[str], object]) -> int:
@@ -226,7 +226,7 @@ def test_titles(benchmark: BenchmarkFixture, say: Say, reading: Reading) -> None
     reading.check()
     titles = list(reading.titles)
     benchmark.pedantic(reading.catalogue.match_many, (titles,), rounds=11, warmup_rounds=1)
-    each = benchmarked(benchmark) / len(titles) * 1e6
+    each = benchmark.stats.stats.median / len(titles) * 1e6
     found = reading.occurrences(lambda title: reading.catalogue.match(title) >= 0)
     share = found / reading.hits()
     benchmark.extra_info |= {"us per title": each, "share of the hits": share, "target": TARGET}
@@ -253,21 +253,19 @@ def main() -> None:
     reading.check()
     print("\n".join(reading.lines()))
     if options.doubts:
-        for kind, doubtful, items in (
-            ("wide net", reading.only_wide, reading.wide),
-            ("article", lambda title: title in reading.refused_articles, reading.refused_articles),
-        ):
-            for title in filter(doubtful, sorted(reading.titles)):
+        wide = {title: items for title, items in reading.wide.items() if reading.only_wide(title)}
+        for kind, items in (("wide net", wide), ("article", reading.refused_articles)):
+            for title in sorted(items):
                 named = [reading.tables.titles[item] for item in items[title]]
                 print(f"{kind}: {reading.titles[title]} x {title!r} -> {named}")
     if options.sample:
         pool = [t for t in reading.disagreements() if not options.rules or reading.rules[t] in options.rules]
-        chosen = random.Random(options.seed).sample(pool, min(options.count, len(pool)))
+        sample = random.Random(options.seed).sample(pool, min(options.count, len(pool)))
         with options.sample.open("w", encoding="utf-8") as file:
-            for title in chosen:
+            for title in sample:
                 named = [reading.tables.titles[item] for item in reading.items[title]]
                 file.write(f"{reading.rules[title]:14} {title!r} -> {'; '.join(named)}\n")
-        print(f"{len(chosen)} of {len(pool)} distinct disagreements written to {options.sample}")
+        print(f"{len(sample)} of {len(pool)} distinct disagreements written to {options.sample}")
 
 
 if __name__ == "__main__":
