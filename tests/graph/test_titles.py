@@ -88,6 +88,7 @@ def test_split_title(title: str, name: str, year: int, tail: str) -> None:
         "Napoléon (1927, Restoration 1981)",
         "Spiders, The (Die Spinnen, 1. Teil: Der Goldene See)",
         "Oliver Reed's Top Movies (1950s-1990s)",
+        "Napoléon (1927, TV 1981)",
         "Blake's 7 (TV series, 1066)",
         "Runner (Blade Runner, 2049)",
         "(TV Series, 2014)",
