@@ -11,6 +11,8 @@ namespace {
 using std::string;
 using std::string_view;
 
+constexpr size_t kMostAlternatives = 32;  // in the brackets of one title
+
 struct Bracket {
   size_t begin, end;  // of the bracket with its two signs
   string_view inner;
@@ -215,7 +217,7 @@ Forms title_forms(string_view name) {
       plain.append(name.substr(copied, bracket.begin + 1 - copied));
       copied = bracket.end - 1 - inner.size();
     }
-    if (has_more_than_digits(inner)) others.emplace_back(inner);
+    if (others.size() < kMostAlternatives && has_more_than_digits(inner)) others.emplace_back(inner);
   }
   if (forms.stripped) {
     main.append(name.substr(last));

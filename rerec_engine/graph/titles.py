@@ -69,6 +69,9 @@ KINDS = frozenset(
 NOTED_YEARS = range(1880, 2040)
 """Years that may stand in a bracket beside words."""
 
+MOST_ALTERNATIVES = 32
+"""In the brackets of one title; further ones are left out."""
+
 _BRACKET = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
 _YEAR = re.compile(r"\s*([12][0-9]{3})\s*(?:film|movie|version|remake|novel|book|edition)?\s*", re.ASCII)
 _AKA = re.compile(r"\s*a\.?k\.?a\.?:?\s+", re.IGNORECASE | re.ASCII)
@@ -223,7 +226,7 @@ def forms(name: str) -> list[str]:
             plain += name[copied : match.start(1)]
             copied = match.start(1) + aka.end()
         if any(not (word.text.isascii() and word.text.isdigit()) for word in words(inner)):
-            others.append(inner)
+            others = [*others, inner][:MOST_ALTERNATIVES]
     main += name[last:]
     return [name, *([main] if last else []), *others, *([plain + name[copied:]] if copied else [])]
 

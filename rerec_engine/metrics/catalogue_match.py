@@ -51,5 +51,7 @@ class CatalogueScorer:
 
     def _predicted_id(self, title: str, truth: set[int]) -> int:
         """A title that fits several items (a missing year) is read as the ground truth among them, if there is one."""
-        item = self._catalogue.match(title)
-        return item if item >= 0 else self._catalogue.match(title, sorted(truth))
+        found = self._catalogue.explain(title)
+        if found.rule != "ambiguous":
+            return found.item_id
+        return self._catalogue.match(title, sorted(truth.intersection(found.alternatives)))
