@@ -213,7 +213,8 @@ def move_article(name: str) -> str:
 def forms(name: str) -> list[str]:
     """Names by which a title without year is known: as written, without its brackets, each bracket that words precede
     and that holds more than digits, and, where a bracket begins with "a.k.a.", as written without those letters."""
-    main, others, last = "", [], 0
+    main, last = "", 0
+    others: list[str] = []
     plain, copied = "", 0
     for match in _BRACKET.finditer(name):
         if not words(name[: match.start()]):
