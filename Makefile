@@ -8,6 +8,7 @@ TORCH ?= torch==2.13.0
 JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 VENV := .venv
+COMMA := ,
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The list in pyproject.toml is valid shell once its commas are gone.
@@ -50,12 +51,12 @@ $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 	OMP_NUM_THREADS=1 $(VENV)/integrations/$*/bin/python -m pytest --quiet --disable-warnings \
 	  tests/integrations/test_shared.py tests/integrations/test_docs.py tests/integrations/test_$*.py $(ARGS)
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	$(BIN)/pytest bench/ --benchmark-only $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -f rerec_engine/_core*.so $(VENV)/.package $(VENV)/.test
+	rm -f rerec_engine/_core*.so $(VENV)/.package $(VENV)/.test $(VENV)/.bench
 	find bench kernels rerec_engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
@@ -103,6 +104,11 @@ $(VENV)/.package: $(VENV)/.ready $(SOURCES) $(REBUILD)
 $(VENV)/.test: $(VENV)/.ready $(SOURCES) $(REBUILD)
 	$(call install,.[test])
 	@touch $@ $(VENV)/.package
+
+# What the benchmarks compare with.
+$(VENV)/.bench: $(VENV)/.test
+	$(call install,.[test$(COMMA)bench])
+	@touch $@
 
 # verl and OpenRLHF want an older transformers than we do, so that each library has an environment of its own, which
 # finds what it does not hold in .venv. OpenRLHF's other requirements are GPU libraries that its reward path does without.

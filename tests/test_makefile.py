@@ -78,7 +78,7 @@ def test_what_is_missing_is_one_line(
     assert "pip" not in result.stdout
 
 
-@pytest.mark.parametrize("target", ["test", "bench"])
+@pytest.mark.parametrize("target", ["test", "bench", "test-integrations"])
 def test_every_target_checks_first(checkout: Path, target: str) -> None:
     result = dry_run(checkout, {"python3": OLD}, target)
     assert result.returncode == 2
