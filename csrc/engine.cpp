@@ -6,6 +6,7 @@
 #include "parallel.hpp"
 #include "rank.hpp"
 #include "scan.hpp"
+#include "simd.hpp"
 #include "titles.hpp"
 
 namespace rerec {
@@ -51,7 +52,7 @@ void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t
 
 // The first place from `i` on whose offset is not below the limit; offsets ascend.
 size_t first_not_below(const uint32_t* offsets, size_t i, size_t count, uint32_t limit) {
-#if defined(__SSE2__)
+#if defined(REREC_SSE2)
   const __m128i limits = _mm_set1_epi32(static_cast<int>(limit));  // offsets are below 2^31
   for (; i + 4 <= count; i += 4) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets + i));

@@ -5,9 +5,7 @@
 #include <cstring>
 #include <string_view>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "simd.hpp"
 
 namespace rerec {
 
@@ -18,7 +16,7 @@ inline const char* find_any(const char* p, const char* end) {
     const void* found = p < end ? std::memchr(p, (bytes, ...), static_cast<size_t>(end - p)) : nullptr;
     return found != nullptr ? static_cast<const char*>(found) : end;
   }
-#if defined(__SSE2__)
+#if defined(REREC_SSE2)
   for (; end - p >= 16; p += 16) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     __m128i found = _mm_setzero_si128();

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "simd.hpp"
 #include "text.hpp"
 
 namespace rerec {
@@ -111,7 +112,7 @@ class Mentions {
   void add_start(int32_t pattern);
   Verdict compare(std::string_view text, size_t at, const Pattern& pattern) const;
   Verdict judge(std::string_view text, size_t at) const;
-#if defined(__x86_64__)
+#if defined(REREC_AVX2)
   Place search_blocks(std::string_view text, size_t from, size_t end) const;
 #endif
   Place next_start(std::string_view text, size_t from, size_t end) const;

@@ -1,8 +1,10 @@
-// AVX2 where the compiler knows it and the processor has it; every use has a plain twin with the same result.
+// Vector instructions, where the compiler knows them; every use has a plain twin with the same result. REREC_PLAIN leaves
+// the twins alone, as on other processors.
 #pragma once
 
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(REREC_PLAIN)
 #include <immintrin.h>
+#define REREC_SSE2 1  // part of x86-64
 #define REREC_AVX2 __attribute__((target("avx2")))
 
 namespace rerec {
