@@ -6,7 +6,6 @@
 #include "parallel.hpp"
 #include "rank.hpp"
 #include "scan.hpp"
-#include "simd.hpp"
 #include "titles.hpp"
 
 namespace rerec {
@@ -37,8 +36,22 @@ void add_name(Mentions& mentions, string_view name, int32_t owner) {
   if (moved != name) mentions.add(moved, owner);
 }
 
+// The name of a plain "Name (1995)", which is its only form; empty for any other title.
+string_view plain_name(string_view title) {
+  constexpr size_t kYear = 7;  // " (1995)"
+  if (title.size() <= kYear || !is_ascii_alnum(title[0])) return {};
+  const string_view year = title.substr(title.size() - kYear), name = title.substr(0, title.size() - kYear);
+  const bool plain = year[0] == ' ' && year[1] == '(' && (year[2] == '1' || year[2] == '2') && is_digit(year[3]) &&
+                     is_digit(year[4]) && is_digit(year[5]) && year[6] == ')';
+  return plain && find_any<'(', '[', ')', ']', ','>(name) == string_view::npos ? name : string_view();
+}
+
 // A bracket of the answer's own words may hold anything ("Heat (a crime film)"), a bracket of the catalogue is a title.
 void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t owner) {
+  if (const string_view name = plain_name(title); !name.empty()) {
+    mentions.add(name, owner);
+    return;
+  }
   const SplitTitle split = split_title(title);
   if (split.tail.empty() && find_any<'(', '['>(split.name) == string_view::npos) {  // the name is its only form
     add_name(mentions, split.name, owner);
@@ -50,72 +63,65 @@ void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t
   }
 }
 
-// The first place from `i` on whose offset is not below the limit; offsets ascend.
-size_t first_not_below(const uint32_t* offsets, size_t i, size_t count, uint32_t limit) {
-#if defined(REREC_SSE2)
-  const __m128i limits = _mm_set1_epi32(static_cast<int>(limit));  // offsets are below 2^31
-  for (; i + 4 <= count; i += 4) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets + i));
-    const int below = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmplt_epi32(block, limits)));
-    if (below != 15) return i + static_cast<size_t>(__builtin_ctz(static_cast<unsigned>(~below)));
-  }
-#endif
-  while (i < count && offsets[i] < limit) ++i;
-  return i;
-}
-
 bool is_line_break(char c) { return c == '\n' || c == '\r'; }
+
+// The lines of the text: they end in special tokens alone. (Text beyond the last token has none, and no token needs it.)
+void find_lines(const TokenText& tokens, std::vector<Line>& lines) {
+  lines.clear();
+  size_t begin = 0;
+  for (uint32_t token : *tokens.special) {
+    for (size_t i = tokens.offsets[token]; i < tokens.offsets[token + 1]; ++i) {
+      if (!is_line_break(tokens.text[i])) continue;
+      lines.push_back({begin, i + 1});
+      begin = i + 1;
+    }
+  }
+  if (begin < tokens.text.size()) lines.push_back({begin, tokens.text.size()});
+}
 
 // Writes the tokens' rewards and their runs. A token belongs to the line of its first byte that is no line break, or,
 // where all are, of its first byte; one without bytes belongs to none.
 void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, const std::vector<int8_t>& kinds,
                    const std::array<float, 3>& reward_of, float* rewards, SegmentLists& out) {
+  constexpr size_t kNone = ~size_t{0};
   const uint32_t* offsets = tokens.offsets;
-  const size_t count = tokens.tokens, runs = out.lengths.size();
-  const size_t most = runs + lines.size() + 2 * tokens.empty + 1;
+  const size_t runs = out.lengths.size(), most = runs + 2 * tokens.special->size() + 1;
   out.lengths.resize(most);
   out.kinds.resize(most);
   int32_t* length = out.lengths.data() + runs;
   int8_t* kind = out.kinds.data() + runs;
-  std::fill(rewards, rewards + count, reward_of[kPlain]);
-  const auto end_run = [&](size_t first, size_t last, size_t line) {
+  std::fill(rewards, rewards + tokens.tokens, reward_of[kPlain]);
+  size_t first = 0, of = kNone, line = 0;  // the open run's first token and line, and the line at hand
+  bool open = false;
+  const auto end_run = [&](size_t last) {
+    if (!open) return;
     *length++ = static_cast<int32_t>(last - first);
-    *kind = line < kinds.size() ? kinds[line] : static_cast<int8_t>(kPlain);
+    *kind = of < kinds.size() ? kinds[of] : static_cast<int8_t>(kPlain);
     if (*kind != kPlain) std::fill(rewards + first, rewards + last, reward_of[static_cast<size_t>(*kind)]);
     ++kind;
   };
-  constexpr size_t kNone = ~size_t{0};
-  size_t line = 0, empty = tokens.empty;
-  size_t first = 0, of = kNone;  // the open run and its line
-  for (size_t i = 0; i < count;) {
-    const size_t begin = offsets[i], end = offsets[i + 1];
-    size_t now = kNone;
-    if (begin < end) {
-      size_t place = begin;
-      while (place < end && is_line_break(tokens.text[place])) ++place;
-      if (place == end) place = begin;
-      while (line + 1 < lines.size() && lines[line].end <= place) ++line;
-      now = line;
-    }
-    if (now != of && i > 0) {
-      end_run(first, i, of);
-      first = i;
-    }
-    of = now;
-    ++i;
-    if (now == kNone) {
-      --empty;
-      continue;
-    }
-    // Tokens that begin before the line's last byte belong to it; those without bytes are looked at one by one.
-    const size_t limit = lines[line].end - 1;
-    if (empty == 0) {
-      i = first_not_below(offsets, i, count, static_cast<uint32_t>(limit));
-    } else {
-      while (i < count && offsets[i] < limit && offsets[i] < offsets[i + 1]) ++i;
-    }
+  const auto add = [&](size_t token, size_t its_line) {
+    if (open && its_line == of) return;
+    end_run(token);
+    first = token;
+    of = its_line;
+    open = true;
+  };
+  const auto line_of = [&](size_t place) {
+    while (line + 1 < lines.size() && lines[line].end <= place) ++line;
+    return line;
+  };
+  size_t next = 0;
+  for (uint32_t token : *tokens.special) {
+    if (next < token) add(next, line_of(offsets[next]));
+    const size_t begin = offsets[token], end = offsets[token + 1];
+    size_t place = begin;
+    while (place < end && is_line_break(tokens.text[place])) ++place;
+    add(token, begin == end ? kNone : line_of(place == end ? begin : place));
+    next = token + 1;
   }
-  if (count > 0) end_run(first, count, of);
+  if (next < tokens.tokens) add(next, line_of(offsets[next]));
+  end_run(tokens.tokens);
   const size_t written = static_cast<size_t>(length - out.lengths.data());
   out.lengths.resize(written);
   out.kinds.resize(written);
@@ -217,7 +223,7 @@ void Engine::score_all(const TokenSource& source, const Targets& targets, const 
         const TokenText tokens = source.read(i, work.buffers);
         const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which);
         const double total = score_one(answer, i, targets, settings, work, out);
-        split_lines_at_breaks(tokens.text, work.lines);
+        find_lines(tokens, work.lines);
         mark_lines(tokens, answer, i, targets, settings, work);
         const double size = std::abs(total);
         const std::array<float, 3> reward_of = {static_cast<float>(total),

@@ -360,13 +360,21 @@ REREC_AVX2 Mentions::Place Mentions::search_blocks(string_view text, size_t from
   constexpr size_t kBlock = 32;
   const __m256i case_bit = _mm256_set1_epi8(kCaseBit), quote = _mm256_set1_epi8('\''), tick = _mm256_set1_epi8('`');
   const __m256i zero = _mm256_setzero_si256(), last_continuation = _mm256_set1_epi8('\xBF');
-  size_t i = from;
+  const __m256i letter_a = _mm256_set1_epi8('a'), letters = _mm256_set1_epi8('z' - 'a');
+  if (from == 0 && end > 0) {  // no byte before it
+    const Verdict verdict = judge(text, 0);
+    if (verdict != Verdict::kNo) return {0, verdict};
+  }
+  size_t i = std::max(from, size_t{1});
   for (; i + kBlock < end; i += kBlock) {
+    const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i - 1));
     const __m256i block = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i));
     const __m256i next = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i + 1));
     const __m256i lower = _mm256_or_si256(block, case_bit), next_lower = _mm256_or_si256(next, case_bit);
     const __m256i unsure = _mm256_or_si256(
         _mm256_cmpgt_epi8(zero, next), _mm256_or_si256(_mm256_cmpeq_epi8(next, quote), _mm256_cmpeq_epi8(next, tick)));
+    const __m256i from_a = _mm256_sub_epi8(_mm256_or_si256(before, case_bit), letter_a);
+    const __m256i in_word = _mm256_cmpeq_epi8(_mm256_min_epu8(from_a, letters), from_a);  // a letter goes before
     __m256i hits = _mm256_and_si256(_mm256_cmpgt_epi8(zero, block), _mm256_cmpgt_epi8(block, last_continuation));
     for (const Start& start : starts_) {
       __m256i hit = _mm256_cmpeq_epi8(lower, _mm256_set1_epi8(start.first));
@@ -374,6 +382,7 @@ REREC_AVX2 Mentions::Place Mentions::search_blocks(string_view text, size_t from
         const __m256i second = _mm256_cmpeq_epi8(next_lower, _mm256_set1_epi8(start.second));
         hit = _mm256_and_si256(hit, _mm256_or_si256(unsure, second));
       }
+      if (start.pattern >= 0) hit = _mm256_andnot_si256(in_word, hit);
       hits = _mm256_or_si256(hits, hit);
     }
     for (unsigned mask = static_cast<unsigned>(_mm256_movemask_epi8(hits)); mask != 0; mask &= mask - 1) {

@@ -35,8 +35,13 @@ struct TokenText {
   std::string_view text;
   const uint32_t* offsets = nullptr;  // [tokens + 1]
   size_t tokens = 0;
-  size_t empty = 0;  // tokens without bytes
+  // Tokens without bytes and tokens that hold a line break, ascending: all others belong to the line that they begin in.
+  const std::vector<uint32_t>* special = nullptr;
 };
+
+inline bool holds_break(const char* text, size_t begin, size_t end) {
+  return std::string_view(text + begin, end - begin).find_first_of("\r\n") != std::string_view::npos;
+}
 
 // Read from several threads.
 class TokenSource {
@@ -45,7 +50,7 @@ class TokenSource {
   struct Buffers {
     std::unique_ptr<char[]> text;
     size_t capacity = 0;
-    std::vector<uint32_t> offsets;
+    std::vector<uint32_t> offsets, special;
   };
 
   explicit TokenSource(TokenRows rows) : rows_(rows) {}
@@ -58,14 +63,14 @@ class TokenSource {
 };
 
 // Token id -> bytes, for tokenizers whose text is the concatenation of their tokens' bytes (byte-level BPE).
-// A token of 1 to 15 bytes lies in its slot, so that one load and one store copy it.
+// A token of up to 15 bytes lies in its slot, so that one load and one store copy it.
 class Vocabulary {
  public:
   static constexpr size_t kSlot = 16, kInline = kSlot - 1;
-  static constexpr unsigned char kLong = 16, kUnknown = 17;
+  static constexpr unsigned char kSpecial = 32, kLong = 16, kUnknown = 17;
   struct alignas(kSlot) Slot {
     char bytes[kInline];
-    unsigned char size;  // kLong: see `long_token`; kUnknown: there is no such token
+    unsigned char size;  // kSpecial is added where it is 0 or bytes hold a line break; kLong: see `long_token`; kUnknown
   };
 
   // bytes[ptr[i]:ptr[i + 1]] are those of token i.
@@ -80,7 +85,8 @@ class Vocabulary {
       Slot& slot = slots_[i];
       if (token.size() <= kInline) {
         std::memcpy(slot.bytes, token.data(), token.size());
-        slot.size = static_cast<unsigned char>(token.size());
+        const bool special = token.empty() || token.find_first_of("\r\n") != std::string_view::npos;
+        slot.size = static_cast<unsigned char>(token.size() + (special ? kSpecial : 0));
       } else {
         const uint64_t number = long_.size();
         std::memcpy(slot.bytes, &number, sizeof number);
@@ -126,19 +132,24 @@ class IdSource : public TokenSource {
     if (all >= vocabulary_.capacity()) fail(i);
     const Vocabulary::Slot* slots = vocabulary_.slots();
     char* base = buffers.text.get();
-    size_t used = 0, empty = 0;
+    size_t used = 0;
     offsets[0] = 0;
+    std::vector<uint32_t>& special = buffers.special;
+    special.clear();
     for (size_t j = 0; j < count; ++j) {
       const Vocabulary::Slot& slot = slots[static_cast<Unsigned>(ids[j])];
-      if (static_cast<unsigned char>(slot.size - 1) < Vocabulary::kInline) {
+      if (slot.size < Vocabulary::kLong) {
         std::memcpy(base + used, &slot, Vocabulary::kSlot);  // the size's byte too: the next token covers it
         used += slot.size;
-      } else if (slot.size == 0) {
-        ++empty;
+      } else if (slot.size >= Vocabulary::kSpecial) {
+        std::memcpy(base + used, &slot, Vocabulary::kSlot);
+        used += slot.size - Vocabulary::kSpecial;
+        special.push_back(static_cast<uint32_t>(j));
       } else {
         if (slot.size == Vocabulary::kUnknown) fail(i);
         used = append_long(slot, buffers, used, count - j, i);
         base = buffers.text.get();
+        if (holds_break(base, offsets[j], used)) special.push_back(static_cast<uint32_t>(j));
       }
       offsets[j + 1] = static_cast<uint32_t>(used);
     }
@@ -146,7 +157,7 @@ class IdSource : public TokenSource {
       prefetch_lines(ids_ + rows_.ids_begin(i + 1), static_cast<size_t>(rows_.length[i + 1]) * sizeof(Id));
     }
     if (used > kMostText) too_long(i);
-    return {{base, used}, offsets, count, empty};
+    return {{base, used}, offsets, count, &special};
   }
 
  private:
@@ -194,16 +205,17 @@ class TextSource : public TokenSource {
 
   TokenText read(size_t i, Buffers& buffers) const override {
     buffers.offsets.assign(1, 0);
+    buffers.special.clear();
     int64_t last = 0;
-    size_t empty = 0;
     for (int64_t j = rows_.ids_begin(i); j < rows_.ids_begin(i) + rows_.length[i]; ++j) {
       if (ends_[j] < last || ends_[j] > static_cast<int64_t>(texts_[i].size()))
         throw std::out_of_range("response " + std::to_string(i) + ": token ends must ascend within the text");
-      empty += ends_[j] == last;
+      const bool special = ends_[j] == last || holds_break(texts_[i].data(), static_cast<size_t>(last), static_cast<size_t>(ends_[j]));
+      if (special) buffers.special.push_back(static_cast<uint32_t>(buffers.offsets.size() - 1));
       last = ends_[j];
       buffers.offsets.push_back(static_cast<uint32_t>(last));
     }
-    return {texts_[i], buffers.offsets.data(), buffers.offsets.size() - 1, empty};
+    return {texts_[i], buffers.offsets.data(), buffers.offsets.size() - 1, &buffers.special};
   }
 
  private:
