@@ -3,6 +3,7 @@
 #   PYTHON  the interpreter for .venv:      make test PYTHON=python3.12
 #   TORCH   what pip installs as torch, e.g. another version, or options that name an index of CPU builds
 #   JOBS    test processes; default: one a core
+#   FUZZ_SECONDS each fuzzer's time, FUZZ_CXX a clang++ with libFuzzer:  make fuzz FUZZ_SECONDS=600
 
 TORCH ?= torch==2.13.0
 JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
@@ -21,13 +22,14 @@ NEEDS_openrlhf := transformers==5.15.0 aiohttp pylatexenc
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train test lint types unit test-integrations $(LIBRARIES:%=test-%) bench clean distclean FORCE
+.PHONY: help train test lint types unit test-integrations $(LIBRARIES:%=test-%) bench fuzz clean distclean FORCE
 
 help:
 	@echo "make train    train the demo (ARGS passes on settings)"
 	@echo "make test     lint, types and tests"
 	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
 	@echo "make bench    benchmarks"
+	@echo "make fuzz     fuzz the C++ core (needs clang++)"
 	@echo "make clean    remove what was built; make distclean removes .venv too"
 
 train: $(VENV)/.package
@@ -53,6 +55,24 @@ $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 
 bench: $(VENV)/.bench
 	$(BIN)/pytest bench/ --benchmark-only $(ARGS)
+
+# The core alone, without Python. New cases go to build/fuzz; a crash's input is written there too.
+FUZZ_CXX ?= clang++
+FUZZ_SECONDS ?= 120
+FUZZERS := parse match score
+FUZZ_FLAGS := -std=c++17 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+CORE := $(filter-out csrc/bindings.cpp,$(wildcard csrc/*.cpp))
+
+fuzz: $(FUZZERS:%=build/fuzz/%)
+	@for name in $(FUZZERS); do mkdir -p build/fuzz/new-$$name && echo "fuzz_$$name: $(FUZZ_SECONDS) s" && \
+	  build/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -verbosity=0 -print_funcs=0 \
+	  -print_final_stats=1 -dict=tests/fuzz/words.dict -artifact_prefix=build/fuzz/crash-$$name- build/fuzz/new-$$name \
+	  tests/fuzz/corpus/$$name || exit 1; done
+
+build/fuzz/%: tests/fuzz/fuzz_%.cpp $(wildcard tests/fuzz/*.hpp csrc/*)
+	$(call need,$(FUZZ_CXX) --version,$(FUZZ_CXX) not found: install clang (Debian and Ubuntu: apt install clang) or name one: make fuzz FUZZ_CXX=clang++-19)
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) $(FUZZ_FLAGS) -Wall -Wextra -Icsrc -pthread $< $(CORE) -o $@
 
 clean:
 	rm -rf build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
