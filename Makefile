@@ -59,8 +59,8 @@ bench: $(VENV)/.bench
 # The core alone, without Python. New cases go to build/fuzz; a crash's input is written there too.
 FUZZ_CXX ?= clang++
 FUZZ_SECONDS ?= 120
-FUZZERS := parse match score
-FUZZ_FLAGS := -std=c++17 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZERS := parse match mentions score
+FUZZ_FLAGS := -std=c++17 -O1 -g -ffp-contract=off -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 CORE := $(filter-out csrc/bindings.cpp,$(wildcard csrc/*.cpp))
 
 fuzz: $(FUZZERS:%=build/fuzz/%)

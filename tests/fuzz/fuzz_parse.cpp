@@ -1,4 +1,5 @@
 // Boxes, wrappers, lines and entries of an answer, and the words of a text. Section 0: the text.
+// Options: 0: words that are read of it at most; 1: how often a box repeats the text, 0 and 1: there is none.
 #include <algorithm>
 #include <string>
 
@@ -36,7 +37,9 @@ Box find_box_slowly(string_view text, Which which) {
 }
 
 void check_boxes(string_view text, Which which) {
-  const Box box = find_box(text, which);
+  std::vector<size_t> braces;
+  std::vector<string_view> lines;
+  const Box box = find_box(text, which, braces);
   if (text.size() <= 512) {
     const Box slow = find_box_slowly(text, which);
     REQUIRE(box.found == slow.found);
@@ -47,7 +50,8 @@ void check_boxes(string_view text, Which which) {
   REQUIRE(within(box.content, text));
   const string_view content = unwrap(box.content);
   REQUIRE(within(content, box.content));
-  for (string_view line : split_lines(content)) {
+  split_lines(content, lines);
+  for (string_view line : lines) {
     REQUIRE(within(line, content) && !line.empty() && trim(line) == line);
     REQUIRE(line.find_first_of("\r\n") == string_view::npos && line.find("[SEP]") == string_view::npos);
     const string_view entry = clean_entry(line);
@@ -71,6 +75,18 @@ void check_words(string_view text) {
   REQUIRE(normalise(text) == words.text);
 }
 
+// What is read of a text up to some word is what it begins with.
+void check_limit(string_view text, size_t most) {
+  Words all, some;
+  all.read(text);
+  some.read(text, most);
+  REQUIRE(some.size() >= std::min(most, all.size()));
+  for (size_t i = 0; i < std::min(most, all.size()); ++i) {
+    REQUIRE(some[i] == all[i] && some.stem(i) == all.stem(i));
+    REQUIRE(some.list[i].upper == all.list[i].upper && some.list[i].year == all.list[i].year);
+  }
+}
+
 void check_title(string_view text) {
   const SplitTitle split = split_title(text);
   REQUIRE(within(split.name, text) && within(split.tail, text));
@@ -81,12 +97,13 @@ void check_title(string_view text) {
 }
 
 const Catalogue& catalogue() {
-  static const Catalogue titles({"The Glass Harbour (1987)", "Owls; a Winter (2003)", "Quiet", "Río (El) (1999)"}, {});
-  return titles;
+  static const auto titles =
+      fuzz::catalogue_of({"The Glass Harbour (1987)", "Owls; a Winter (2003)", "Quiet", "Río (El) (1999)"});
+  return *titles;
 }
 
-void check_answer(string_view text, Which which) {
-  const Answer answer = read_answer(text, catalogue(), {}, which);
+void check_answer(AnswerReader& reader, string_view text, Which which) {
+  const Answer& answer = reader.read(text, {}, which);
   std::vector<int32_t> items;
   for (const Entry& entry : answer.entries) {
     REQUIRE(entry.item >= -1 && entry.item < static_cast<int32_t>(catalogue().size()));
@@ -96,21 +113,30 @@ void check_answer(string_view text, Which which) {
   std::sort(items.begin(), items.end());
   REQUIRE(std::adjacent_find(items.begin(), items.end()) == items.end());
   REQUIRE(answer.entries.size() <= kMostEntries);
-  REQUIRE(answer.entries.empty() || answer.begin == find_box(text, which).begin);
+  REQUIRE(answer.answered() || answer.repeats == 0);
+  std::vector<size_t> braces;
+  REQUIRE(!answer.answered() || answer.begin == find_box(text, which, braces).begin);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const fuzz::Case given(data, size);
-  // A copy of the exact size, so that a read past its end is seen.
-  const std::vector<char> copy(given.section(0).begin(), given.section(0).end());
-  const string_view text(copy.data(), copy.size());
+  const std::vector<char> exact = fuzz::exact_copy(given.section(0));
+  const string_view text(exact.data(), exact.size());
+  AnswerReader reader(catalogue());  // one for all: its buffers are used again
   for (Which which : {Which::kFirst, Which::kLast}) {
     check_boxes(text, which);
-    check_answer(text, which);
+    check_answer(reader, text, which);
   }
   check_words(text);
+  check_limit(text, given.options[0]);
   check_title(text);
+  if (given.options[1] > 1) {  // far more entries and parts than are read
+    std::string many = "\\boxed{";
+    for (int i = 0; i < given.options[1] && many.size() < 40000; ++i) many.append(text).append(1, i % 2 ? ';' : '\n');
+    check_answer(reader, many + "}", Which::kFirst);
+    check_answer(reader, text, Which::kLast);
+  }
   return 0;
 }

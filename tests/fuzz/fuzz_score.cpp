@@ -1,16 +1,19 @@
 // Scores and token rewards of a batch, whole. Sections: titles, text, sizes of tokens (one byte each, in turn), ground
-// truths (one byte each), candidates (one byte each).
-// Options: 0: bits 0 which box, 1-2 QAS mode, 3 years, 4 ids of 32 bits, 5 with candidates, 6 threads; 1: k - 1;
-// 2: penalty in 1/64; 3: the first year; 4: seed of attributes and embeddings.
+// truths (one byte each), candidates (one byte each), names of attributes.
+// Options: 0: bits 0 which box, 1-2 QAS mode, 3 years, 4 ids of 32 bits, 5 with candidates, 6 threads; 1: k - 1 (255:
+// 1000); 2: penalty, repeat and credit in 1/64; 3: the first year; 4: seed of attributes and embeddings; 5: attributes
+// in all; 6: width of embeddings - 1; 7: bits 0 graded, 1 centred, 2 weighted attributes, 3 padded rows, 4 repeat,
+// 5 credit, 6 candidates in no order, 7 an id that is none.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "engine.hpp"
 #include "input.hpp"
+#include "oracle.hpp"
 #include "parse.hpp"
 #include "tokens.hpp"
 
@@ -20,60 +23,24 @@ using std::string_view;
 
 namespace {
 
-constexpr size_t kWidth = 3;
-
-struct World {
-  std::shared_ptr<const Catalogue> catalogue;
-  std::vector<int64_t> attribute_ptr{0};
-  std::vector<int32_t> attributes;
-  std::vector<float> embeddings;
-
-  explicit World(const fuzz::Case& given) {
-    std::vector<string> titles;
-    for (string_view title : given.list(0, 32)) titles.emplace_back(title);
-    std::vector<int32_t> years;
-    uint32_t state = given.options[4] * 2654435761u + 1;
-    const auto draw = [&state] { return (state = state * 1664525u + 1013904223u) >> 24; };
-    for (size_t i = 0; i < titles.size(); ++i) {
-      if (given.options[0] & 8) years.push_back(1980 + (given.options[3] + static_cast<int>(i)) % 40);
-      for (int32_t a = 0; a < 6; ++a) {
-        if (draw() & 1) attributes.push_back(a);
-      }
-      attribute_ptr.push_back(static_cast<int64_t>(attributes.size()));
-      const size_t axis = draw() % (kWidth + 1);  // kWidth: unknown
-      for (size_t j = 0; j < kWidth; ++j) embeddings.push_back(j == axis ? (draw() & 1 ? 1.0f : -1.0f) : 0.0f);
-    }
-    catalogue = std::make_shared<const Catalogue>(std::move(titles), std::move(years));
-  }
-
-  ItemTables tables() const { return {attribute_ptr.data(), attributes.data(), embeddings.data(), kWidth}; }
-
-  std::vector<int32_t> items(string_view bytes) const {
-    std::vector<int32_t> out;
-    for (char c : bytes) out.push_back(static_cast<int32_t>(static_cast<unsigned char>(c) % catalogue->size()));
-    std::sort(out.begin(), out.end());
-    out.erase(std::unique(out.begin(), out.end()), out.end());
-    return out;
-  }
-};
-
 // Texts cut into tokens, as ids of a table of their own.
 struct Tokens {
-  std::vector<int64_t> ids, cu{0}, ends, vocabulary_ptr{0};
+  std::vector<int64_t> ids, left, length, ends, vocabulary_ptr{0};
   std::vector<int32_t> narrow;
   std::vector<std::vector<size_t>> begins;  // of the tokens of each text
   string bytes;
 
   // sizes: bytes of the tokens, in turn; none: 1.
-  Tokens(const std::vector<string>& texts, string_view sizes) {
+  Tokens(const std::vector<string_view>& texts, string_view sizes) {
     std::map<string, int64_t> known;
-    for (const string& text : texts) {
+    for (string_view text : texts) {
+      left.push_back(static_cast<int64_t>(ids.size()));
       begins.emplace_back();
       size_t at = 0;
       for (size_t i = 0; at < text.size(); ++i) {
         // After 4096 tokens without an end, the rest is one token: sizes may all be 0.
-        const size_t wanted = sizes.empty() ? 1 : static_cast<unsigned char>(sizes[i % sizes.size()]) % 12;
-        const string token = text.substr(at, i < 4096 ? wanted : text.size());
+        const size_t wanted = sizes.empty() ? 1 : static_cast<unsigned char>(sizes[i % sizes.size()]) % 36;
+        const string token(text.substr(at, i < 4096 ? wanted : text.size()));
         const auto [place, added] = known.emplace(token, static_cast<int64_t>(known.size()));
         if (added) {
           bytes += token;
@@ -84,94 +51,233 @@ struct Tokens {
         at += token.size();
         ends.push_back(static_cast<int64_t>(at));
       }
-      cu.push_back(static_cast<int64_t>(ids.size()));
+      length.push_back(static_cast<int64_t>(begins.back().size()));
     }
     narrow.assign(ids.begin(), ids.end());
   }
 
-  size_t count() const { return cu.size() - 1; }
-  Vocabulary vocabulary() const {
-    return {vocabulary_ptr.data(), bytes.data(), static_cast<int64_t>(vocabulary_ptr.size()) - 1};
+  size_t count() const { return left.size(); }
+  TokenRows rows() const { return {left.data(), length.data(), count()}; }
+  Vocabulary vocabulary() const { return {vocabulary_ptr.data(), vocabulary_ptr.size() - 1, bytes}; }
+};
+
+// The same ids in rows, each with a gap on its left, and what is no id around them.
+struct Padded {
+  std::vector<int64_t> left;
+  int64_t stride, width;
+  std::vector<int64_t> ids;
+
+  Padded(const Tokens& tokens, int64_t gap) {
+    width = 1;
+    for (size_t i = 0; i < tokens.count(); ++i) {
+      left.push_back(gap * static_cast<int64_t>(i % 3));
+      width = std::max(width, left[i] + tokens.length[i]);
+    }
+    stride = width + gap;
+    ids.assign(static_cast<size_t>(stride) * tokens.count(), -1);
+    for (size_t i = 0; i < tokens.count(); ++i) {
+      const auto begin = tokens.ids.begin() + tokens.left[i];
+      std::copy(begin, begin + tokens.length[i], ids.begin() + static_cast<int64_t>(i) * stride + left[i]);
+    }
+  }
+
+  TokenRows rows(const Tokens& tokens) const {
+    return {left.data(), tokens.length.data(), tokens.count(), stride, width};
   }
 };
 
 struct Result {
-  BatchScores scores{0};
+  std::vector<std::vector<float>> columns;
+  std::vector<uint8_t> answered;
+  std::vector<std::vector<int32_t>> items;
   std::vector<float> rewards;
-  std::vector<Segments> segments;
+  std::vector<std::vector<int8_t>> kinds;  // of each token
+  std::vector<std::vector<int32_t>> lengths;
+
+  explicit Result(size_t count) : columns(kColumns, std::vector<float>(count, std::nanf(""))), answered(count, 9) {}
+
+  ScoreArrays arrays() {
+    ScoreArrays out{};
+    for (size_t i = 0; i < kColumns; ++i) out.columns[i] = columns[i].data();
+    out.answered = answered.data();
+    return out;
+  }
+
+  void read(const BatchLists& lists) {
+    for (const ItemLists& chunk : lists.items) {
+      size_t at = 0;
+      for (int32_t count : chunk.counts) {
+        REQUIRE(count >= 0 && at + static_cast<size_t>(count) <= chunk.items.size());
+        items.emplace_back(chunk.items.begin() + static_cast<int64_t>(at), chunk.items.begin() + static_cast<int64_t>(at) + count);
+        at += static_cast<size_t>(count);
+      }
+      REQUIRE(at == chunk.items.size());
+    }
+    REQUIRE(items.size() == answered.size());
+    for (const SegmentLists& chunk : lists.segments) {
+      REQUIRE(chunk.lengths.size() == chunk.kinds.size());
+      size_t at = 0;
+      for (int32_t count : chunk.counts) {
+        kinds.emplace_back();
+        lengths.emplace_back();
+        for (const size_t end = at + static_cast<size_t>(count); at < end; ++at) {
+          REQUIRE(chunk.lengths[at] > 0);
+          kinds.back().insert(kinds.back().end(), static_cast<size_t>(chunk.lengths[at]), chunk.kinds[at]);
+          lengths.back().push_back(chunk.lengths[at]);
+        }
+      }
+      REQUIRE(at == chunk.lengths.size());
+    }
+  }
 };
 
 Result run(const Engine& engine, const TokenSource& source, const Targets& targets, const Settings& settings) {
-  Result out;
+  const TokenRows& rows = source.rows();
+  Result out(rows.count);
+  int64_t size = rows.width * static_cast<int64_t>(rows.count);
+  if (rows.width == 0) {
+    for (size_t i = 0; i < rows.count; ++i) size += rows.length[i];
+  }
   // As many floats as tokens, so that a write past the end is seen.
-  out.rewards.assign(static_cast<size_t>(source.cu()[source.count()]), std::nanf(""));
-  out.scores = engine.score_tokens(source, targets, settings, out.rewards.data(), out.segments);
+  out.rewards.assign(static_cast<size_t>(size), std::nanf(""));
+  BatchLists lists;
+  engine.score_tokens(source, targets, settings, out.arrays(), out.rewards.data(), lists);
+  out.read(lists);
   return out;
 }
 
-bool same(const Score& a, const Score& b) { return std::memcmp(&a, &b, sizeof(Score)) == 0; }
-
-void require_same(const BatchScores& a, const BatchScores& b) {
-  REQUIRE(a.items == b.items && a.answered == b.answered);
-  for (size_t i = 0; i < a.scores.size(); ++i) REQUIRE(same(a.scores[i], b.scores[i]));
+void require_same_scores(const Result& a, const Result& b) {
+  REQUIRE(a.items == b.items && a.answered == b.answered && a.columns == b.columns);
 }
 
-void check_score(const Score& score, const std::vector<int32_t>& items, bool answered, const Settings& settings,
-                 size_t size) {
-  constexpr double kTolerance = 1e-9;
-  for (double value : {score.total, score.ndcg, score.qas, score.pas, score.mrr}) REQUIRE(std::isfinite(value));
-  for (double value : {score.qas, score.hit, score.precision, score.recall, score.mrr})
-    REQUIRE(value >= 0 && value <= 1);
-  REQUIRE(std::abs(score.pas) <= 1 + kTolerance);
-  REQUIRE(score.format == (answered ? 0.5 : -0.5));
-  REQUIRE(answered ? score.ndcg >= 0 && score.ndcg <= 1 + kTolerance : score.ndcg == -0.5);
-  const double total = settings.ndcg * score.ndcg + settings.format * score.format + settings.qas * score.qas +
-                       settings.pas * score.pas;
-  REQUIRE(std::abs(score.total - total) <= kTolerance);
-  REQUIRE(answered == !items.empty());
+void require_same(const Result& a, const Result& b) {
+  require_same_scores(a, b);
+  REQUIRE(a.rewards == b.rewards && a.kinds == b.kinds && a.lengths == b.lengths);
+}
+
+bool near(double a, double b) { return std::abs(a - b) <= 1e-4 * std::max(1.0, std::abs(b)); }
+
+void check_score(const Result& result, size_t i, const fuzz::World& world, ItemSpan truth, ItemSpan candidates,
+                 const Settings& settings) {
+  const auto score = [&](ScoreColumn column) { return static_cast<double>(result.columns[column][i]); };
+  for (size_t column = 0; column < kColumns; ++column) REQUIRE(std::isfinite(result.columns[column][i]));
+  const std::vector<int32_t>& items = result.items[i];
   std::vector<int32_t> known;
   for (int32_t item : items) {
-    REQUIRE(item >= -1 && item < static_cast<int32_t>(size));
+    REQUIRE(item >= -1 && item < static_cast<int32_t>(world.catalogue->size()));
     if (item >= 0) known.push_back(item);
   }
   std::sort(known.begin(), known.end());
   REQUIRE(std::adjacent_find(known.begin(), known.end()) == known.end());
+  const bool answered = !items.empty();
+  REQUIRE(result.answered[i] == answered);
+  REQUIRE(score(kFormat) == (answered ? 0.5 : -0.5));
+  REQUIRE(score(kRepeats) >= 0 && score(kRepeats) < 1);
+  const double total = settings.ndcg * score(kNdcg) + settings.format * score(kFormat) + settings.qas * score(kQas) +
+                       settings.pas * score(kPas) - settings.repeat * score(kRepeats);
+  REQUIRE(near(score(kTotal), total));
+  if (!answered) {
+    REQUIRE(score(kNdcg) == -0.5);
+    for (ScoreColumn column : {kQas, kPas, kHit, kPrecision, kRecall, kMrr, kRepeats}) REQUIRE(score(column) == 0);
+    return;
+  }
+  REQUIRE(near(score(kQas), fuzz::qas_slowly(world, items[0], truth, settings.mode)));
+  REQUIRE(near(score(kPas), fuzz::pas_slowly(world, items[0], truth, settings.mode, settings.centred, candidates)));
+  const fuzz::SlowRanking slow = fuzz::rank_slowly(world, items, truth, settings);
+  REQUIRE(near(score(kNdcg), slow.ndcg) && near(score(kPrecision), slow.precision));
+  REQUIRE(near(score(kRecall), slow.recall) && near(score(kHit), slow.hit) && near(score(kMrr), slow.mrr));
 }
 
-// Marks of one text's tokens, after the checks of its rewards and segments.
-std::vector<bool> check_tokens(const Result& result, const Tokens& tokens, size_t i, const string& text,
-                               const Settings& settings) {
-  const Segments& segments = result.segments[i];
-  const size_t begin = static_cast<size_t>(tokens.cu[i]), end = static_cast<size_t>(tokens.cu[i + 1]);
-  REQUIRE(segments.lengths.size() == segments.penalised.size());
-  std::vector<bool> marks;
-  for (size_t j = 0; j < segments.lengths.size(); ++j) {
-    REQUIRE(segments.lengths[j] > 0);
-    marks.insert(marks.end(), static_cast<size_t>(segments.lengths[j]), segments.penalised[j] != 0);
-  }
-  REQUIRE(marks.size() == end - begin);
-  const double reward = result.scores.scores[i].total;
-  const float plain = static_cast<float>(reward);
-  const float reduced = static_cast<float>(reward - settings.penalty * std::abs(reward));
-  const Box box = find_box(text, settings.which);
-  for (size_t j = begin; j < end; ++j) {
-    REQUIRE(result.rewards[j] == (marks[j - begin] ? reduced : plain));
+void check_tokens(const Result& result, const Tokens& tokens, size_t i, string_view text, const Settings& settings) {
+  const std::vector<int8_t>& kinds = result.kinds[i];
+  REQUIRE(kinds.size() == static_cast<size_t>(tokens.length[i]));
+  const double reward = result.columns[kTotal][i], size = std::abs(reward);
+  std::vector<size_t> braces;
+  const Box box = find_box(text, settings.which, braces);
+  for (size_t j = 0; j < kinds.size(); ++j) {
+    const double wanted = kinds[j] == kPenalised ? reward - settings.penalty * size
+                          : kinds[j] == kCredited ? reward + settings.credit * size
+                                                  : reward;
+    REQUIRE(near(result.rewards[static_cast<size_t>(tokens.left[i]) + j], wanted));
+    if (kinds[j] == kPlain) continue;
     // The line of a marked token ends before the box.
-    const size_t from = tokens.begins[i][j - begin];
-    if (marks[j - begin]) REQUIRE(box.found && from < box.begin && text.find_first_of("\r\n", from) < box.begin);
+    const size_t from = tokens.begins[i][j];
+    REQUIRE(box.found && from < box.begin && text.find_first_of("\r\n", from) < box.begin);
+    REQUIRE(kinds[j] == kPenalised || settings.credit != 0);
   }
-  return marks;
 }
 
-// Other tokens of the same bytes: each has the mark of its first byte that is no line break.
-void check_marks(const std::vector<bool>& bytes, const std::vector<bool>& marks, const Tokens& tokens, size_t i,
-                 const string& text) {
-  for (size_t j = 0; j < marks.size(); ++j) {
-    const size_t from = tokens.begins[i][j];
-    const size_t to = j + 1 < marks.size() ? tokens.begins[i][j + 1] : text.size();
+// Other tokens of the same bytes: each has the kind of its first byte that is no line break.
+void check_kinds(const std::vector<int8_t>& bytes, const std::vector<int8_t>& kinds, const std::vector<size_t>& begins,
+                 string_view text) {
+  for (size_t j = 0; j < kinds.size(); ++j) {
+    const size_t from = begins[j], to = j + 1 < kinds.size() ? begins[j + 1] : text.size();
     size_t first = text.find_first_not_of("\r\n", from);
     if (first >= to) first = from;
-    REQUIRE(marks[j] == (from < to && bytes[first]));
+    REQUIRE(kinds[j] == (from < to ? bytes[first] : static_cast<int8_t>(kPlain)));
+  }
+}
+
+// Rows with padding: the packed rewards, and 0 around them.
+void check_padded(const Engine& engine, const Tokens& tokens, const Result& packed, const Targets& targets,
+                  const Settings& settings, int64_t gap) {
+  const Padded padded(tokens, gap);
+  const Vocabulary vocabulary = tokens.vocabulary();
+  const Result result = run(engine, IdSource<int64_t>(padded.ids.data(), padded.rows(tokens), vocabulary), targets, settings);
+  require_same_scores(result, packed);
+  REQUIRE(result.kinds == packed.kinds);
+  for (size_t i = 0; i < tokens.count(); ++i) {
+    for (int64_t j = 0; j < padded.width; ++j) {
+      const int64_t token = j - padded.left[i];
+      const bool is_token = token >= 0 && token < tokens.length[i];
+      const float reward = result.rewards[i * static_cast<size_t>(padded.width) + static_cast<size_t>(j)];
+      REQUIRE(reward == (is_token ? packed.rewards[static_cast<size_t>(tokens.left[i] + token)] : 0.0f));
+    }
+  }
+}
+
+// Ids outside the vocabulary in the last rows: the first of them is named.
+template <class Id>
+void check_bad_ids(const Engine& engine, const Tokens& tokens, std::vector<Id> ids, Id bad, const Targets& targets,
+                   const Settings& settings) {
+  size_t row = tokens.count();
+  for (size_t i = tokens.count(); i-- > 1;) {
+    if (tokens.length[i] == 0) continue;
+    ids[static_cast<size_t>(tokens.left[i] + tokens.length[i] / 2)] = bad;
+    row = i;
+  }
+  if (row == tokens.count()) return;
+  const Vocabulary vocabulary = tokens.vocabulary();
+  const string named =
+      "response " + std::to_string(row) + ", token " + std::to_string(tokens.length[row] / 2) + ": id " + std::to_string(bad);
+  try {
+    run(engine, IdSource<Id>(ids.data(), tokens.rows(), vocabulary), targets, settings);
+    REQUIRE(!"an id outside the vocabulary is told");
+  } catch (const std::out_of_range& error) {
+    REQUIRE(string_view(error.what()).substr(0, named.size()) == named);
+  }
+}
+
+// All pairs of items; -1 is unknown.
+template <class Id>
+void check_pairs(const fuzz::World& world, int threads) {
+  std::vector<Id> items, truths;
+  const Id size = static_cast<Id>(std::min<size_t>(world.catalogue->size(), 12));
+  for (Id item = -1; item < size; ++item) {
+    for (Id truth = 0; truth < size; ++truth) {
+      items.push_back(item);
+      truths.push_back(truth);
+    }
+  }
+  const ItemTables tables = world.tables();
+  std::vector<float> qas(items.size()), pas(items.size());
+  qas_pairs(tables, items.data(), truths.data(), items.size(), threads, qas.data());
+  pas_pairs(tables, items.data(), truths.data(), items.size(), threads, pas.data());
+  for (size_t i = 0; i < items.size(); ++i) {
+    const int32_t item = static_cast<int32_t>(items[i]), truth = static_cast<int32_t>(truths[i]);
+    REQUIRE(near(qas[i], fuzz::qas_slowly(world, item, {&truth, &truth + 1}, QasMode::kShared)));
+    const float dot = fuzz::dot_by_lanes(world.embedding(std::max(item, 0)), world.embedding(truth), world.width);
+    REQUIRE(pas[i] == (item < 0 ? 0.0f : dot));  // to the bit: the same on every processor
   }
 }
 
@@ -179,22 +285,30 @@ void check_marks(const std::vector<bool>& bytes, const std::vector<bool>& marks,
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const fuzz::Case given(data, size);
-  const uint8_t flags = given.options[0];
-  const World world(given);
-  const Engine engine(world.catalogue, world.tables());
+  const uint8_t flags = given.options[0], more = given.options[7];
+  const fuzz::World world(given.list(0, 80), given.list(5, 16), given.options, flags & 8, more & 4, more & 2);
+  const Engine engine(world.catalogue, world.tables(), world.names());
 
-  const string text(given.section(1));
-  std::vector<string> texts{text, "", text.substr(0, text.size() / 2), text + "\n" + text};
+  const string_view section = given.section(1);
+  const std::vector<char> once = fuzz::exact_copy(section), half = fuzz::exact_copy(section.substr(0, section.size() / 2)),
+                          twice = fuzz::exact_copy(string(section) + "\n" + string(section));
+  const auto view = [](const std::vector<char>& text) { return string_view(text.data(), text.size()); };
+  std::vector<string_view> texts{view(once), "", view(half), view(twice)};
   if (flags & 64) {
-    while (texts.size() < 20) texts.push_back(texts[texts.size() - 3]);  // work for several threads
+    while (texts.size() < 34) texts.push_back(texts[texts.size() - 3]);  // work for several threads
   }
   Settings settings;
   settings.which = flags & 1 ? Which::kFirst : Which::kLast;
   settings.mode = static_cast<QasMode>((flags >> 1 & 3) % 3);
-  settings.k = 1 + given.options[1] % 12;
+  settings.k = given.options[1] == 255 ? kMostK : 1 + given.options[1] % 12;
   settings.penalty = given.options[2] / 64.0;
+  settings.graded = more & 1;
+  settings.centred = more & 2;
+  if (more & 16) settings.repeat = given.options[2] / 64.0;
+  if (more & 32) settings.credit = given.options[2] / 64.0;
 
-  std::vector<int32_t> truth = world.items(given.section(3)), candidates = world.items(given.section(4));
+  std::vector<int32_t> truth = world.items(given.section(3), true);
+  std::vector<int32_t> candidates = world.items(given.section(4), !(more & 64));
   if (truth.empty()) truth.push_back(0);
   if (!(flags & 32)) candidates.clear();
   std::vector<int64_t> truth_ptr{0}, candidate_ptr{0};
@@ -208,36 +322,41 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Targets targets{truth_ptr.data(), all_truth.data(), candidate_ptr.data(), all_candidates.data()};
 
   const Tokens bytes(texts, {}), tokens(texts, given.section(2));
-  const IdSource<int64_t> byte_source(bytes.ids.data(), bytes.cu.data(), bytes.count(), bytes.vocabulary());
-  const IdSource<int32_t> narrow(tokens.narrow.data(), tokens.cu.data(), tokens.count(), tokens.vocabulary());
-  const IdSource<int64_t> wide(tokens.ids.data(), tokens.cu.data(), tokens.count(), tokens.vocabulary());
+  const Vocabulary byte_table = bytes.vocabulary(), table = tokens.vocabulary();
+  const IdSource<int64_t> byte_source(bytes.ids.data(), bytes.rows(), byte_table);
+  const IdSource<int32_t> narrow(tokens.narrow.data(), tokens.rows(), table);
+  const IdSource<int64_t> wide(tokens.ids.data(), tokens.rows(), table);
   const TokenSource& token_source = flags & 16 ? static_cast<const TokenSource&>(narrow) : wide;
 
   const Result by_byte = run(engine, byte_source, targets, settings);
   const Result by_token = run(engine, token_source, targets, settings);
-  const std::vector<string_view> views(texts.begin(), texts.end());
-  require_same(by_byte.scores, by_token.scores);
-  require_same(by_byte.scores, engine.score(views, targets, settings));
+  require_same_scores(by_byte, by_token);
+  Result by_views(texts.size());
+  BatchLists lists;
+  engine.score(texts, targets, settings, by_views.arrays(), lists);
+  by_views.read(lists);
+  require_same_scores(by_byte, by_views);
   for (size_t i = 0; i < texts.size(); ++i) {
-    check_score(by_byte.scores.scores[i], by_byte.scores.items[i], by_byte.scores.answered[i] != 0, settings,
-                world.catalogue->size());
-    const std::vector<bool> marks = check_tokens(by_byte, bytes, i, texts[i], settings);
-    check_marks(marks, check_tokens(by_token, tokens, i, texts[i], settings), tokens, i, texts[i]);
+    check_score(by_byte, i, world, targets.truth_of(i), targets.candidates_of(i), settings);
+    check_tokens(by_byte, bytes, i, texts[i], settings);
+    check_tokens(by_token, tokens, i, texts[i], settings);
+    check_kinds(by_byte.kinds[i], by_token.kinds[i], tokens.begins[i], texts[i]);
   }
 
-  const Result by_text = run(engine, TextSource(views, tokens.ends.data(), tokens.cu.data()), targets, settings);
-  require_same(by_text.scores, by_token.scores);
-  REQUIRE(by_text.rewards == by_token.rewards);
+  require_same(run(engine, TextSource(texts, tokens.ends.data(), tokens.rows()), targets, settings), by_token);
   if (flags & 64) {
     Settings parallel = settings;
-    parallel.threads = 2;
-    const Result again = run(engine, token_source, targets, parallel);
-    require_same(again.scores, by_token.scores);
-    REQUIRE(again.rewards == by_token.rewards);
-    for (size_t i = 0; i < texts.size(); ++i) {
-      REQUIRE(again.segments[i].lengths == by_token.segments[i].lengths);
-      REQUIRE(again.segments[i].penalised == by_token.segments[i].penalised);
-    }
+    parallel.threads = 3;
+    require_same(run(engine, token_source, targets, parallel), by_token);
   }
+  if (more & 8) check_padded(engine, tokens, by_token, targets, settings, given.options[3] % 5);
+  if (more & 128) {
+    const int64_t limit = static_cast<int64_t>(table.size());
+    settings.threads = flags & 64 ? 2 : 1;
+    check_bad_ids<int64_t>(engine, tokens, tokens.ids, given.options[3] & 1 ? -1 : limit + given.options[4], targets, settings);
+    check_bad_ids<int32_t>(engine, tokens, tokens.narrow, given.options[3] & 1 ? -1 : static_cast<int32_t>(limit), targets, settings);
+  }
+  if (flags & 16) check_pairs<int32_t>(world, 1);
+  else check_pairs<int64_t>(world, 1);
   return 0;
 }

@@ -7,8 +7,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "catalogue.hpp"
 
 namespace fuzz {
 
@@ -52,6 +56,26 @@ struct Case {
 // Whether `part` lies within `whole`.
 inline bool within(std::string_view part, std::string_view whole) {
   return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
+}
+
+// Of the exact size, so that a read past its end is seen.
+inline std::vector<char> exact_copy(std::string_view text) { return {text.begin(), text.end()}; }
+
+inline rerec::CatalogueArrays arrays_of(const std::vector<std::string>& titles, std::vector<int32_t> years,
+                                        int threads) {
+  std::vector<int64_t> ptr{0};
+  std::string bytes;
+  for (const std::string& title : titles) {
+    bytes += title;
+    ptr.push_back(static_cast<int64_t>(bytes.size()));
+  }
+  return {std::move(ptr), std::move(bytes), std::move(years), threads};
+}
+
+inline std::shared_ptr<const rerec::Catalogue> catalogue_of(const std::vector<std::string>& titles,
+                                                            std::vector<int32_t> years = {}) {
+  const auto arrays = std::make_shared<rerec::CatalogueArrays>(arrays_of(titles, std::move(years), 1));
+  return std::make_shared<const rerec::Catalogue>(arrays->view(), arrays);
 }
 
 }  // namespace fuzz
