@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def texts(section: bytes) -> list[str]:
 
 
 def test_there_are_seeds() -> None:
-    sizes = [path.stat().st_size for name in ("parse", "match", "score") for path in seeds(name)]
+    sizes = [path.stat().st_size for name in ("parse", "match", "mentions", "score") for path in seeds(name)]
     assert len(sizes) > 30
     assert sum(sizes) < 100_000
 
@@ -59,7 +60,7 @@ def test_parse(path: Path, which: _core.Which) -> None:
 
 @pytest.mark.parametrize("path", seeds("match"), ids=lambda path: path.stem)
 def test_match(path: Path) -> None:
-    options, (titles, chosen, queries) = read(path, 3)
+    options, (titles, chosen, queries, _) = read(path, 4)
     names = texts(titles)
     years = [1980 + (options[1] + i // 2) % 40 for i in range(len(names))] if options[0] & 1 else None
     catalogue = Catalogue(names, years)
@@ -92,54 +93,116 @@ def cut(text: bytes, sizes: bytes) -> list[bytes]:
     pieces: list[bytes] = []
     at = 0
     while at < len(text):
-        size = sizes[len(pieces) % len(sizes)] % 12 if sizes and len(pieces) < 4096 else 1
+        size = sizes[len(pieces) % len(sizes)] % 36 if sizes and len(pieces) < 4096 else 1
         pieces.append(text[at : at + size])
         at += size
     return pieces
 
 
+@pytest.fixture(scope="module")
+def by_bytes() -> PreTrainedTokenizerFast:
+    return byte_level([])[0]
+
+
+def mentioned(line: bytes, title: bytes) -> bool:
+    """Whether the line holds the title's words, as `RewardEngine.score_tokens` tells what a mention is."""
+    wanted, found = _core.words(title), _core.words(line)
+    if not 1 <= len(wanted) <= 64:
+        return False
+    article = wanted.pop(0)[0] if len(wanted) > 1 and wanted[0][0] in ("the", "a", "an") else None
+    *head, (last, _, upper, _) = wanted
+    for i in range(len(found) - len(head)):
+        text, stem, begins_upper, is_year = found[i + len(head)]
+        if last not in (text, stem) or [word[0] for word in found[i : i + len(head)]] != [word[0] for word in head]:
+            continue
+        preceded = article is None or (i > 0 and found[i - 1][0] == article)
+        if head or (preceded and not is_year and (begins_upper or not upper)):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("path", seeds("mentions"), ids=lambda path: path.stem)
+def test_mentions(path: Path, by_bytes: PreTrainedTokenizerFast) -> None:
+    """Each title as an answer that is in no catalogue."""
+    _, (titles, text) = read(path, 2)
+    engine = RewardEngine(Catalogue(["-"]), sp.csr_matrix((1, 1)), np.ones((1, 1), dtype=np.float32), threads=1)
+    lines = re.findall(rb"[^\r\n]*[\r\n]", text + b"\n")
+    plain = [t for t in titles.split(b"\x1f") if t.strip() and not set(t) & set(b"()[],;{}\\\r\n\"'*`._-")]
+    assert plain
+    for title in plain:
+        answer = b"".join(lines) + b"\\boxed{" + title + b"}"
+        ids = np.frombuffer(answer, dtype=np.uint8).astype(np.int64)
+        result = engine.score_tokens(ids, [0, len(ids)], [0], by_bytes)
+        marks = np.repeat(result.segment_penalised, result.segment_lengths)
+        ends = np.cumsum([len(line) for line in lines])
+        assert [bool(marks[end - 1]) for end in ends] == [mentioned(line, title) for line in lines]
+
+
 @pytest.mark.parametrize("path", seeds("score"), ids=lambda path: path.stem)
 @pytest.mark.parametrize("mode", ["shared", "max", "mean"])
 def test_score(path: Path, mode: str) -> None:
-    options, (titles, text, sizes, truth, candidates) = read(path, 5)
-    names = texts(titles)
+    options, (titles, text, sizes, truth, candidates, attribute_names) = read(path, 6)
+    names, more = texts(titles), options[7]
     rng = np.random.default_rng(options[4])
     embeddings = np.eye(4, dtype=np.float32)[rng.integers(0, 4, len(names))]
     attributes = sp.csr_matrix(rng.random((len(names), 6)) < 0.5, dtype=np.float32)
+    known = (texts(attribute_names) * 6)[:6]
     years = [1980 + (options[3] + i) % 40 for i in range(len(names))] if options[0] & 8 else None
     answer = "first" if options[0] & 1 else "last"
+    weights = RewardWeights(
+        qas_mode=mode,
+        ndcg_graded=bool(more & 1),
+        pas_centred=bool(more & 2),
+        qas_idf=bool(more & 4),
+        repeat_penalty=options[2] / 64 if more & 16 else 0.0,
+    )
+    penalty, credit = options[2] / 64, options[2] / 64 if more & 32 else 0.0
     responses = [text, b"", text[: len(text) // 2], text + b"\n" + text] * 5
     wanted = [[byte % len(names) for byte in truth or b"\0"]] * len(responses)
     among = [[byte % len(names) for byte in candidates] if i % 2 == 0 else None for i in range(len(responses))]
     pieces = [cut(response, sizes) for response in responses]
     tokenizer, ids = byte_level([piece for row in pieces for piece in row])
+    token_ids = [[ids[piece] for piece in row] for row in pieces]
 
-    def run(rows: list[list[bytes]], threads: int) -> TokenScores:
-        weights = RewardWeights(qas_mode=mode)
-        engine = RewardEngine(Catalogue(names, years), attributes, embeddings, weights, threads, answer)
-        flat = [ids[piece] for row in rows for piece in row]
-        result = engine.score_tokens(
-            np.array(flat, dtype=np.int64), np.cumsum([0, *map(len, rows)]), wanted, tokenizer, among, k=options[1] + 1
-        )
-        plain = engine.score(responses, wanted, among, k=options[1] + 1)
+    def run(rows: list[list[int]], threads: int, padded: bool = False) -> TokenScores:
+        engine = RewardEngine(Catalogue(names, years), attributes, embeddings, weights, threads, answer, known)
+        settings = dict(candidates=among, w_penalty=penalty, w_credit=credit, k=options[1] % 12 + 1)
+        lengths = np.array([len(row) for row in rows])
+        flat = np.array([id for row in rows for id in row], dtype=np.int64)
+        if padded:
+            matrix = np.full((len(rows), max(lengths) + 3), -1, dtype=np.int32)
+            matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = flat
+            return engine.score_tokens(matrix, lengths, wanted, tokenizer, **settings)
+        result = engine.score_tokens(flat, np.cumsum([0, *lengths]), wanted, tokenizer, **settings)
+        plain = engine.score(responses, wanted, among, k=settings["k"])
         np.testing.assert_array_equal(plain.total, result.scores.total)
         return result
 
-    by_byte = run([[bytes([byte]) for byte in response] for response in responses], 1)
-    result, again = run(pieces, 1), run(pieces, 2)
+    by_byte = run([[ids[bytes([byte])] for byte in response] for response in responses], 1)
+    result, again, rows = run(token_ids, 1), run(token_ids, 2), run(token_ids, 2, padded=True)
     assert np.isfinite(result.scores.total).all()
     np.testing.assert_array_equal(result.scores.total, by_byte.scores.total)
+    for other in (again, rows):
+        np.testing.assert_array_equal(result.segment_lengths, other.segment_lengths)
+        np.testing.assert_array_equal(result.segment_penalised, other.segment_penalised)
+        np.testing.assert_array_equal(result.segment_credited, other.segment_credited)
     np.testing.assert_array_equal(result.token_rewards, again.token_rewards)
-    np.testing.assert_array_equal(result.segment_lengths, again.segment_lengths)
-    marks = np.repeat(result.segment_penalised, result.segment_lengths)
-    byte_marks = np.repeat(by_byte.segment_penalised, by_byte.segment_lengths)
+    there = np.arange(rows.token_rewards.shape[1]) < np.array([len(row) for row in pieces])[:, None]
+    np.testing.assert_array_equal(rows.token_rewards[there], result.token_rewards)
+    assert (rows.token_rewards[~there] == 0).all()
+
+    def kinds(scores: TokenScores) -> list[int]:
+        return np.repeat(scores.segment_penalised + 2 * scores.segment_credited, scores.segment_lengths).tolist()
+
+    marks, byte_marks = kinds(result), kinds(by_byte)
     assert len(marks) == len(result.token_rewards)
     rewards = np.repeat(result.scores.total.astype(np.float64), [len(row) for row in pieces])
-    np.testing.assert_allclose(result.token_rewards, np.where(marks, rewards - 0.3 * abs(rewards), rewards), rtol=1e-6)
+    shares = np.choose(marks, [0.0, -penalty, credit]) if marks else np.zeros(0)
+    np.testing.assert_allclose(result.token_rewards, rewards + shares * abs(rewards), rtol=1e-5, atol=1e-6)
     token = at = 0
     for row in pieces:
         for piece in row:
             first = next((i for i, byte in enumerate(piece) if byte not in b"\r\n"), 0)
-            assert marks[token] == (bool(piece) and byte_marks[at + first])
+            assert marks[token] == (byte_marks[at + first] if piece else 0)
             token += 1
             at += len(piece)
