@@ -258,11 +258,11 @@ void check_bad_ids(const Engine& engine, const Tokens& tokens, std::vector<Id> i
   }
 }
 
-// All pairs of items; -1 is unknown.
+// All pairs of some items; -1 is unknown.
 template <class Id>
 void check_pairs(const fuzz::World& world, int threads) {
   std::vector<Id> items, truths;
-  const Id size = static_cast<Id>(std::min<size_t>(world.catalogue->size(), 12));
+  const Id size = static_cast<Id>(std::min<size_t>(world.catalogue->size(), 5));
   for (Id item = -1; item < size; ++item) {
     for (Id truth = 0; truth < size; ++truth) {
       items.push_back(item);
@@ -295,7 +295,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto view = [](const std::vector<char>& text) { return string_view(text.data(), text.size()); };
   std::vector<string_view> texts{view(once), "", view(half), view(twice)};
   if (flags & 64) {
-    while (texts.size() < 34) texts.push_back(texts[texts.size() - 3]);  // work for several threads
+    while (texts.size() < 20) texts.push_back(texts[texts.size() - 3]);  // work for several threads
   }
   Settings settings;
   settings.which = flags & 1 ? Which::kFirst : Which::kLast;
@@ -346,7 +346,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require_same(run(engine, TextSource(texts, tokens.ends.data(), tokens.rows()), targets, settings), by_token);
   if (flags & 64) {
     Settings parallel = settings;
-    parallel.threads = 3;
+    parallel.threads = 2;
     require_same(run(engine, token_source, targets, parallel), by_token);
   }
   if (more & 8) check_padded(engine, tokens, by_token, targets, settings, given.options[3] % 5);
