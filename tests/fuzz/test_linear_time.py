@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def seconds(engine: RewardEngine, tokenizer: PreTrainedTokenizerFast) -> Callable[..., float]:
     """Of this thread, for a text's token rewards."""
 
-    def measure(text: bytes, **settings: object) -> float:
+    def measure(text: bytes, **settings: Any) -> float:
         ids = np.frombuffer(text, dtype=np.uint8).astype(np.int32)
         out = np.empty(len(ids), dtype=np.float32)
         start = time.thread_time()
@@ -81,7 +82,7 @@ def seconds(engine: RewardEngine, tokenizer: PreTrainedTokenizerFast) -> Callabl
     return measure
 
 
-def check_linear(seconds: Callable[..., float], make: Callable[[int], bytes], **settings: object) -> None:
+def check_linear(seconds: Callable[..., float], make: Callable[[int], bytes], **settings: Any) -> None:
     """The best of up to five tries, since a busy machine makes any of them longer."""
     short, long = make(SMALL), make(TIMES * SMALL)
     shortest = longest = float("inf")

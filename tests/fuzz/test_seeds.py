@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def plain_titles(path: Path) -> list[bytes]:
     return [t for t in titles.split(b"\x1f") if t.strip() and not set(t) & set(b"()[],;{}\\\r\n\"'*`._-")]
 
 
-@pytest.mark.parametrize("path", list(filter(plain_titles, seeds("mentions"))), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in seeds("mentions") if plain_titles(path)], ids=lambda path: path.stem)
 def test_mentions(path: Path, by_bytes: PreTrainedTokenizerFast) -> None:
     """Each title as an answer that is in no catalogue."""
     _, (_, text) = read(path, 2)
@@ -151,7 +152,7 @@ def test_score(path: Path) -> None:
     attributes = sp.csr_matrix(rng.random((len(names), 6)) < 0.5, dtype=np.float32)
     known = ([name.decode("utf-8", "replace") for name in attribute_names.split(b"\x1f")] * 6)[:6]
     years = [1980 + (options[3] + i) % 40 for i in range(len(names))] if options[0] & 8 else None
-    answer = "first" if options[0] & 1 else "last"
+    answer: Literal["first", "last"] = "first" if options[0] & 1 else "last"
     modes: list[QasMode] = ["shared", "max", "mean"]
     weights = RewardWeights(
         qas_mode=modes[(options[0] >> 1 & 3) % 3],
@@ -170,7 +171,7 @@ def test_score(path: Path) -> None:
 
     def run(rows: list[list[int]], threads: int, padded: bool = False) -> TokenScores:
         engine = RewardEngine(Catalogue(names, years), attributes, embeddings, weights, threads, answer, known)
-        settings = dict(candidates=among, w_penalty=penalty, w_credit=credit, k=options[1] % 12 + 1)
+        settings: dict[str, Any] = dict(candidates=among, w_penalty=penalty, w_credit=credit, k=options[1] % 12 + 1)
         lengths = np.array([len(row) for row in rows])
         flat = np.array([id for row in rows for id in row], dtype=np.int64)
         if padded:
