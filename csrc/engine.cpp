@@ -65,17 +65,19 @@ void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t
 
 bool is_line_break(char c) { return c == '\n' || c == '\r'; }
 
-// The lines of the text: they end in special tokens alone. (Text beyond the last token has none, and no token needs it.)
+// The lines of the text: they end in special tokens alone, or in text beyond the last token.
 void find_lines(const TokenText& tokens, std::vector<Line>& lines) {
   lines.clear();
   size_t begin = 0;
-  for (uint32_t token : *tokens.special) {
-    for (size_t i = tokens.offsets[token]; i < tokens.offsets[token + 1]; ++i) {
+  const auto read = [&](size_t from, size_t to) {
+    for (size_t i = from; i < to; ++i) {
       if (!is_line_break(tokens.text[i])) continue;
       lines.push_back({begin, i + 1});
       begin = i + 1;
     }
-  }
+  };
+  for (uint32_t token : *tokens.special) read(tokens.offsets[token], tokens.offsets[token + 1]);
+  read(tokens.offsets[tokens.tokens], tokens.text.size());
   if (begin < tokens.text.size()) lines.push_back({begin, tokens.text.size()});
 }
 

@@ -1,7 +1,6 @@
 #include "segment.hpp"
 
 #include <algorithm>
-#include "scan.hpp"
 #include "simd.hpp"
 #include "titles.hpp"
 
@@ -32,45 +31,6 @@ uint64_t edge_hash(int32_t node, int32_t word) {
 }
 
 }  // namespace
-
-namespace {
-
-#if defined(REREC_AVX2)
-// Adds the lines that end in text's whole blocks of 64 bytes; returns where the next block begins.
-REREC_AVX2 size_t split_blocks(string_view text, std::vector<Line>& lines, size_t& begin) {
-  const __m256i feed = _mm256_set1_epi8('\n'), carriage = _mm256_set1_epi8('\r');
-  size_t i = 0;
-  for (; i + 64 <= text.size(); i += 64) {
-    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i));
-    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i + 32));
-    const __m256i low_hits = _mm256_or_si256(_mm256_cmpeq_epi8(low, feed), _mm256_cmpeq_epi8(low, carriage));
-    const __m256i high_hits = _mm256_or_si256(_mm256_cmpeq_epi8(high, feed), _mm256_cmpeq_epi8(high, carriage));
-    uint64_t mask = static_cast<uint32_t>(_mm256_movemask_epi8(low_hits)) |
-                    static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(high_hits))) << 32;
-    for (; mask != 0; mask &= mask - 1) {
-      const size_t end = i + static_cast<size_t>(__builtin_ctzll(mask)) + 1;
-      lines.push_back({begin, end});
-      begin = end;
-    }
-  }
-  return i;
-}
-#endif
-
-}  // namespace
-
-void split_lines_at_breaks(string_view text, std::vector<Line>& lines) {
-  lines.clear();
-  size_t begin = 0, i = 0;
-#if defined(REREC_AVX2)
-  if (has_avx2()) i = split_blocks(text, lines, begin);
-#endif
-  while ((i = find_any<'\n', '\r'>(text, i)) != string_view::npos) {
-    lines.push_back({begin, i + 1});
-    begin = ++i;
-  }
-  if (begin < text.size()) lines.push_back({begin, text.size()});
-}
 
 void PatternTrie::clear() {
   word_slots_.assign(64, -1);
@@ -149,6 +109,12 @@ void PatternTrie::build(const std::vector<Pattern>& patterns, string_view pool) 
     const string_view text = pool.substr(pattern.begin, pattern.size);
     if (pattern.words == 1) {
       KnownWord& word = words_[static_cast<size_t>(intern(text))];
+      bool repeated = false;
+      for (int32_t i = word.single; i >= 0 && !repeated; i = singles_[static_cast<size_t>(i)].next) {
+        const Single& known = singles_[static_cast<size_t>(i)];
+        repeated = known.owner == pattern.owner && known.article == pattern.article && known.upper == pattern.upper;
+      }
+      if (repeated) continue;
       singles_.push_back({pattern.owner, word.single, pattern.article, pattern.upper});
       word.single = static_cast<int32_t>(singles_.size()) - 1;
       continue;

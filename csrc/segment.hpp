@@ -17,8 +17,6 @@ struct Line {
   size_t begin, end;
 };
 
-void split_lines_at_breaks(std::string_view text, std::vector<Line>& lines);
-
 inline constexpr int8_t kBare = -1;  // no article
 
 // A title as it is looked for.
@@ -85,6 +83,7 @@ class PatternTrie {
 // found.
 class Mentions {
  public:
+  Mentions() { clear(); }
   void clear();
   // any_case: a single word need not begin with a capital.
   void add(std::string_view title, int32_t owner = 0, bool any_case = false);

@@ -64,7 +64,9 @@ def item_tables(
         if len(attribute_names) != attributes.shape[1]:
             wanted = f"a name for each of the {attributes.shape[1]} attributes"
             raise UserError(f"attribute_names must hold {wanted}, got {len(attribute_names)}")
-        name_ptr, name_bytes = _text_arrays(pa.array(attribute_names, pa.large_string()))
+        encoded = [name.encode("utf-8", "surrogatepass") for name in attribute_names]
+        name_ptr = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        name_bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
     return ItemTables(
         catalogue,
         attributes.indptr.astype(np.int64),

@@ -178,6 +178,12 @@ def test_credit_needs_names(catalogue, attributes, embeddings, tokenizer) -> Non
         RewardEngine(catalogue, attributes, embeddings, attribute_names=["x"])
 
 
+def test_any_text_is_a_name(catalogue, attributes, embeddings, tokenizer) -> None:
+    names = ["\ud800", "", "\x00", *NAMES[3:]]
+    engine = RewardEngine(catalogue, attributes, embeddings, attribute_names=names)
+    assert not engine.score_tokens([1], [0, 1], [0], tokenizer, [[0, 1]], w_credit=0.1).segment_credited.any()
+
+
 def test_list_answers_keep_their_order(make) -> None:
     scores = make(k=3).score([box(2, 0, 1), box(0, 2, 1)], [0, 0])
     assert [row.tolist() for row in scores.items] == [[2, 0, 1], [0, 2, 1]]
