@@ -135,7 +135,7 @@ float dot_by_lanes(const float* a, const float* b, int64_t width) {
 }
 
 #if defined(REREC_AVX2)
-REREC_AVX2 float dot_avx2(const float* a, const float* b, int64_t width) {
+REREC_AVX2 inline float dot_avx2(const float* a, const float* b, int64_t width) {
   __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
   int64_t i = 0;
   for (; i + kSums <= width; i += kSums) {
@@ -206,39 +206,80 @@ double centred_pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMo
   });
 }
 
+namespace {
+
+// Calls body(begin, end) for blocks of pairs, each of which is worth a look at the queue.
+template <class Body>
+void for_blocks(size_t count, int threads, const Body& body) {
+  constexpr size_t kBlock = 64;
+  parallel_for((count + kBlock - 1) / kBlock, threads, [&](ChunkQueue& queue) {
+    for (size_t begin, end; queue.next(begin, end);) body(begin * kBlock, std::min(count, end * kBlock));
+  });
+}
+
+// Rows of a small table are in the cache: asking for them costs more than they do.
+bool worth_asking_for(const ItemTables& tables) {
+  constexpr size_t kCached = size_t{4} << 20;
+  return tables.items * static_cast<size_t>(tables.width) * sizeof(float) > kCached;
+}
+
+template <class Id>
+void ask_for_rows(const ItemTables& tables, Id item, Id truth) {
+  prefetch_row(tables.embedding(std::max<Id>(item, 0)), tables.width);
+  prefetch_row(tables.embedding(truth), tables.width);
+}
+
+template <class Id>
+void pas_block(const ItemTables& tables, const Id* items, const Id* truths, size_t begin, size_t end, float* out) {
+  for (size_t i = begin; i < end; ++i) {
+    out[i] = items[i] < 0 ? 0.f : dot_by_lanes(tables.embedding(items[i]), tables.embedding(truths[i]), tables.width);
+  }
+}
+
+#if defined(REREC_AVX2)
+template <class Id>
+REREC_AVX2 void pas_block_avx2(const ItemTables& tables, const Id* items, const Id* truths, size_t begin, size_t end,
+                               bool ask, float* out) {
+  for (size_t i = begin; i < end; ++i) {
+    if (ask && i + kAhead < end) ask_for_rows(tables, items[i + kAhead], truths[i + kAhead]);
+    out[i] = items[i] < 0 ? 0.f : dot_avx2(tables.embedding(items[i]), tables.embedding(truths[i]), tables.width);
+  }
+}
+#endif
+
+}  // namespace
+
 template <class Id>
 void qas_pairs(const ItemTables& tables, const Id* items, const Id* truths, size_t count, int threads, float* out) {
-  parallel_for(count, threads, [&](ChunkQueue& queue) {
-    for (size_t begin, end; queue.next(begin, end);) {
-      for (size_t i = begin; i < end; ++i) {
-        if (i + 2 * kAhead < count) {
-          const size_t far = i + 2 * kAhead, near = i + kAhead;
-          __builtin_prefetch(tables.attribute_ptr + std::max<Id>(items[far], 0));
-          __builtin_prefetch(tables.attribute_ptr + truths[far]);
-          __builtin_prefetch(tables.attributes + tables.attribute_ptr[std::max<Id>(items[near], 0)]);
-          __builtin_prefetch(tables.attributes + tables.attribute_ptr[truths[near]]);
-        }
-        const int32_t item = static_cast<int32_t>(items[i]), truth = static_cast<int32_t>(truths[i]);
-        out[i] = item < 0 ? 0.f
-                          : static_cast<float>(share(tables, tables.attributes_of(item), tables.attributes_of(truth)));
+  for_blocks(count, threads, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      if (i + 2 * kAhead < end) {
+        const size_t far = i + 2 * kAhead, near = i + kAhead;
+        __builtin_prefetch(tables.attribute_ptr + std::max<Id>(items[far], 0));
+        __builtin_prefetch(tables.attribute_ptr + truths[far]);
+        __builtin_prefetch(tables.attributes + tables.attribute_ptr[std::max<Id>(items[near], 0)]);
+        __builtin_prefetch(tables.attributes + tables.attribute_ptr[truths[near]]);
       }
+      const int32_t item = static_cast<int32_t>(items[i]), truth = static_cast<int32_t>(truths[i]);
+      out[i] = item < 0 ? 0.f
+                        : static_cast<float>(share(tables, tables.attributes_of(item), tables.attributes_of(truth)));
     }
   });
 }
 
 template <class Id>
 void pas_pairs(const ItemTables& tables, const Id* items, const Id* truths, size_t count, int threads, float* out) {
-  parallel_for(count, threads, [&](ChunkQueue& queue) {
-    for (size_t begin, end; queue.next(begin, end);) {
-      for (size_t i = begin; i < end; ++i) {
-        if (i + kAhead < count) {
-          prefetch_row(tables.embedding(std::max<Id>(items[i + kAhead], 0)), tables.width);
-          prefetch_row(tables.embedding(truths[i + kAhead]), tables.width);
-        }
-        out[i] = items[i] < 0 ? 0.f : dot(tables.embedding(items[i]), tables.embedding(truths[i]), tables.width);
-      }
-    }
-  });
+#if defined(REREC_AVX2)
+  if (has_avx2()) {
+    const bool ask = worth_asking_for(tables);
+    for_blocks(count, threads, [&](size_t begin, size_t end) {
+      pas_block_avx2(tables, items, truths, begin, end, ask, out);
+    });
+    return;
+  }
+#endif
+  for_blocks(count, threads,
+             [&](size_t begin, size_t end) { pas_block(tables, items, truths, begin, end, out); });
 }
 
 template void qas_pairs(const ItemTables&, const int32_t*, const int32_t*, size_t, int, float*);

@@ -16,6 +16,7 @@ struct ItemTables {
   const int32_t* attributes = nullptr;     // ascending within an item
   const float* embeddings = nullptr;       // [N, width], unit rows
   int64_t width = 0;
+  size_t items = 0;                          // N
   const float* attribute_weights = nullptr;  // [A]; null: each counts 1
   const float* mean_embedding = nullptr;     // [width], of all items; null: not asked for
 

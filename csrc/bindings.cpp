@@ -165,6 +165,7 @@ class PyEngine {
         names_(std::move(names)),
         engine_(std::move(catalogue),
                 {attribute_ptr_.data(), attributes_.data(), embeddings_.data(), embeddings_.shape(1),
+                 static_cast<size_t>(embeddings_.shape(0)),
                  data_or_null(attribute_weights_), data_or_null(mean_embedding_)},
                 {data_or_null(name_ptr_), reinterpret_cast<const char*>(data_or_null(names_))}) {}
 
