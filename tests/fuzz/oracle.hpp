@@ -58,7 +58,7 @@ struct World {
   rerec::ItemTables tables() const {
     return {attribute_ptr.data(), attributes.data(),
             embeddings.data(),    width,
-            titles.size(),        weights.empty() ? nullptr : weights.data(),
+            catalogue->size(),    weights.empty() ? nullptr : weights.data(),
             mean.empty() ? nullptr : mean.data()};
   }
   rerec::AttributeNames names() const { return {name_ptr.data(), name_bytes.data()}; }
