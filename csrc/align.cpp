@@ -208,15 +208,6 @@ double centred_pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMo
 
 namespace {
 
-// Calls body(begin, end) for blocks of pairs, each of which is worth a look at the queue.
-template <class Body>
-void for_blocks(size_t count, int threads, const Body& body) {
-  constexpr size_t kBlock = 64;
-  parallel_for((count + kBlock - 1) / kBlock, threads, [&](ChunkQueue& queue) {
-    for (size_t begin, end; queue.next(begin, end);) body(begin * kBlock, std::min(count, end * kBlock));
-  });
-}
-
 // Rows of a small table are in the cache: asking for them costs more than they do.
 bool worth_asking_for(const ItemTables& tables) {
   constexpr size_t kCached = size_t{4} << 20;

@@ -255,12 +255,10 @@ class PyEngine {
 template <class Id>
 void ndcg_rows(const Id* items, const Id* truth, size_t rows, size_t items_width, size_t truth_width, int k,
                int threads, float* out) {
-  parallel_for(rows, threads, [&](ChunkQueue& queue) {
-    for (size_t begin, end; queue.next(begin, end);) {
-      for (size_t i = begin; i < end; ++i) {
-        out[i] = static_cast<float>(
-            padded_ndcg(items + i * items_width, items_width, truth + i * truth_width, truth_width, k));
-      }
+  for_blocks(rows, threads, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      out[i] =
+          static_cast<float>(padded_ndcg(items + i * items_width, items_width, truth + i * truth_width, truth_width, k));
     }
   });
 }

@@ -64,4 +64,14 @@ void parallel_for(size_t count, int threads, const Body& body) {
   }
 }
 
+// Calls body(begin, end) for blocks that cover 0..count, of rows so cheap that a chunk's worth would not pay for a look
+// at the queue.
+template <class Body>
+void for_blocks(size_t count, int threads, const Body& body) {
+  constexpr size_t kBlock = 64;
+  parallel_for((count + kBlock - 1) / kBlock, threads, [&](ChunkQueue& queue) {
+    for (size_t begin, end; queue.next(begin, end);) body(begin * kBlock, std::min(count, end * kBlock));
+  });
+}
+
 }  // namespace rerec

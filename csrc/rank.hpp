@@ -81,8 +81,8 @@ double padded_ndcg(const Id* items, size_t count, const Id* truth, size_t truths
   for (size_t t = 0; t < truths; ++t) {
     if (truth[t] < 0) continue;
     ++relevant;
-    size_t place = 0;
-    while (place < depth && items[place] != truth[t]) ++place;
+    size_t place = depth;
+    for (size_t i = depth; i-- > 0;) place = items[i] == truth[t] ? i : place;  // no branch to guess
     if (place < depth) gain += table.discount[place];
   }
   return relevant == 0 ? 0 : gain / table.ideal[std::min(relevant, static_cast<size_t>(k))];
