@@ -1,10 +1,9 @@
 #include "align.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <iterator>
 
 #include "parallel.hpp"
+#include "prefetch.hpp"
 #include "simd.hpp"
 
 namespace rerec {
@@ -12,16 +11,16 @@ namespace {
 
 constexpr size_t kAhead = 8;  // pairs between a prefetch and its use
 
-size_t common_by_merge(ItemSpan a, ItemSpan b) {
-  size_t count = 0;
+// Calls f for each element that two ascending lists without repeats share.
+template <class F>
+void for_common(ItemSpan a, ItemSpan b, F f) {
   const int32_t *x = a.begin(), *y = b.begin();
   while (x != a.end() && y != b.end()) {
     const int32_t left = *x, right = *y;
-    count += left == right;
+    if (left == right) f(left);
     x += left <= right;
     y += right <= left;
   }
-  return count;
 }
 
 #if defined(REREC_AVX2)
@@ -61,7 +60,9 @@ size_t common(ItemSpan a, ItemSpan b) {
 #if defined(REREC_AVX2)
   if (has_avx2() && a.size() <= kAllPairs && b.size() <= kAllPairs) return common_by_pairs(a, b);
 #endif
-  return common_by_merge(a, b);
+  size_t count = 0;
+  for_common(a, b, [&](int32_t) { ++count; });
+  return count;
 }
 
 double weight_of(ItemSpan attributes, const float* weights) {
@@ -70,24 +71,14 @@ double weight_of(ItemSpan attributes, const float* weights) {
   return sum;
 }
 
-double common_weight(ItemSpan a, ItemSpan b, const float* weights) {
-  double sum = 0;
-  const int32_t *x = a.begin(), *y = b.begin();
-  while (x != a.end() && y != b.end()) {
-    const int32_t left = *x, right = *y;
-    if (left == right) sum += weights[left];
-    x += left <= right;
-    y += right <= left;
-  }
-  return sum;
-}
-
 double share(const ItemTables& tables, ItemSpan item, ItemSpan wanted) {
   if (wanted.empty()) return 0;
   const float* weights = tables.attribute_weights;
   if (weights == nullptr) return static_cast<double>(common(item, wanted)) / static_cast<double>(wanted.size());
   const double all = weight_of(wanted, weights);
-  return all > 0 ? common_weight(item, wanted, weights) / all : 0;
+  double common = 0;
+  for_common(item, wanted, [&](int32_t attribute) { common += weights[attribute]; });
+  return all > 0 ? common / all : 0;
 }
 
 double shared_by_all(const ItemTables& tables, int32_t item, ItemSpan truth, std::vector<int32_t>& shared) {
@@ -171,11 +162,6 @@ double mean_pas(const ItemTables& tables, const std::vector<int32_t>& candidates
   return sum / static_cast<double>(candidates.size());
 }
 
-void prefetch_row(const float* row, int64_t width) {
-  constexpr int64_t kLine = 64 / sizeof(float);
-  for (int64_t i = 0; i < std::min<int64_t>(width, 8 * kLine); i += kLine) __builtin_prefetch(row + i);
-}
-
 }  // namespace
 
 double qas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMode mode, std::vector<int32_t>& buffer) {
@@ -208,18 +194,6 @@ double centred_pas(const ItemTables& tables, int32_t item, ItemSpan truth, QasMo
 
 namespace {
 
-// Rows of a small table are in the cache: asking for them costs more than they do.
-bool worth_asking_for(const ItemTables& tables) {
-  constexpr size_t kCached = size_t{4} << 20;
-  return tables.items * static_cast<size_t>(tables.width) * sizeof(float) > kCached;
-}
-
-template <class Id>
-void ask_for_rows(const ItemTables& tables, Id item, Id truth) {
-  prefetch_row(tables.embedding(std::max<Id>(item, 0)), tables.width);
-  prefetch_row(tables.embedding(truth), tables.width);
-}
-
 template <class Id>
 void pas_block(const ItemTables& tables, const Id* items, const Id* truths, size_t begin, size_t end, float* out) {
   for (size_t i = begin; i < end; ++i) {
@@ -228,11 +202,21 @@ void pas_block(const ItemTables& tables, const Id* items, const Id* truths, size
 }
 
 #if defined(REREC_AVX2)
+// Rows of a small table are in the cache: asking for them costs more than they do.
+bool worth_asking_for(const ItemTables& tables) {
+  constexpr size_t kCached = size_t{4} << 20;
+  return tables.items * static_cast<size_t>(tables.width) * sizeof(float) > kCached;
+}
+
 template <class Id>
 REREC_AVX2 void pas_block_avx2(const ItemTables& tables, const Id* items, const Id* truths, size_t begin, size_t end,
                                bool ask, float* out) {
+  const size_t row = static_cast<size_t>(tables.width) * sizeof(float);
   for (size_t i = begin; i < end; ++i) {
-    if (ask && i + kAhead < end) ask_for_rows(tables, items[i + kAhead], truths[i + kAhead]);
+    if (ask && i + kAhead < end) {
+      prefetch_lines(tables.embedding(std::max<Id>(items[i + kAhead], 0)), row);
+      prefetch_lines(tables.embedding(truths[i + kAhead]), row);
+    }
     out[i] = items[i] < 0 ? 0.f : dot_avx2(tables.embedding(items[i]), tables.embedding(truths[i]), tables.width);
   }
 }

@@ -14,19 +14,12 @@ using std::string_view;
 
 namespace {
 
-std::vector<FormKey> form_keys(const Forms& forms, size_t count) {
-  std::vector<FormKey> keys;
-  for (size_t i = 0; i < count; ++i) {
-    FormKey key = form_key(forms.names[i]);
-    if (!key.text.empty() && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
-  }
-  return keys;
-}
-
-std::vector<string> loose_keys(const Forms& forms, size_t first, size_t last) {
-  std::vector<string> keys;
+// The distinct keys of forms first .. last, but for empty ones.
+template <class F>
+auto keys_of(const Forms& forms, size_t first, size_t last, F key_of) {
+  std::vector<decltype(key_of(forms.names[0]))> keys;
   for (size_t i = first; i < last; ++i) {
-    string key = loose_key(forms.names[i]);
+    auto key = key_of(forms.names[i]);
     if (!key.empty() && std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
   }
   return keys;
@@ -35,15 +28,6 @@ std::vector<string> loose_keys(const Forms& forms, size_t first, size_t last) {
 bool meet(const std::vector<string>& a, const std::vector<string>& b) {
   return std::any_of(a.begin(), a.end(),
                      [&](const string& key) { return std::find(b.begin(), b.end(), key) != b.end(); });
-}
-
-std::vector<string> plain_keys(const Forms& forms, size_t last) {
-  std::vector<string> keys;
-  for (size_t i = 0; i < last; ++i) {
-    string key = plain_key(forms.names[i]);
-    if (!key.empty()) keys.push_back(std::move(key));
-  }
-  return keys;
 }
 
 }  // namespace
@@ -58,7 +42,7 @@ struct Catalogue::Query {
   explicit Query(string_view title) : raw(trim(title)), split(split_title(raw)) {
     name = split.full_name();
     forms = title_forms(name);
-    keys = form_keys(forms, forms.own());
+    keys = keys_of(forms, 0, forms.own(), form_key);
   }
 };
 
@@ -84,7 +68,9 @@ CatalogueArrays::CatalogueArrays(std::vector<int64_t> title_ptr_in, string title
         if (years[i] == 0) years[i] = split.year;
         if (!title.empty()) part.exact.emplace_back(hash_bytes(title), item);
         const Forms forms = title_forms(split.full_name());
-        for (const string& key : loose_keys(forms, 0, forms.names.size())) part.keys.emplace_back(hash_bytes(key), item);
+        for (const string& key : keys_of(forms, 0, forms.names.size(), loose_key)) {
+          part.keys.emplace_back(hash_bytes(key), item);
+        }
         const auto semicolons = std::count(title.begin(), title.end(), ';');
         part.most_semicolons = std::max(part.most_semicolons, static_cast<int>(semicolons));
       }
@@ -140,7 +126,7 @@ Catalogue::Scored Catalogue::compare_names(const Query& query, int32_t item) con
   if (move_article(query.name) == move_article(name)) return {item, Rule::kArticle};
   const Forms forms = title_forms(name);
   bool named = false, other_article = true;
-  for (const FormKey& key : form_keys(forms, forms.names.size())) {
+  for (const FormKey& key : keys_of(forms, 0, forms.names.size(), form_key)) {
     for (const FormKey& asked : query.keys) {
       if (key.text != asked.text) continue;
       named = true;
@@ -150,7 +136,8 @@ Catalogue::Scored Catalogue::compare_names(const Query& query, int32_t item) con
   if (!named) return {item, Rule::kNone};
   const string plain = plain_key(query.name);
   if (!plain.empty() && plain == plain_key(name)) return {item, Rule::kNormalised, other_article};
-  const bool whole = meet(plain_keys(query.forms, query.forms.own()), plain_keys(forms, forms.names.size()));
+  const bool whole = meet(keys_of(query.forms, 0, query.forms.own(), plain_key),
+                          keys_of(forms, 0, forms.names.size(), plain_key));
   return {item, whole ? Rule::kAlternative : Rule::kNumeral, other_article};
 }
 
@@ -176,11 +163,11 @@ void Catalogue::name_hits(const Query& query, std::vector<Scored>& hits) const {
 // The query's own bracketed alternatives: they may be anything, so the year has to agree.
 void Catalogue::alternative_hits(const Query& query, std::vector<Scored>& hits) const {
   const Forms& forms = query.forms;
-  for (const string& key : loose_keys(forms, forms.own(), forms.names.size())) {
+  for (const string& key : keys_of(forms, forms.own(), forms.names.size(), loose_key)) {
     view_.keys.find(hash_bytes(key), [&](int32_t item) {
       if (view_.years[item] != query.split.year) return;
       const Forms named = title_forms(split_title(trim(title(item))).full_name());
-      const auto keys = loose_keys(named, 0, named.names.size());
+      const auto keys = keys_of(named, 0, named.names.size(), loose_key);
       if (std::find(keys.begin(), keys.end(), key) != keys.end()) hits.push_back({item, Rule::kAlternative});
     });
   }

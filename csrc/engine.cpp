@@ -36,22 +36,8 @@ void add_name(Mentions& mentions, string_view name, int32_t owner) {
   if (moved != name) mentions.add(moved, owner);
 }
 
-// The name of a plain "Name (1995)", which is its only form; empty for any other title.
-string_view plain_name(string_view title) {
-  constexpr size_t kYear = 7;  // " (1995)"
-  if (title.size() <= kYear || !is_ascii_alnum(title[0])) return {};
-  const string_view year = title.substr(title.size() - kYear), name = title.substr(0, title.size() - kYear);
-  const bool plain = year[0] == ' ' && year[1] == '(' && (year[2] == '1' || year[2] == '2') && is_digit(year[3]) &&
-                     is_digit(year[4]) && is_digit(year[5]) && year[6] == ')';
-  return plain && find_any<'(', '[', ')', ']', ','>(name) == string_view::npos ? name : string_view();
-}
-
 // A bracket of the answer's own words may hold anything ("Heat (a crime film)"), a bracket of the catalogue is a title.
 void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t owner) {
-  if (const string_view name = plain_name(title); !name.empty()) {
-    mentions.add(name, owner);
-    return;
-  }
   const SplitTitle split = split_title(title);
   if (split.tail.empty() && find_any<'(', '['>(split.name) == string_view::npos) {  // the name is its only form
     add_name(mentions, split.name, owner);

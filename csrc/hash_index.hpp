@@ -54,8 +54,6 @@ struct HashIndex {
       for (int64_t i = group[0]; i < group[1]; ++i) f(group_items[i]);
     }
   }
-
-  void prefetch(uint64_t hash) const { __builtin_prefetch(slots + (hash & mask)); }
 };
 
 // The arrays of a HashIndex, built from (hash, item) pairs.

@@ -43,6 +43,7 @@ struct FormKey {
   std::string text;
   std::string_view article;
 
+  bool empty() const { return text.empty(); }
   bool operator==(const FormKey& other) const { return text == other.text && article == other.article; }
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "prefetch.hpp"
+#include "scan.hpp"
 
 namespace rerec {
 
@@ -39,9 +40,7 @@ struct TokenText {
   const std::vector<uint32_t>* special = nullptr;
 };
 
-inline bool holds_break(const char* text, size_t begin, size_t end) {
-  return std::string_view(text + begin, end - begin).find_first_of("\r\n") != std::string_view::npos;
-}
+inline bool holds_break(std::string_view text) { return find_any<'\n', '\r'>(text) != std::string_view::npos; }
 
 // Read from several threads.
 class TokenSource {
@@ -85,7 +84,7 @@ class Vocabulary {
       Slot& slot = slots_[i];
       if (token.size() <= kInline) {
         std::memcpy(slot.bytes, token.data(), token.size());
-        const bool special = token.empty() || token.find_first_of("\r\n") != std::string_view::npos;
+        const bool special = token.empty() || holds_break(token);
         slot.size = static_cast<unsigned char>(token.size() + (special ? kSpecial : 0));
       } else {
         const uint64_t number = long_.size();
@@ -149,7 +148,7 @@ class IdSource : public TokenSource {
         if (slot.size == Vocabulary::kUnknown) fail(i);
         used = append_long(slot, buffers, used, count - j, i);
         base = buffers.text.get();
-        if (holds_break(base, offsets[j], used)) special.push_back(static_cast<uint32_t>(j));
+        if (holds_break({base + offsets[j], used - offsets[j]})) special.push_back(static_cast<uint32_t>(j));
       }
       offsets[j + 1] = static_cast<uint32_t>(used);
     }
@@ -210,8 +209,8 @@ class TextSource : public TokenSource {
     for (int64_t j = rows_.ids_begin(i); j < rows_.ids_begin(i) + rows_.length[i]; ++j) {
       if (ends_[j] < last || ends_[j] > static_cast<int64_t>(texts_[i].size()))
         throw std::out_of_range("response " + std::to_string(i) + ": token ends must ascend within the text");
-      const bool special = ends_[j] == last || holds_break(texts_[i].data(), static_cast<size_t>(last), static_cast<size_t>(ends_[j]));
-      if (special) buffers.special.push_back(static_cast<uint32_t>(buffers.offsets.size() - 1));
+      const std::string_view token = texts_[i].substr(static_cast<size_t>(last), static_cast<size_t>(ends_[j] - last));
+      if (token.empty() || holds_break(token)) buffers.special.push_back(static_cast<uint32_t>(buffers.offsets.size() - 1));
       last = ends_[j];
       buffers.offsets.push_back(static_cast<uint32_t>(last));
     }

@@ -312,7 +312,7 @@ class RewardEngine:
             texts.append(text)
             row = ends if ends.ndim == 1 else ends[i]
             row[batch.left[i] : batch.left[i] + batch.length[i]] = token_ends
-        width = ends.size // max(1, batch.count) if ends.ndim == 2 else 0
+        width = batch.shape[1] if ends.ndim == 2 else 0
         rows = _core.TokenRows(batch.left, batch.length, width, width)
         return self._core.score_texts(texts, ends.reshape(-1), rows, targets, settings, rewards)
 

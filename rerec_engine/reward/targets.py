@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import _core
 from ..errors import UserError
 from ..graph.catalogue import Catalogue
+from .tokens import to_numpy
 
 Item: TypeAlias = "str | int | np.integer[Any]"
 GroundTruth: TypeAlias = "Item | Sequence[Item]"
@@ -24,12 +25,8 @@ _NONE = np.zeros(0, dtype=np.int32)
 class TargetReader:
     """Reads ground truths and candidates. Titles are resolved in C++; rows that this cannot settle come here."""
 
-    MOST_REMEMBERED = 100_000
-
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self._titles: dict[str, int] = {}
-        self._candidates: dict[tuple[Item, ...], NDArray[np.int32]] = {}
 
     def read(self, ground_truth: Any, candidates: Any, count: int) -> _core.Targets:
         """Targets of `count` responses. ground_truth: a list of rows, or ids [B] or [B, M]; candidates: None, a list of
@@ -67,10 +64,9 @@ class TargetReader:
         kept = rows >= 0
         if width > 1:
             kept[:, 1:] &= rows[:, 1:] != rows[:, :-1]
-        ptr = np.zeros(len(rows) + 1, dtype=np.int64)
         if kept.all():
-            ptr[1:] = np.arange(width, width * len(rows) + width, width)[: len(rows)] if width else 0
-            return ptr, np.ascontiguousarray(rows.reshape(-1), dtype=np.int32)
+            return np.arange(len(rows) + 1, dtype=np.int64) * width, np.ascontiguousarray(rows, np.int32).reshape(-1)
+        ptr = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(kept.sum(axis=1), out=ptr[1:])
         return ptr, rows[kept].astype(np.int32)
 
@@ -98,15 +94,8 @@ class TargetReader:
 
     def _candidate_ids(self, given: Sequence[Item], row: int) -> NDArray[np.int32]:
         place = f"candidates[{row}]"
-        key = tuple(_sequence(given, place))
-        ids = self._candidates.get(key)
-        if ids is None:
-            items = [self._item(item, _NONE, place) for item in key]
-            ids = np.unique(np.array(items, dtype=np.int32)) if items else _NONE
-            if len(self._candidates) >= self.MOST_REMEMBERED:
-                self._candidates.clear()
-            self._candidates[key] = ids
-        return ids
+        items = [self._item(item, _NONE, place) for item in _sequence(given, place)]
+        return np.unique(np.array(items, dtype=np.int32)) if items else _NONE
 
     def _item(self, item: Item, candidates: NDArray[np.int32], place: str) -> int:
         if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
@@ -124,11 +113,7 @@ class TargetReader:
         return found
 
     def _match(self, title: str, candidates: NDArray[np.int32]) -> int:
-        found = self._titles.get(title)
-        if found is None:
-            if len(self._titles) >= self.MOST_REMEMBERED:
-                self._titles.clear()
-            found = self._titles[title] = self.catalogue.match(title)
+        found = self.catalogue.match(title)
         # Candidates can only change what they hold: an item that they lack, or a title without one.
         if len(candidates) and found not in candidates:
             return self.catalogue.match(title, _ids(candidates))
@@ -160,7 +145,7 @@ def id_arrays(left: Any, right: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Two arrays of item ids, torch or numpy, contiguous and both int32 or both int64."""
     arrays = []
     for name, values in (("items", left), ("ground_truth", right)):
-        array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        array = np.asarray(to_numpy(values))
         if array.dtype.kind not in "iu" and array.size:
             raise UserError(f"{name} must hold item ids, got {array.dtype}")
         arrays.append(array)
@@ -171,8 +156,7 @@ def id_arrays(left: Any, right: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def _id_array(values: Any, name: str) -> NDArray[Any] | None:
     """Item ids as an array, where they are given as a numpy or torch one."""
-    if hasattr(values, "detach"):  # torch, without importing it
-        values = values.detach().cpu().numpy()
+    values = to_numpy(values)
     if not isinstance(values, np.ndarray) or values.dtype == object:
         return None
     if values.dtype.kind not in "iu" or values.ndim not in (1, 2):

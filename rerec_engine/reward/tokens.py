@@ -99,11 +99,14 @@ def _padded(ids: NDArray[Any], bounds: NDArray[Any]) -> TokenBatch:
     return _packed(ids[gaps], ends, ids.shape, gaps)
 
 
+def to_numpy(values: Any) -> Any:
+    """A torch tensor's values as a numpy array, without importing torch; anything else as it is."""
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else values
+
+
 def _array(values: Any, name: str) -> NDArray[Any]:
-    if hasattr(values, "detach"):  # torch, without importing it
-        values = values.detach().cpu().numpy()
     try:
-        array: NDArray[Any] = np.asarray(values)
+        array: NDArray[Any] = np.asarray(to_numpy(values))
     except ValueError:
         raise UserError(f"{name} must be an array, got rows of different lengths") from None
     if array.dtype == object:

@@ -45,9 +45,6 @@ ENTRIES = {
     "numbered lines": "{}. owls; a winter\n",
     "bracketed alternatives": "(q{}z)",
 }
-QUADRATIC = pytest.mark.xfail(
-    strict=False, reason="the bracketed alternatives of one entry are compared each with each"
-)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "rewards.md").read_text()
 
@@ -30,14 +31,7 @@ def test_the_printed_lines(names: dict[str, Any]) -> None:
     assert names["s"].ndcg.dtype == np.float32
 
 
-def test_token_rewards(names: dict[str, Any]) -> None:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    backend = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
-    backend.decoder, backend.pre_tokenizer = decoders.ByteLevel(), pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+def test_token_rewards(names: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> None:
     engine = names["RewardEngine"](names["films"], names["has"], names["taste"], attribute_names=names["names"])
     ids = tokenizer(names["response"], add_special_tokens=False)["input_ids"]
     result = engine.score_tokens(ids, [0, len(ids)], ["Heat (1995)"], tokenizer, [[0, 1, 2]], w_credit=0.1)
