@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine.hpp"
+#include "op_bindings.hpp"
 #include "parallel.hpp"
 #include "python_targets.hpp"
 #include "python_texts.hpp"
@@ -467,8 +468,9 @@ void register_parts(py::module_& module) {
 }  // namespace
 
 PYBIND11_MODULE(_core, module) {
-  module.doc() = "Reward engine of rerec_engine: parse, match, rank, align, segment.";
+  module.doc() = "rerec_engine in C++: parse, match, rank, align, segment; the training ops on a CPU.";
   register_catalogue(module);
   register_engine(module);
   register_parts(module);
+  register_ops(module);
 }

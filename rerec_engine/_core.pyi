@@ -123,3 +123,70 @@ def boxed(text: Text, which: Which) -> tuple[int, bytes] | None: ...
 def read_answer(
     text: Text, catalogue: Catalogue, candidates: NDArray[np.int32], which: Which
 ) -> list[tuple[int, bytes]]: ...
+
+Floats = NDArray[np.float32]
+
+def fold_logits(
+    z: Floats,
+    first: int,
+    targets: NDArray[np.int64],
+    scale: float,
+    softcap: float,
+    top: Floats,
+    total: Floats,
+    dot: Floats,
+    picked: Floats,
+) -> None:
+    """z [R, N]: columns first .. first + N of the logits; top, total, dot and picked [R] are updated."""
+
+def logit_gradient(
+    z: Floats,
+    first: int,
+    targets: NDArray[np.int64],
+    scale: float,
+    softcap: float,
+    capped: bool,
+    lse: Floats,
+    base: Floats,
+    slope: Floats | None,
+    at_target: Floats,
+) -> None:
+    """z [R, N] is overwritten by its gradient."""
+
+def merge_softmax(states: Floats, picked: Floats, scale: float, logp: Floats, entropy: Floats, lse: Floats) -> None:
+    """states [shares, 3, R]; the last three [R] are written."""
+
+def policy_tokens(
+    logp: Floats,
+    old: Floats,
+    adv: Floats,
+    weight: Floats,
+    ref: Floats | None,
+    log_ratio: NDArray[np.float64] | None,
+    entropy: Floats | None,
+    clip_low: float,
+    clip_high: float,
+    beta: float,
+    kl: str,
+    entropy_coef: float,
+    gradient: Floats,
+    sums: NDArray[np.float64],
+) -> None:
+    """All [R]; gradient is written. To sums [8] are added: loss, clipped, ratio, ratio_max, log_ratio_max, approx_kl,
+    kl, entropy."""
+
+def segment_advantage(
+    lengths: NDArray[np.int64],
+    penalised: NDArray[np.bool_],
+    cu_segments: NDArray[np.int64],
+    rewards: Floats,
+    group: NDArray[np.int64],
+    w_penalty: float,
+    estimator: str,
+) -> Floats: ...
+def expand_segments(values: Floats, lengths: NDArray[np.int64], out: Floats) -> None: ...
+def vector_levels() -> list[str]:
+    """Of avx512, avx2 and plain those that this processor runs, best first; the first is in use."""
+
+def set_vector_level(level: str) -> bool:
+    """Use that one from now on; False: this processor does not run it."""

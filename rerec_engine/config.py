@@ -156,6 +156,8 @@ class LossConfig:
     kl: Literal["k1", "k2", "k3"] = "k3"
     entropy: float = 0.0
     """Weight of the entropy bonus."""
+    ratio: Literal["token", "sequence"] = "token"
+    """sequence: GSPO, one probability ratio for all tokens of a response."""
     aggregation: Literal["token_mean", "sequence_mean", "dr_grpo"] = "token_mean"
     value_clip: float = 0.2
     """PPO: clip range of the critic's values."""

@@ -8,8 +8,7 @@ import torch
 
 from rerec_engine import ops
 from rerec_engine.config import LossConfig
-
-Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+from rerec_engine.ops.types import Loss
 
 
 def loss_denominator(config: LossConfig, lengths: Sequence[int] | torch.Tensor, max_new_tokens: int) -> float:
@@ -57,6 +56,7 @@ def policy_loss(
         entropy_coef=config.entropy,
         aggregation=config.aggregation,
         denominator=denominator,
+        ratio=config.ratio,
     )
 
 
@@ -94,6 +94,7 @@ def linear_policy_loss(
         entropy_coef=config.entropy,
         aggregation=config.aggregation,
         denominator=denominator,
+        ratio=config.ratio,
     )
 
 

@@ -83,18 +83,33 @@ class Policy:
         self, rows: Sequence[Row], temperature: float = 1.0, return_entropy: bool = True
     ) -> tuple[Tensor, Tensor | None]:
         """Log-probs and entropies (nats, fp32, [T]) of the responses' tokens at the sampling temperature."""
-        with self.autocast():
-            hidden, targets = response_states(self.model.get_decoder(), rows, self.pad_id)
-        head = self.model.get_output_embeddings().weight
+        hidden, targets = self.response_states(rows)
         out = token_logprob(
-            hidden.to(self.dtype),
-            head.to(self.dtype),
+            hidden,
+            self.head,
             targets,
             temperature=temperature,
-            softcap=getattr(self.model.config, "final_logit_softcapping", None),
+            softcap=self.softcap,
             return_entropy=return_entropy,
         )
         return out.logp, out.entropy
+
+    def response_states(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """What the LM head takes for the responses' tokens: hidden states [T, H] and targets [T] int64."""
+        with self.autocast():
+            hidden, targets = response_states(self.model.get_decoder(), rows, self.pad_id)
+        return hidden.to(self.dtype), targets
+
+    @property
+    def head(self) -> Tensor:
+        """The LM head's weight, [V, H]."""
+        weight: Tensor = self.model.get_output_embeddings().weight
+        return weight.to(self.dtype)
+
+    @property
+    def softcap(self) -> float | None:
+        """Of the logits (Gemma 2)."""
+        return getattr(self.model.config, "final_logit_softcapping", None)
 
     def autocast(self) -> torch.autocast:
         """bf16 arithmetic on fp32 weights, where `dtype` is bf16."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rerec_engine.config import Config
 from rerec_engine.critic import Critic
-from rerec_engine.loss import loss_denominator, merge_metrics, policy_loss, value_loss
+from rerec_engine.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
 from rerec_engine.policy import Policy
 from rerec_engine.types import Batch
 
@@ -111,7 +111,7 @@ class Updater:
         index = torch.from_numpy(flat).to(device)
         rows = [batch.row(i) for i in part]
         temperature = config.rollout.temperature
-        logp, entropy = self.policy.token_logprobs(rows, temperature)
+        hidden, targets = self.policy.response_states(rows)
         sampled = torch.from_numpy(batch.rollout_logprobs[flat]).to(device)
         reference = None
         if self.reference is not None:
@@ -119,9 +119,20 @@ class Updater:
                 reference, _ = self.reference.token_logprobs(rows, temperature, return_entropy=False)
         bounds = torch.from_numpy(np.concatenate([[0], np.cumsum(batch.lengths[part])])).to(device)
         advantages = batch.advantages.to(device)[index]
-        loss, metrics = policy_loss(
-            logp, entropy, sampled, reference, advantages, config.loss, cu_seqlens=bounds, denominator=denominator
+        loss, metrics = linear_policy_loss(
+            hidden,
+            self.policy.head,
+            targets,
+            sampled,
+            reference,
+            advantages,
+            config.loss,
+            temperature=temperature,
+            softcap=self.policy.softcap,
+            cu_seqlens=bounds,
+            denominator=denominator,
         )
+        metrics["logprob_mismatch_max"] = metrics.pop("log_ratio_max")
         if self.critic is not None:
             assert batch.values is not None
             assert batch.returns is not None
@@ -133,7 +144,6 @@ class Updater:
             loss, metrics = loss + error, {**metrics, **more}
         loss.backward()
         metrics["loss"] = loss.detach() * denominator / max(len(flat), 1)
-        metrics["logprob_mismatch_max"] = (logp.detach() - sampled).abs().max()
         return dict(metrics)
 
     def _step(self) -> float:

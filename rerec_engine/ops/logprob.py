@@ -19,7 +19,7 @@ def token_logprob(
     softcap: float | None = None,
     rows: torch.Tensor | None = None,  # [T] bool
     return_entropy: bool = True,
-    chunk_rows: int | None = None,
+    workspace_mb: float | None = None,
 ) -> TokenLogprob:
     """Log-probability of each target under `softmax(z)`, its entropy and log-sum-exp, in nats.
 
@@ -27,9 +27,10 @@ def token_logprob(
 
         lse = log sum_v exp z_v,    logp = z_target - lse,    entropy = lse - sum_v softmax(z)_v z_v
 
-    The [T, V] logits never exist at once: they are formed for `chunk_rows` rows at a time (None: by a byte budget),
-    and formed again in the backward pass. logp, entropy and lse are all differentiable with respect to `hidden` and
-    `weight` (once). Logits and results are float32 for float16, bfloat16 and float32 inputs, float64 for float64.
+    The [T, V] logits never exist at once: chunks of them are formed within `workspace_mb` MB (of 2^20 bytes; None: a
+    default for the device), and formed again in the backward pass. logp, entropy and lse are all differentiable with
+    respect to `hidden` and `weight` (once). Logits and results are float32 for float16, bfloat16 and float32 inputs,
+    float64 for float64.
 
     Where `rows` is False nothing is computed: the outputs are 0 and the gradient of that row of `hidden` is exactly 0;
     such a row's target and hidden state are not looked at.
@@ -37,8 +38,8 @@ def token_logprob(
     Raises ValueError for shapes that do not fit, a target outside the vocabulary (checked on the CPU only: on a GPU
     the check would stall it), or options out of range; TypeError for dtypes.
     """
-    check_inputs(hidden, weight, targets, rows, temperature, softcap, chunk_rows)
-    result: TokenLogprob = implementation("token_logprob")(
+    check_inputs(hidden, weight, targets, rows, temperature, softcap, workspace_mb)
+    result: TokenLogprob = implementation("token_logprob", hidden, weight)(
         hidden,
         weight,
         targets,
@@ -46,7 +47,7 @@ def token_logprob(
         softcap=softcap,
         rows=rows,
         return_entropy=return_entropy,
-        chunk_rows=chunk_rows,
+        workspace_mb=workspace_mb,
     )
     return result
 
@@ -58,15 +59,15 @@ def check_inputs(
     rows: torch.Tensor | None,
     temperature: float,
     softcap: float | None,
-    chunk_rows: int | None,
+    workspace_mb: float | None,
 ) -> None:
     """Raise ValueError or TypeError, as `token_logprob` documents it."""
     if not temperature > 0:
         raise ValueError(f"temperature must be > 0, got {temperature}")
     if softcap is not None and not softcap > 0:
         raise ValueError(f"softcap must be > 0 or None, got {softcap}")
-    if chunk_rows is not None and chunk_rows < 1:
-        raise ValueError(f"chunk_rows must be >= 1 or None, got {chunk_rows}")
+    if workspace_mb is not None and not workspace_mb > 0:
+        raise ValueError(f"workspace_mb must be > 0 or None, got {workspace_mb}")
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1] or weight.shape[0] == 0:
         raise ValueError(
             f"hidden must be [T, H] and weight [V, H] with V >= 1, got {list(hidden.shape)} and {list(weight.shape)}"

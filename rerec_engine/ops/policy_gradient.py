@@ -6,9 +6,7 @@ import torch
 
 from rerec_engine.ops.dispatch import implementation
 from rerec_engine.ops.logprob import check_inputs
-from rerec_engine.ops.types import Aggregation, Kl
-
-Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+from rerec_engine.ops.types import Aggregation, Kl, Loss, Ratio
 
 
 def grpo_loss(
@@ -27,6 +25,7 @@ def grpo_loss(
     entropy_coef: float = 0.0,
     aggregation: Aggregation = "token_mean",
     denominator: float | torch.Tensor | None = None,
+    ratio: Ratio = "token",
 ) -> Loss:
     """The loss to minimise (a scalar) and metrics (detached scalars) of packed tokens; everything is in nats.
 
@@ -44,6 +43,10 @@ def grpo_loss(
     | sequence_mean | 1 / its response's unmasked tokens | responses with an unmasked token |
     | dr_grpo (arXiv 2503.20783) | 1 | responses x length of the longest: constant lengths bias nothing |
 
+    ratio "sequence" is GSPO (arXiv 2507.18071; its GSPO-token form, so that A may differ within a response): every
+    token of a response has h = exp(mean of logp - old over the response's unmasked tokens), and each token's log-prob
+    receives its own share of the gradient, dh / dlogp_t = h. It needs `cu_seqlens`.
+
     Give `denominator` (of the same kind, over the whole batch) when the batch is cut into micro-batches of whole
     responses: the losses and gradients then add up to the whole batch's. `cu_seqlens` bounds the responses; the last
     two aggregations need it. `ref` may be None where beta is 0; the gradient reaches `logp` and `entropy` only.
@@ -54,14 +57,15 @@ def grpo_loss(
     in an unmasked token makes the loss NaN.
 
     Metrics, means over the unmasked tokens: clip_fraction (the clip is what the minimum took), ratio_mean, ratio_max,
-    approx_kl (k3 of old against new), kl (k3 against `ref`; absent without one), entropy (absent without one), and
-    tokens, the number of them, the weight with which micro-batches' metrics are averaged.
+    log_ratio_max (the largest |logp - old| of a token, not clamped), approx_kl (k3 of old against new, by token), kl
+    (k3 against `ref`; absent without one), entropy (absent without one), and tokens, the number of them, the weight
+    with which micro-batches' metrics are averaged.
     """
     _check_tokens(old=old, ref=ref, adv=adv, entropy=entropy, logp=logp)
-    _check_options(logp.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator)
+    _check_options(logp.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator, ratio)
     if entropy_coef and entropy is None:
         raise ValueError("entropy_coef != 0 needs entropy, got None")
-    result: Loss = implementation("grpo_loss")(
+    result: Loss = implementation("grpo_loss", logp)(
         logp,
         old,
         ref,
@@ -76,6 +80,7 @@ def grpo_loss(
         entropy_coef=entropy_coef,
         aggregation=aggregation,
         denominator=denominator,
+        ratio=ratio,
     )
     return result
 
@@ -99,17 +104,51 @@ def linear_grpo_loss(
     entropy_coef: float = 0.0,
     aggregation: Aggregation = "token_mean",
     denominator: float | torch.Tensor | None = None,
-    chunk_rows: int | None = None,
+    ratio: Ratio = "token",
+    lse_old: torch.Tensor | None = None,  # [T]
+    skip_zero_advantage: bool = False,
+    grad_weight_out: torch.Tensor | None = None,  # [V, H] float32
+    workspace_mb: float | None = None,
 ) -> Loss:
     """`grpo_loss` of `token_logprob(hidden, weight, targets)`: that composition is the specification.
 
     Masked rows are not computed, and their rows of the gradient of `hidden` are exactly 0. `old` and `ref` are
     log-probs of the same temperature. See the two functions for options, metrics and errors.
+
+    The fused implementations form the gradients together with the loss, chunk by chunk of rows, from one look at the
+    logits: three matrix products where the composition takes four. Rows whose advantage is 0 take only the first of
+    them where neither `beta` nor `entropy_coef` gives them a gradient.
+
+    lse_old: log-sum-exp of the logits under the policy that sampled (`token_logprob(...).lse` then). It changes speed
+    alone: a GPU then needs no running maximum and reads the logits once.
+    skip_zero_advantage: rows whose advantage is 0 are not computed at all. Loss, gradients and denominators stay the
+    same; the metrics are those of the rows computed. ValueError with `beta`, `entropy_coef` or ratio "sequence",
+    where such rows do count.
+    grad_weight_out: the gradient of the loss with respect to `weight` is added to it during this call, as for an
+    upstream gradient of 1, and autograd gets none for `weight`: no [V, H] buffer but this one.
+    workspace_mb: bound of the chunks' buffers in MB (2^20 bytes), None: a default for the device. ValueError where
+    it holds less than one row of logits.
     """
-    check_inputs(hidden, weight, targets, mask, temperature, softcap, chunk_rows)
-    _check_tokens(old=old, ref=ref, adv=adv, targets=targets)
-    _check_options(hidden.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator)
-    result: Loss = implementation("linear_grpo_loss")(
+    check_inputs(hidden, weight, targets, mask, temperature, softcap, workspace_mb)
+    _check_tokens(old=old, ref=ref, adv=adv, targets=targets, lse_old=lse_old)
+    _check_options(
+        hidden.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator, ratio
+    )
+    if skip_zero_advantage and (beta or entropy_coef or ratio == "sequence"):
+        raise ValueError(
+            "skip_zero_advantage needs beta 0, entropy_coef 0 and ratio token, since rows without advantage count "
+            f"otherwise; got {beta}, {entropy_coef} and {ratio}"
+        )
+    if grad_weight_out is not None and (
+        grad_weight_out.dtype != torch.float32
+        or grad_weight_out.shape != weight.shape
+        or not grad_weight_out.is_contiguous()
+    ):
+        raise ValueError(
+            f"grad_weight_out must be contiguous float32 {list(weight.shape)}, got {grad_weight_out.dtype} "
+            f"{list(grad_weight_out.shape)}"
+        )
+    result: Loss = implementation("linear_grpo_loss", hidden, weight)(
         hidden,
         weight,
         targets,
@@ -127,7 +166,11 @@ def linear_grpo_loss(
         entropy_coef=entropy_coef,
         aggregation=aggregation,
         denominator=denominator,
-        chunk_rows=chunk_rows,
+        ratio=ratio,
+        lse_old=lse_old,
+        skip_zero_advantage=skip_zero_advantage,
+        grad_weight_out=grad_weight_out,
+        workspace_mb=workspace_mb,
     )
     return result
 
@@ -149,11 +192,14 @@ def _check_options(
     kl: str,
     aggregation: str,
     denominator: float | torch.Tensor | None,
+    ratio: str,
 ) -> None:
     if kl not in ("k1", "k2", "k3"):
         raise ValueError(f"kl must be k1, k2 or k3, got {kl!r}")
     if aggregation not in ("token_mean", "sequence_mean", "dr_grpo"):
         raise ValueError(f"aggregation must be token_mean, sequence_mean or dr_grpo, got {aggregation!r}")
+    if ratio not in ("token", "sequence"):
+        raise ValueError(f"ratio must be token or sequence, got {ratio!r}")
     if not (0 <= clip_low <= 1 and clip_high >= 0):
         raise ValueError(f"clip_low must be in 0..1 and clip_high >= 0, got {clip_low} and {clip_high}")
     if beta and ref is None:
@@ -165,6 +211,8 @@ def _check_options(
     if cu_seqlens is None:
         if aggregation == "sequence_mean" or (aggregation == "dr_grpo" and denominator is None):
             raise ValueError(f"aggregation {aggregation} needs cu_seqlens, got None")
+        if ratio == "sequence":
+            raise ValueError("ratio sequence needs cu_seqlens, got None")
     elif cu_seqlens.ndim != 1 or cu_seqlens.is_floating_point() or cu_seqlens.shape[0] < 1:
         raise ValueError(f"cu_seqlens must be int [B + 1], got {cu_seqlens.dtype} {list(cu_seqlens.shape)}")
     elif cu_seqlens.device.type == "cpu" and (

@@ -47,7 +47,7 @@ def segment_advantage(
         raise ValueError(f"estimator must be raae, grpo, dr_grpo or rloo, got {estimator!r}")
     if rewards.device.type == "cpu":
         _check_values(segment_lengths, cu_segments, rewards, group)
-    result: torch.Tensor = implementation("segment_advantage")(
+    result: torch.Tensor = implementation("segment_advantage", rewards)(
         segment_lengths, segment_penalised, cu_segments, rewards, group, w_penalty=w_penalty, estimator=estimator
     )
     return result
@@ -56,13 +56,19 @@ def segment_advantage(
 def expand_segments(
     advantages: torch.Tensor,  # [S]
     segment_lengths: torch.Tensor,  # [S] int, tokens
+    total: int | None = None,
 ) -> torch.Tensor:
-    """The advantage of every token, [T] in the dtype of `advantages`: each segment's value, once per token."""
+    """The advantage of every token, [T] in the dtype of `advantages`: each segment's value, once per token.
+
+    `total` is T, the sum of the lengths; giving it saves a GPU the wait for that sum.
+    """
     if advantages.ndim != 1 or advantages.shape != segment_lengths.shape:
         raise ValueError(
             f"advantages and segment_lengths must be [S], got {list(advantages.shape)}, {list(segment_lengths.shape)}"
         )
-    result: torch.Tensor = implementation("expand_segments")(advantages, segment_lengths)
+    if total is not None and segment_lengths.device.type == "cpu" and int(segment_lengths.sum()) != total:
+        raise ValueError(f"total must be the sum of segment_lengths, {int(segment_lengths.sum())}, got {total}")
+    result: torch.Tensor = implementation("expand_segments", advantages)(advantages, segment_lengths, total)
     return result
 
 

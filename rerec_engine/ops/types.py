@@ -9,6 +9,9 @@ import torch
 Kl = Literal["k1", "k2", "k3"]
 Aggregation = Literal["token_mean", "sequence_mean", "dr_grpo"]
 GroupEstimator = Literal["raae", "grpo", "dr_grpo", "rloo"]
+Ratio = Literal["token", "sequence"]
+Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+"""A scalar to minimise, and metrics: detached scalars."""
 
 LOG_RATIO_LIMIT = 20.0
 """Log-ratios are clamped to +-20 before they are exponentiated; see `grpo_loss`."""

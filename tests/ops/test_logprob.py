@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from rerec_engine.ops import TokenLogprob, token_logprob
-from rerec_engine.ops.reference.logprob import default_chunk_rows
+from rerec_engine.ops.reference.logprob import chunk_rows
+
+pytestmark = pytest.mark.usefixtures("each_implementation")
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 2e-5, torch.float16: 2e-5}
 """Absolute, of logp, entropy and lse (nats), against float64 on the same, already rounded inputs."""
@@ -33,6 +35,11 @@ def naive(
     return TokenLogprob(logp, -(full.exp() * full).sum(1), torch.logsumexp(logits, 1))
 
 
+def room(rows: int, vocabulary: int, dtype: torch.dtype = torch.float64) -> float:
+    """MB in which the reference forms chunks of so many rows."""
+    return 2 * rows * vocabulary * max(dtype.itemsize, 4) / 2**20
+
+
 def make(shape: tuple[int, int, int], dtype: torch.dtype, seed: int = 0) -> tuple[torch.Tensor, ...]:
     tokens, width, vocabulary = shape
     g = torch.Generator().manual_seed(seed)
@@ -53,7 +60,9 @@ def test_equals_log_softmax(
     shape: tuple[int, int, int], dtype: torch.dtype, temperature: float, softcap: float | None
 ) -> None:
     hidden, weight, targets = make(shape, dtype)
-    ours = token_logprob(hidden, weight, targets, temperature=temperature, softcap=softcap, chunk_rows=5)
+    ours = token_logprob(
+        hidden, weight, targets, temperature=temperature, softcap=softcap, workspace_mb=room(5, shape[2], dtype)
+    )
     exact = [x.detach().double().requires_grad_() for x in (hidden, weight)]
     truth = naive(*exact, targets, temperature, softcap)
     for name, a, b in zip(TokenLogprob._fields, ours, truth, strict=True):
@@ -76,16 +85,16 @@ def test_gradcheck(options: dict, output: int, masked: bool) -> None:
     rows = torch.tensor([True, False, True, True, False]) if masked else None
 
     def f(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return token_logprob(hidden, weight, targets, rows=rows, chunk_rows=2, **options)[output]
+        return token_logprob(hidden, weight, targets, rows=rows, workspace_mb=room(2, 7), **options)[output]
 
     assert torch.autograd.gradcheck(f, (hidden, weight))
 
 
-@pytest.mark.parametrize("chunk_rows", [1, 2, 3, 12, 13, 100, None])
-def test_chunks_change_nothing_but_rounding(chunk_rows: int | None) -> None:
+@pytest.mark.parametrize("rows", [1, 2, 3, 12, 13, 100, None])
+def test_chunks_change_nothing_but_rounding(rows: int | None) -> None:
     hidden, weight, targets = make((13, 4, 31), torch.float64)
-    whole = token_logprob(hidden, weight, targets, chunk_rows=13)
-    ours = token_logprob(hidden, weight, targets, chunk_rows=chunk_rows)
+    whole = token_logprob(hidden, weight, targets, workspace_mb=room(13, 31))
+    ours = token_logprob(hidden, weight, targets, workspace_mb=None if rows is None else room(rows, 31))
     grads = upstream(13, torch.float64)
     torch.testing.assert_close(ours, whole, atol=1e-13, rtol=0)
     torch.testing.assert_close(
@@ -100,8 +109,8 @@ def test_skipped_rows_are_exactly_zero_and_not_looked_at(dtype: torch.dtype) -> 
     with torch.no_grad():
         hidden[~rows] = torch.nan
     targets[~rows] = -100
-    ours = token_logprob(hidden, weight, targets, rows=rows, chunk_rows=2)
-    some = token_logprob(hidden[rows], weight, targets[rows], chunk_rows=2)
+    ours = token_logprob(hidden, weight, targets, rows=rows, workspace_mb=room(2, 13, dtype))
+    some = token_logprob(hidden[rows], weight, targets[rows], workspace_mb=room(2, 13, dtype))
     for a, b in zip(ours, some, strict=True):
         assert (a[~rows] == 0).all()
         assert torch.equal(a[rows], b)
@@ -171,8 +180,11 @@ def test_logits_stay_float32_under_autocast_and_for_mixed_dtypes() -> None:
 
 def test_logits_are_never_whole() -> None:
     hidden, weight, _ = make((1, 4, 1000), torch.float32)
-    assert default_chunk_rows(hidden, weight) * 1000 * 4 <= 2**21
-    assert default_chunk_rows(hidden, weight.new_empty(200_000, 4)) == 128
+    assert chunk_rows(hidden, weight, None) * 1000 * 4 <= 2**21
+    assert chunk_rows(hidden, weight.new_empty(200_000, 4), None) == 128
+    assert chunk_rows(hidden, weight, 1.0) == 2**20 // (2 * 1000 * 4)
+    with pytest.raises(ValueError, match="workspace_mb must hold a row of logits"):
+        chunk_rows(hidden, weight, 0.001)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +198,7 @@ def test_logits_are_never_whole() -> None:
         ({"weight": torch.zeros(7, 2, dtype=torch.int64)}, TypeError, "floating"),
         ({"temperature": 0.0}, ValueError, "temperature"),
         ({"softcap": -1.0}, ValueError, "softcap"),
-        ({"chunk_rows": 0}, ValueError, "chunk_rows"),
+        ({"workspace_mb": 0.0}, ValueError, "workspace_mb"),
         ({"rows": torch.ones(3)}, ValueError, "bool"),
     ],
 )

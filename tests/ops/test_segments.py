@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from rerec_engine.ops import expand_segments, segment_advantage
 
+pytestmark = pytest.mark.usefixtures("each_implementation")
+
 REWARDS = st.sampled_from([-0.55, -0.05, 0.1, 0.1234567, 1.1, 1.1, 1.12])
 
 

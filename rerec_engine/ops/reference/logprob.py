@@ -17,6 +17,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from rerec_engine.ops.types import TokenLogprob
+from rerec_engine.ops.workspace import rows_within
 
 _CHUNK_BYTES = {"cpu": 2 << 20, "other": 256 << 20}
 """Bytes of one chunk of logits. On a CPU two of them stay in the second-level cache, where the passes are cheap."""
@@ -33,23 +34,25 @@ def token_logprob(
     softcap: float | None = None,
     rows: torch.Tensor | None = None,  # [T] bool
     return_entropy: bool = True,
-    chunk_rows: int | None = None,
+    workspace_mb: float | None = None,
 ) -> TokenLogprob:
     """See `rerec_engine.ops.token_logprob`."""
     index = None if rows is None else rows.nonzero().squeeze(1)  # [R]
     if index is not None and index.numel() == hidden.shape[0]:
         index = None
-    size = chunk_rows or default_chunk_rows(hidden, weight)
+    size = chunk_rows(hidden, weight, workspace_mb)
     logp, entropy, lse = _TokenLogprob.apply(
         hidden, weight, targets.long(), index, float(temperature), softcap, return_entropy, size
     )
     return TokenLogprob(logp, entropy, lse)
 
 
-def default_chunk_rows(hidden: torch.Tensor, weight: torch.Tensor) -> int:
-    """Rows of logits that fit the byte budget of the device."""
-    budget = _CHUNK_BYTES["cpu" if hidden.device.type == "cpu" else "other"]
+def chunk_rows(hidden: torch.Tensor, weight: torch.Tensor, workspace_mb: float | None) -> int:
+    """Rows of a chunk, of which two buffers are held; by default those that fit the budget of the device."""
     row_bytes = weight.shape[0] * _compute_dtype(hidden, weight).itemsize
+    if workspace_mb is not None:
+        return rows_within(workspace_mb, 2 * row_bytes)
+    budget = _CHUNK_BYTES["cpu" if hidden.device.type == "cpu" else "other"]
     return max(_MIN_ROWS, budget // row_bytes)
 
 

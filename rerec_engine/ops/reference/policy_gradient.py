@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from rerec_engine.ops.reference.logprob import token_logprob
-from rerec_engine.ops.types import LOG_RATIO_LIMIT, Aggregation, Kl
-
-Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+from rerec_engine.ops.tokens import sequence_mean, token_weights
+from rerec_engine.ops.types import LOG_RATIO_LIMIT, Aggregation, Kl, Loss, Ratio
 
 
 def grpo_loss(
@@ -26,18 +27,23 @@ def grpo_loss(
     entropy_coef: float = 0.0,
     aggregation: Aggregation = "token_mean",
     denominator: float | torch.Tensor | None = None,
+    ratio: Ratio = "token",
 ) -> Loss:
     """See `rerec_engine.ops.grpo_loss`."""
     kept = torch.ones_like(logp, dtype=torch.bool) if mask is None else mask  # [T]
     logp, old, adv = _keep(kept, logp), _keep(kept, old.detach()), _keep(kept, adv.detach())
     log_ratio = _clamp(logp - old)  # [T]
-    ratio = log_ratio.exp()
-    free = ratio * adv
-    clipped = ratio.clamp(1.0 - clip_low, 1.0 + clip_high) * adv
+    if ratio == "sequence":
+        assert cu_seqlens is not None
+        h = _sequence_ratio(logp, old, kept, cu_seqlens)
+    else:
+        h = log_ratio.exp()
+    free = h * adv
+    clipped = h.clamp(1.0 - clip_low, 1.0 + clip_high) * adv
     per_token = -torch.minimum(free, clipped)
     metrics = {
         "clip_fraction": clipped < free,
-        "ratio_mean": ratio,
+        "ratio_mean": h,
         "approx_kl": torch.expm1(log_ratio) - log_ratio,
     }
     if ref is not None:
@@ -50,9 +56,9 @@ def grpo_loss(
         metrics["entropy"] = entropy
         if entropy_coef:
             per_token = per_token - entropy_coef * entropy
-    weights, count = _weights(kept, cu_seqlens, aggregation, per_token.dtype)
+    weights, count = token_weights(kept, cu_seqlens, aggregation, per_token.dtype)
     loss = (per_token * weights).sum() / (count if denominator is None else denominator)
-    return loss, _summarise(metrics, kept)
+    return loss, _summarise(metrics, kept, (logp - old).detach())
 
 
 def linear_grpo_loss(
@@ -74,18 +80,21 @@ def linear_grpo_loss(
     entropy_coef: float = 0.0,
     aggregation: Aggregation = "token_mean",
     denominator: float | torch.Tensor | None = None,
-    chunk_rows: int | None = None,
+    ratio: Ratio = "token",
+    lse_old: torch.Tensor | None = None,  # [T]
+    skip_zero_advantage: bool = False,
+    grad_weight_out: torch.Tensor | None = None,  # [V, H] float32
+    workspace_mb: float | None = None,
 ) -> Loss:
     """See `rerec_engine.ops.linear_grpo_loss`."""
+    rows = mask
+    if skip_zero_advantage:
+        rows = adv != 0 if mask is None else mask & (adv != 0)
+    leaf = weight if grad_weight_out is None else weight.detach().requires_grad_()
     logp, entropy, _ = token_logprob(
-        hidden, weight, targets, temperature=temperature, softcap=softcap, rows=mask, chunk_rows=chunk_rows
+        hidden, leaf, targets, temperature=temperature, softcap=softcap, rows=rows, workspace_mb=workspace_mb
     )
-    return grpo_loss(
-        logp,
-        old,
-        ref,
-        adv,
-        mask=mask,
+    options: dict[str, Any] = dict(
         cu_seqlens=cu_seqlens,
         clip_low=clip_low,
         clip_high=clip_high,
@@ -95,7 +104,14 @@ def linear_grpo_loss(
         entropy_coef=entropy_coef,
         aggregation=aggregation,
         denominator=denominator,
+        ratio=ratio,
     )
+    loss, metrics = grpo_loss(logp, old, ref, adv, mask=mask, **options)  # a skipped row's term is its advantage, 0
+    if skip_zero_advantage:
+        metrics = grpo_loss(logp.detach(), old, ref, adv, mask=rows, **options)[1]
+    if grad_weight_out is not None and loss.requires_grad:
+        grad_weight_out += torch.autograd.grad(loss, leaf, retain_graph=True)[0]
+    return loss, metrics
 
 
 def _keep(mask: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -106,6 +122,18 @@ def _clamp(log_ratio: torch.Tensor) -> torch.Tensor:
     return log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
 
 
+def _sequence_ratio(
+    logp: torch.Tensor,  # [T], 0 where masked
+    old: torch.Tensor,  # [T], 0 where masked
+    kept: torch.Tensor,  # [T] bool
+    cu_seqlens: torch.Tensor,  # [B + 1]
+) -> torch.Tensor:
+    """GSPO-token's ratio of every token, [T]: its response's in value, with the gradient of its own log-prob."""
+    mean = sequence_mean((logp - old).detach(), kept, cu_seqlens)  # [T]
+    own = torch.where(mean.abs() <= LOG_RATIO_LIMIT, logp, logp.detach())
+    return torch.exp(_clamp(mean) + (own - logp.detach()))
+
+
 def _kl(x: torch.Tensor, kind: Kl) -> torch.Tensor:
     """KL estimate per token from x = ref - logp (Schulman's k1, k2, k3)."""
     if kind == "k1":
@@ -113,33 +141,14 @@ def _kl(x: torch.Tensor, kind: Kl) -> torch.Tensor:
     return x.square() / 2 if kind == "k2" else torch.expm1(x) - x
 
 
-def _weights(
-    kept: torch.Tensor,  # [T] bool
-    cu_seqlens: torch.Tensor | None,  # [B + 1]
-    aggregation: Aggregation,
-    dtype: torch.dtype,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight of each token, [T], and the denominator that belongs to it, at least 1."""
-    weights = kept.to(dtype)
-    if aggregation == "token_mean" or cu_seqlens is None:
-        return weights, weights.sum().clamp(min=1)
-    cu_seqlens = cu_seqlens.to(kept.device)
-    lengths = cu_seqlens.diff()  # [B]
-    if aggregation == "dr_grpo":
-        longest = lengths.max() if lengths.numel() else lengths.sum()
-        return weights, (lengths.numel() * longest).clamp(min=1)
-    owner = torch.arange(lengths.numel(), device=kept.device).repeat_interleave(
-        lengths, output_size=kept.numel()
-    )  # [T]
-    tokens = weights.new_zeros(lengths.numel()).index_add_(0, owner, weights)  # [B]
-    return weights / tokens.clamp(min=1)[owner], (tokens > 0).sum().clamp(min=1)
-
-
-def _summarise(per_token: dict[str, torch.Tensor], kept: torch.Tensor) -> dict[str, torch.Tensor]:
+def _summarise(
+    per_token: dict[str, torch.Tensor], kept: torch.Tensor, log_ratio: torch.Tensor
+) -> dict[str, torch.Tensor]:
     tokens = kept.sum()
     divisor = tokens.clamp(min=1)
     metrics = {name: (x.detach() * kept).sum() / divisor for name, x in per_token.items()}
     ratio = per_token["ratio_mean"].detach() * kept
     metrics["ratio_max"] = ratio.max() if ratio.numel() else ratio.sum()
+    metrics["log_ratio_max"] = log_ratio.abs().max() if ratio.numel() else ratio.sum()
     metrics["tokens"] = tokens
     return metrics

@@ -28,6 +28,10 @@ def segment_advantage(
     return standardise(value, segment_lengths, group[owner]).float()
 
 
-def expand_segments(advantages: torch.Tensor, segment_lengths: torch.Tensor) -> torch.Tensor:
+def expand_segments(
+    advantages: torch.Tensor,  # [S]
+    segment_lengths: torch.Tensor,  # [S] int, tokens
+    total: int | None = None,
+) -> torch.Tensor:
     """See `rerec_engine.ops.expand_segments`."""
-    return advantages.repeat_interleave(segment_lengths)
+    return advantages.repeat_interleave(segment_lengths, output_size=total)

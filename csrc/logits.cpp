@@ -1,0 +1,77 @@
+#include "logits.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "logits_levels.hpp"
+#include "simd.hpp"
+
+namespace rerec {
+
+namespace {
+
+constexpr double kLn2 = 0.693147180559945309417;
+
+struct Level {
+  const char* name;
+  const LogitPasses* passes;
+};
+
+std::vector<Level> levels() {
+  std::vector<Level> found;
+#ifdef REREC_AVX2
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) found.push_back({"avx512", &kAvx512Passes});
+  if (has_avx2() && __builtin_cpu_supports("fma")) found.push_back({"avx2", &kAvx2Passes});
+#endif
+  found.push_back({"plain", &kPlainPasses});
+  return found;
+}
+
+const LogitPasses*& passes() {
+  static const LogitPasses* chosen = levels().front().passes;
+  return chosen;
+}
+
+}  // namespace
+
+void fold_logits(const LogitTile& tile, SoftmaxState state, float* picked) { passes()->fold(tile, state, picked); }
+
+void logit_gradient(const LogitTile& tile, const GradientRows& rows) { passes()->gradient(tile, rows); }
+
+void merge_softmax(const std::vector<SoftmaxState>& shares, size_t rows, const float* picked, double scale, float* logp,
+                   float* entropy, float* lse) {
+  for (size_t i = 0; i < rows; ++i) {
+    double top = -std::numeric_limits<double>::infinity(), total = 0, dot = 0;
+    for (const SoftmaxState& share : shares) {
+      if (!(share.top[i] <= top)) top = share.top[i];
+    }
+    for (const SoftmaxState& share : shares) {
+      if (share.total[i] == 0) continue;
+      const double moved = (share.top[i] - top) * scale, factor = std::exp2(moved);
+      total += factor * share.total[i];
+      dot += factor * (share.dot[i] + share.total[i] * moved);
+    }
+    const double log_total = std::log2(total);
+    logp[i] = static_cast<float>(((picked[i] - top) * scale - log_total) * kLn2);
+    lse[i] = static_cast<float>((top * scale + log_total) * kLn2);
+    entropy[i] = static_cast<float>((log_total - dot / total) * kLn2);
+  }
+}
+
+std::vector<std::string> vector_levels() {
+  std::vector<std::string> names;
+  for (const Level& level : levels()) names.emplace_back(level.name);
+  return names;
+}
+
+bool set_vector_level(const std::string& name) {
+  for (const Level& level : levels()) {
+    if (level.name == name) {
+      passes() = level.passes;
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace rerec

@@ -1,0 +1,242 @@
+"""The LM head cut into shares of the vocabulary, a thread each, and these into tiles: products and passes of all ops.
+
+A thread keeps to its share, so that it alone touches these rows of the weight and of its gradient, and results do not
+depend on which thread is faster. Logits are float32, from float32 operands: 16-bit ones are widened tile by tile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+
+from rerec_engine import _core
+from rerec_engine.ops.native.pool import run, workers
+from rerec_engine.ops.workspace import rows_within
+
+TILE_COLUMNS = 1024
+TILE_FLOATS = 1 << 18
+"""Of a tile of logits that is not kept: 1 MB, read by the pass while it is in the cache."""
+CHUNK_BYTES = 8 << 20
+CHUNK_ROWS = 256
+"""Logits that are kept for the gradient: rows that fill CHUNK_BYTES, but not fewer than CHUNK_ROWS, since a chunk reads
+and writes the weight's whole gradient."""
+LOG2E = math.log2(math.e)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Of the loss with respect to each row's log-prob, entropy and log-sum-exp, [R] float32 each."""
+
+    logp: torch.Tensor | None = None
+    entropy: torch.Tensor | None = None
+    lse: torch.Tensor | None = None
+
+    def at(self, part: slice) -> Gradients:
+        return Gradients(*(x if x is None else x[part] for x in (self.logp, self.entropy, self.lse)))
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of each row's distribution, [R] float32, nats."""
+
+    logp: torch.Tensor
+    entropy: torch.Tensor
+    lse: torch.Tensor
+
+    @staticmethod
+    def empty(rows: int) -> Statistics:
+        return Statistics(*(torch.empty(rows) for _ in range(3)))
+
+    def at(self, part: slice) -> Statistics:
+        return Statistics(self.logp[part], self.entropy[part], self.lse[part])
+
+
+class Head:
+    """Logits of `weight` [V, H], scaled by 1 / temperature after the softcap; `rows` are expected in all."""
+
+    def __init__(self, weight: torch.Tensor, temperature: float, softcap: float | None, rows: int) -> None:
+        self.weight = weight.detach()
+        self.scale = LOG2E / temperature
+        self.softcap = softcap or 0.0
+        vocabulary, width = weight.shape
+        count = min(workers(rows * vocabulary * width), vocabulary)
+        bounds = [vocabulary * i // count for i in range(count + 1)]
+        self.shares = [_tiles(bounds[i], bounds[i + 1]) for i in range(count)]
+
+    def tile(self, columns: slice) -> torch.Tensor:
+        """Rows of the weight, float32 [N, H]."""
+        return self.weight[columns].float()
+
+    def statistics(self, states: torch.Tensor, targets: torch.Tensor) -> Statistics:
+        """Of rows [R, H] and targets [R]; nothing of the logits is kept but a tile a thread."""
+        rows, found = states.shape[0], Statistics.empty(states.shape[0])
+        partial_states = self._new_states(rows)
+        picked = torch.empty(rows)
+
+        def share(which: int) -> None:
+            width = max(columns.stop - columns.start for columns in self.shares[which])
+            step = max(1, TILE_FLOATS // width)
+            buffer = torch.empty(min(step, rows) * width)
+            for columns in self.shares[which]:
+                weight = self.tile(columns)
+                for start in range(0, rows, step):
+                    part = slice(start, min(start + step, rows))
+                    z = _view(buffer, part.stop - start, columns)
+                    torch.mm(states[part].float(), weight.t(), out=z)
+                    self._fold(z, columns, targets[part], partial_states[which, :, part], picked[part])
+
+        self._run(share)
+        self._merge(partial_states, picked, found)
+        return found
+
+    def backward(
+        self,
+        states: torch.Tensor,  # [R, H]
+        targets: torch.Tensor,  # [R]
+        statistics: Statistics,
+        gradients: Gradients,
+        d_states: torch.Tensor | None,  # [R, H], written
+        d_weight: torch.Tensor | None,  # [V, H] float32, added to
+    ) -> None:
+        """Gradients of rows whose logits are formed again, tile by tile."""
+        for start in range(0, states.shape[0], CHUNK_ROWS):
+            part = slice(start, min(start + CHUNK_ROWS, states.shape[0]))
+            Chunk(self, states[part], targets[part]).backward(
+                statistics.at(part), gradients.at(part), None if d_states is None else d_states[part], d_weight
+            )
+
+    def chunk_rows(self, workspace_mb: float | None) -> int:
+        """Rows of a chunk whose logits are kept."""
+        vocabulary, width = self.weight.shape
+        if workspace_mb is None:
+            return max(CHUNK_ROWS, CHUNK_BYTES // (4 * vocabulary))
+        widened = 0 if self.weight.dtype == torch.float32 else 4 * width * len(self.shares) * TILE_COLUMNS
+        return rows_within(workspace_mb - widened / 2**20, 4 * (vocabulary + width * (len(self.shares) + 1)))
+
+    def _new_states(self, rows: int) -> torch.Tensor:
+        states = torch.zeros(len(self.shares), 3, rows)
+        states[:, 0] = -torch.inf
+        return states
+
+    def _fold(
+        self, z: torch.Tensor, columns: slice, targets: torch.Tensor, states: torch.Tensor, picked: torch.Tensor
+    ) -> None:
+        top, total, dot = (x.numpy() for x in states)
+        _core.fold_logits(
+            z.numpy(), columns.start, targets.numpy(), self.scale, self.softcap, top, total, dot, picked.numpy()
+        )
+
+    def _merge(self, states: torch.Tensor, picked: torch.Tensor, out: Statistics) -> None:
+        _core.merge_softmax(
+            states.numpy(), picked.numpy(), self.scale, out.logp.numpy(), out.entropy.numpy(), out.lse.numpy()
+        )
+
+    def _run(self, share: Callable[[int], None]) -> None:
+        run([partial(share, i) for i in range(len(self.shares))])
+
+
+class Chunk:
+    """Some rows on their way through the head and back. With `buffers` their logits are kept in between."""
+
+    def __init__(
+        self,
+        head: Head,
+        states: torch.Tensor,  # [C, H]
+        targets: torch.Tensor,  # [C]
+        buffers: list[torch.Tensor] | None = None,  # for each share, as `new_buffers` makes them
+    ) -> None:
+        self.head, self.targets, self.buffers = head, targets, buffers
+        self.states = states.float()
+
+    @staticmethod
+    def new_buffers(head: Head, rows: int) -> list[torch.Tensor]:
+        return [torch.empty(rows * (tiles[-1].stop - tiles[0].start)) for tiles in head.shares]
+
+    def forward(self) -> Statistics:
+        """Form the logits, keep them, and tell what the loss must know of them."""
+        rows, head = self.states.shape[0], self.head
+        found, states, picked = Statistics.empty(rows), head._new_states(rows), torch.empty(rows)
+
+        def share(which: int) -> None:
+            for columns in head.shares[which]:
+                z = self._logits(which, columns)
+                torch.mm(self.states, head.tile(columns).t(), out=z)
+                head._fold(z, columns, self.targets, states[which], picked)
+
+        head._run(share)
+        head._merge(states, picked, found)
+        return found
+
+    def backward(
+        self,
+        statistics: Statistics,
+        gradients: Gradients,
+        d_states: torch.Tensor | None,  # [C, H], written
+        d_weight: torch.Tensor | None,  # [V, H] float32, added to
+    ) -> None:
+        head, kept = self.head, self.buffers is not None
+        zeros = torch.zeros(self.states.shape[0])
+        at_target = zeros if gradients.logp is None else gradients.logp.contiguous()
+        base = -at_target if gradients.lse is None else gradients.lse - at_target
+        slope = None
+        if gradients.entropy is not None:
+            base = base - gradients.entropy * statistics.entropy
+            slope = (-gradients.entropy).numpy()
+        lse = statistics.lse.numpy()
+        shares = [torch.empty(0)] * len(head.shares)
+
+        def share(which: int) -> None:
+            total = None
+            for columns in head.shares[which]:
+                weight, z = head.tile(columns), self._logits(which, columns)
+                if not kept:
+                    torch.mm(self.states, weight.t(), out=z)
+                _core.logit_gradient(
+                    z.numpy(),
+                    columns.start,
+                    self.targets.numpy(),
+                    head.scale,
+                    head.softcap,
+                    kept,
+                    lse,
+                    base.numpy(),
+                    slope,
+                    at_target.numpy(),
+                )
+                if d_states is not None:
+                    total = z.mm(weight) if total is None else total.addmm_(z, weight)
+                if d_weight is not None:
+                    d_weight[columns].addmm_(z.t(), self.states)
+            if total is not None:
+                shares[which] = total
+
+        head._run(share)
+        if d_states is not None:
+            for total in shares[1:]:
+                shares[0] += total
+            d_states.copy_(shares[0])
+
+    def _logits(self, which: int, columns: slice) -> torch.Tensor:
+        """The chunk's tile of logits, [C, N] and contiguous."""
+        rows = self.states.shape[0]
+        if self.buffers is None:
+            return torch.empty(rows, columns.stop - columns.start)
+        first = self.head.shares[which][0].start
+        return _view(self.buffers[which][rows * (columns.start - first) :], rows, columns)
+
+
+def _view(buffer: torch.Tensor, rows: int, columns: slice) -> torch.Tensor:
+    width = columns.stop - columns.start
+    return buffer[: rows * width].view(rows, width)
+
+
+def _tiles(start: int, stop: int) -> list[slice]:
+    """Columns start .. stop in tiles of nearly the same width."""
+    count = math.ceil((stop - start) / TILE_COLUMNS)
+    bounds = [start + (stop - start) * i // count for i in range(count + 1)]
+    return [slice(*pair) for pair in pairwise(bounds)]

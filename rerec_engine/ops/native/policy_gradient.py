@@ -1,0 +1,168 @@
+"""`grpo_loss` on a CPU: loss, metrics and the gradient of every token in one pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd.function import once_differentiable
+
+from rerec_engine import _core
+from rerec_engine.ops.native.rows import pick, spread
+from rerec_engine.ops.tokens import sequence_mean, token_weights
+from rerec_engine.ops.types import Aggregation, Kl, Loss, Ratio
+
+
+class Objective:
+    """The loss of a batch, to which live tokens are added part by part; see `ops.grpo_loss` for the arguments."""
+
+    def __init__(
+        self,
+        old: torch.Tensor,  # [T]
+        ref: torch.Tensor | None,  # [T]
+        adv: torch.Tensor,  # [T]
+        kept: torch.Tensor,  # [T] bool
+        cu_seqlens: torch.Tensor | None,  # [B + 1]
+        *,
+        clip_low: float,
+        clip_high: float,
+        beta: float,
+        kl: Kl,
+        entropy_coef: float,
+        aggregation: Aggregation,
+        denominator: float | torch.Tensor | None,
+    ) -> None:
+        self.old, self.adv = (x.detach().float().contiguous() for x in (old, adv))
+        self.ref = None if ref is None else ref.detach().float().contiguous()
+        weights, count = token_weights(kept, cu_seqlens, aggregation, torch.float64)
+        self.weights = (weights / float(count if denominator is None else denominator)).float()
+        self.options = (clip_low, clip_high, beta, kl, entropy_coef)
+        self.entropy_coef = entropy_coef
+        self.sums = np.zeros(8)
+        self.tokens = 0
+
+    def add(
+        self,
+        index: torch.Tensor | None,  # [R] int64, the tokens; None: all
+        logp: torch.Tensor,  # [R]
+        entropy: torch.Tensor | None,  # [R]
+        log_ratio: torch.Tensor | None = None,  # [R] float64, of the response
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Gradients with respect to logp and entropy (None without a bonus), [R] float32."""
+        gradient = torch.empty(logp.shape)
+        _core.policy_tokens(
+            logp.detach().float().contiguous().numpy(),
+            pick(self.old, index).numpy(),
+            pick(self.adv, index).numpy(),
+            pick(self.weights, index).numpy(),
+            None if self.ref is None else pick(self.ref, index).numpy(),
+            None if log_ratio is None else log_ratio.numpy(),
+            None if entropy is None else entropy.detach().float().contiguous().numpy(),
+            *self.options,
+            gradient.numpy(),
+            self.sums,
+        )
+        self.tokens += logp.numel()
+        return gradient, pick(self.weights, index) * -self.entropy_coef if self.entropy_coef else None
+
+    def loss(self) -> torch.Tensor:
+        return torch.tensor(self.sums[0], dtype=torch.float32)
+
+    def metrics(self, entropy: bool) -> dict[str, torch.Tensor]:
+        _, clipped, ratio, ratio_max, log_ratio_max, approx_kl, kl, total_entropy = self.sums.tolist()
+        count = max(self.tokens, 1)
+        found = {"clip_fraction": clipped / count, "ratio_mean": ratio / count, "approx_kl": approx_kl / count}
+        if self.ref is not None:
+            found["kl"] = kl / count
+        if entropy:
+            found["entropy"] = total_entropy / count
+        found |= {"ratio_max": ratio_max, "log_ratio_max": log_ratio_max}
+        return {name: torch.tensor(x, dtype=torch.float32) for name, x in found.items()} | {
+            "tokens": torch.tensor(self.tokens)
+        }
+
+
+def response_log_ratio(
+    logp: torch.Tensor,  # [T], of any value where not kept
+    old: torch.Tensor,  # [T]
+    kept: torch.Tensor,  # [T] bool
+    cu_seqlens: torch.Tensor,  # [B + 1]
+) -> torch.Tensor:
+    """GSPO's log-ratio of every token's response, [T] float64."""
+    return sequence_mean((logp.detach().double() - old.detach().double()), kept, cu_seqlens)
+
+
+def grpo_loss(
+    logp: torch.Tensor,  # [T]
+    old: torch.Tensor,  # [T]
+    ref: torch.Tensor | None,  # [T]
+    adv: torch.Tensor,  # [T]
+    *,
+    mask: torch.Tensor | None = None,  # [T] bool
+    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    beta: float = 0.0,
+    kl: Kl = "k3",
+    entropy: torch.Tensor | None = None,  # [T]
+    entropy_coef: float = 0.0,
+    aggregation: Aggregation = "token_mean",
+    denominator: float | torch.Tensor | None = None,
+    ratio: Ratio = "token",
+) -> Loss:
+    """See `rerec_engine.ops.grpo_loss`."""
+    kept = torch.ones_like(logp, dtype=torch.bool) if mask is None else mask
+    objective = Objective(
+        old,
+        ref,
+        adv,
+        kept,
+        cu_seqlens,
+        clip_low=clip_low,
+        clip_high=clip_high,
+        beta=beta,
+        kl=kl,
+        entropy_coef=entropy_coef,
+        aggregation=aggregation,
+        denominator=denominator,
+    )
+    index = None if mask is None else mask.nonzero().squeeze(1)
+    log_ratio = None
+    if ratio == "sequence":
+        assert cu_seqlens is not None
+        log_ratio = response_log_ratio(logp, old, kept, cu_seqlens)
+        log_ratio = pick(log_ratio, index)
+    live_entropy = None if entropy is None else pick(entropy.detach(), index)
+    gradients = objective.add(index, pick(logp.detach(), index), live_entropy, log_ratio)
+    spread_out = (None if x is None else spread(x, index, logp.shape) for x in gradients)
+    return Precomputed.apply(objective.loss(), *spread_out, logp, entropy), objective.metrics(entropy is not None)
+
+
+class Precomputed(torch.autograd.Function):
+    """A loss whose gradients with respect to two inputs are known; they are kept for one backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        loss: torch.Tensor,
+        first_gradient: torch.Tensor | None,
+        second_gradient: torch.Tensor | None,
+        first: torch.Tensor,
+        second: torch.Tensor | None,
+    ) -> torch.Tensor:
+        ctx.gradients = [first_gradient, second_gradient]
+        ctx.dtypes = [first.dtype, None if second is None else second.dtype]
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if ctx.gradients is None:
+            raise RuntimeError("the gradients of this loss were kept for one backward pass, and it has been made")
+        gradients, ctx.gradients = ctx.gradients, None  # autograd may keep what it is given, and need not copy it
+        scale = float(upstream)
+        for i, dtype in enumerate(ctx.dtypes):
+            if gradients[i] is not None:
+                gradients[i] = gradients[i].to(dtype) if scale == 1.0 else gradients[i].mul_(scale).to(dtype)
+        return None, None, None, *gradients
