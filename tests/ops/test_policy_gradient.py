@@ -67,6 +67,40 @@ def test_equals_the_formula(aggregation: str, kl: str, clip_high: float, mask: t
     assert loss.item() == pytest.approx(by_hand(t, mask, **options, aggregation=aggregation), rel=1e-12)
 
 
+@pytest.mark.parametrize("mask", [torch.ones(TOKENS).bool(), MASK], ids=["all", "masked"])
+def test_sequence_ratio_is_gspo(mask: torch.Tensor) -> None:
+    """With one advantage a response, loss and gradient are those of GSPO's own objective (arXiv 2507.18071, eq. 5)."""
+    t = make(4)
+    adv = torch.tensor([0.7, 9.0, -1.3, 0.4, -0.2], dtype=torch.float64)
+    t["adv"] = adv.repeat_interleave(CU.diff())
+    loss, metrics = grpo_loss(
+        t["logp"], t["old"], None, t["adv"], mask=mask, cu_seqlens=CU, aggregation="sequence_mean", ratio="sequence"
+    )
+    terms, ratios = [], []
+    for i, (start, end) in enumerate(pairwise(CU.tolist())):
+        live = mask[start:end]
+        if live.any():
+            s = (t["logp"] - t["old"])[start:end][live].mean().exp()
+            terms.append(-torch.minimum(s * adv[i], s.clamp(0.8, 1.2) * adv[i]))
+            ratios += [s.item()] * int(live.sum())
+    expected = torch.stack(terms).mean()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(x, t["logp"])[0] for x in (loss, expected)))
+    assert metrics["ratio_mean"] == pytest.approx(sum(ratios) / len(ratios))
+    assert metrics["ratio_max"] == pytest.approx(max(ratios))
+    assert metrics["log_ratio_max"] == pytest.approx((t["logp"] - t["old"])[mask].abs().max().item())
+
+
+def test_sequence_ratio_lets_advantages_differ_within_a_response() -> None:
+    """GSPO-token: each token's log-prob gets s A_t, and a clipped token nothing."""
+    t = make(5, scale=0.01)
+    loss, _ = grpo_loss(t["logp"], t["old"], None, t["adv"], cu_seqlens=CU, ratio="sequence")
+    (gradient,) = torch.autograd.grad(loss, t["logp"])
+    for start, end in pairwise(CU.tolist()):
+        s = (t["logp"] - t["old"])[start:end].mean().exp()
+        torch.testing.assert_close(gradient[start:end], (-s * t["adv"][start:end] / TOKENS).detach())
+
+
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("kl", ["k1", "k2", "k3"])
 def test_gradcheck(aggregation: str, kl: str) -> None:
@@ -209,13 +243,55 @@ def test_linear_loss_is_the_composition() -> None:
     assert not found[0][~MASK].any()
 
 
-def test_linear_loss_gradcheck() -> None:
+@pytest.mark.parametrize("ratio", ["token", "sequence"])
+def test_linear_loss_gradcheck(ratio: str) -> None:
     inputs, options = linear_inputs()
+    if ratio == "sequence":  # its value moves with all tokens of a response, its gradient goes to each alone
+        options |= {"ratio": ratio}
+        found, composed = (f(inputs, options) for f in (linear_gradient, composed_gradient))
+        torch.testing.assert_close(found, composed)
+        return
 
     def f(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return linear_grpo_loss(**{**inputs, "hidden": hidden, "weight": weight}, **options, workspace_mb=1e-3)[0]
 
     assert torch.autograd.gradcheck(f, (inputs["hidden"], inputs["weight"]))
+
+
+def linear_gradient(inputs: dict[str, torch.Tensor], options: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    loss, _ = linear_grpo_loss(**inputs, **options)
+    return torch.autograd.grad(loss, [inputs["hidden"], inputs["weight"]])
+
+
+def composed_gradient(inputs: dict[str, torch.Tensor], options: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+    logp, entropy, _ = token_logprob(inputs["hidden"], inputs["weight"], inputs["targets"], rows=options["mask"])
+    loss, _ = grpo_loss(logp, inputs["old"], inputs["ref"], inputs["adv"], entropy=entropy, **options)
+    return torch.autograd.grad(loss, [inputs["hidden"], inputs["weight"]])
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_skipped_rows_change_metrics_alone(aggregation: str) -> None:
+    inputs, options = linear_inputs()
+    options |= {"beta": 0.0, "entropy_coef": 0.0, "aggregation": aggregation}
+    inputs["adv"][6:9] = 0.0
+    loss, _ = linear_grpo_loss(**inputs, **options)
+    skipped, metrics = linear_grpo_loss(**inputs, **options, skip_zero_advantage=True)
+    torch.testing.assert_close(skipped, loss)
+    leaves = [inputs["hidden"], inputs["weight"]]
+    torch.testing.assert_close(torch.autograd.grad(skipped, leaves), torch.autograd.grad(loss, leaves))
+    rows = MASK & (inputs["adv"] != 0)
+    assert int(metrics["tokens"]) == int(rows.sum())
+    logp = token_logprob(inputs["hidden"], inputs["weight"], inputs["targets"]).logp.detach()
+    assert metrics["log_ratio_max"] == pytest.approx((logp - inputs["old"])[rows].abs().max().item())
+
+
+def test_weight_gradient_goes_into_a_given_buffer() -> None:
+    inputs, options = linear_inputs()
+    expected = linear_gradient(inputs, options)
+    buffer = torch.ones(9, 4)
+    loss, _ = linear_grpo_loss(**inputs, **options, grad_weight_out=buffer)
+    torch.testing.assert_close(buffer, 1 + expected[1].float())
+    torch.testing.assert_close(torch.autograd.grad(loss, inputs["hidden"])[0], expected[0])
 
 
 def test_entropy_bonus_has_its_gradient() -> None:
@@ -244,6 +320,8 @@ def test_entropy_bonus_has_its_gradient() -> None:
         ({"entropy": None, "entropy_coef": 0.1}, "needs entropy"),
         ({"mask": torch.ones(TOKENS)}, "mask must be bool"),
         ({"denominator": 0}, "denominator"),
+        ({"ratio": "sequence"}, "needs cu_seqlens"),
+        ({"ratio": "word"}, "ratio must be"),
     ],
 )
 def test_bad_input(change: dict, message: str) -> None:

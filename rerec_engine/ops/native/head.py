@@ -1,7 +1,7 @@
 """The LM head cut into shares of the vocabulary, a thread each, and these into tiles: products and passes of all ops.
 
 A thread keeps to its share, so that it alone touches these rows of the weight and of its gradient, and results do not
-depend on which thread is faster. Logits are float32, from float32 operands: 16-bit ones are widened tile by tile.
+depend on which thread is faster. Logits are float32 for operands of any type.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 
 from rerec_engine import _core
 from rerec_engine.ops.native.pool import run, workers
+from rerec_engine.ops.native.products import operand_dtype, product
 from rerec_engine.ops.workspace import rows_within
 
 TILE_COLUMNS = 1024
@@ -61,6 +62,7 @@ class Head:
 
     def __init__(self, weight: torch.Tensor, temperature: float, softcap: float | None, rows: int) -> None:
         self.weight = weight.detach()
+        self.dtype = operand_dtype(weight.dtype)
         self.scale = LOG2E / temperature
         self.softcap = softcap or 0.0
         vocabulary, width = weight.shape
@@ -69,8 +71,8 @@ class Head:
         self.shares = [_tiles(bounds[i], bounds[i + 1]) for i in range(count)]
 
     def tile(self, columns: slice) -> torch.Tensor:
-        """Rows of the weight, float32 [N, H]."""
-        return self.weight[columns].float()
+        """Rows of the weight as they are multiplied, [N, H]."""
+        return self.weight[columns].to(self.dtype)
 
     def statistics(self, states: torch.Tensor, targets: torch.Tensor) -> Statistics:
         """Of rows [R, H] and targets [R]; nothing of the logits is kept but a tile a thread."""
@@ -87,7 +89,7 @@ class Head:
                 for start in range(0, rows, step):
                     part = slice(start, min(start + step, rows))
                     z = _view(buffer, part.stop - start, columns)
-                    torch.mm(states[part].float(), weight.t(), out=z)
+                    product(states[part].to(self.dtype), weight.t(), z)
                     self._fold(z, columns, targets[part], partial_states[which, :, part], picked[part])
 
         self._run(share)
@@ -115,7 +117,7 @@ class Head:
         vocabulary, width = self.weight.shape
         if workspace_mb is None:
             return max(CHUNK_ROWS, CHUNK_BYTES // (4 * vocabulary))
-        widened = 0 if self.weight.dtype == torch.float32 else 4 * width * len(self.shares) * TILE_COLUMNS
+        widened = 0 if self.weight.dtype == self.dtype else 4 * width * len(self.shares) * TILE_COLUMNS
         return rows_within(workspace_mb - widened / 2**20, 4 * (vocabulary + width * (len(self.shares) + 1)))
 
     def _new_states(self, rows: int) -> torch.Tensor:
@@ -151,7 +153,7 @@ class Chunk:
         buffers: list[torch.Tensor] | None = None,  # for each share, as `new_buffers` makes them
     ) -> None:
         self.head, self.targets, self.buffers = head, targets, buffers
-        self.states = states.float()
+        self.states = states.to(head.dtype)
 
     @staticmethod
     def new_buffers(head: Head, rows: int) -> list[torch.Tensor]:
@@ -165,7 +167,7 @@ class Chunk:
         def share(which: int) -> None:
             for columns in head.shares[which]:
                 z = self._logits(which, columns)
-                torch.mm(self.states, head.tile(columns).t(), out=z)
+                product(self.states, head.tile(columns).t(), z)
                 head._fold(z, columns, self.targets, states[which], picked)
 
         head._run(share)
@@ -188,14 +190,13 @@ class Chunk:
             base = base - gradients.entropy * statistics.entropy
             slope = (-gradients.entropy).numpy()
         lse = statistics.lse.numpy()
-        shares = [torch.empty(0)] * len(head.shares)
+        shares = [torch.empty(self.states.shape) for _ in head.shares]
 
         def share(which: int) -> None:
-            total = None
             for columns in head.shares[which]:
                 weight, z = head.tile(columns), self._logits(which, columns)
                 if not kept:
-                    torch.mm(self.states, weight.t(), out=z)
+                    product(self.states, weight.t(), z)
                 _core.logit_gradient(
                     z.numpy(),
                     columns.start,
@@ -208,12 +209,11 @@ class Chunk:
                     slope,
                     at_target.numpy(),
                 )
+                dz = z.to(head.dtype)
                 if d_states is not None:
-                    total = z.mm(weight) if total is None else total.addmm_(z, weight)
+                    product(dz, weight, shares[which], add=columns is not head.shares[which][0])
                 if d_weight is not None:
-                    d_weight[columns].addmm_(z.t(), self.states)
-            if total is not None:
-                shares[which] = total
+                    product(dz.t(), self.states, d_weight[columns], add=True)
 
         head._run(share)
         if d_states is not None:
