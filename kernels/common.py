@@ -1,4 +1,4 @@
-"""What the kernels share: units, tile sizes by architecture, memory bounds, and matrix products with float32 results."""
+"""What the kernels share: units, tiles by architecture, memory bounds, matrix products with float32 results."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from functools import cache
 
 import torch
 import triton
+import triton.language as tl
 
 LOG2E = 1.4426950408889634
 LN2 = 0.6931471805599453
 MB = 2**20
 WORKSPACE_MB = 1024.0
-"""Every chunk reads and writes the float32 [V, H] gradient once: chunks of fewer rows than some 2,000 wait for memory."""
+"""Every chunk reads and writes the float32 [V, H] gradient: chunks of fewer than some 2,000 rows wait for memory."""
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 """Read once, like Triton does. The interpreter's 16-bit arithmetic is wrong; kernels widen their operands there."""
 
@@ -38,6 +39,8 @@ class Tile:
     def options(self) -> dict[str, int | bool]:
         return {"num_warps": self.warps, "num_stages": self.stages, **FUSED}
 
+
+TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 
 _TILES = {  # (architecture, bytes of an element) -> tiles for few rows and for many
     ("sm_90", 2): (Tile(64, 256, 64, 4, 4, descriptors=True), Tile(128, 256, 64, 8, 3, descriptors=True)),
@@ -79,6 +82,31 @@ def operands(tile: Tile, hidden: torch.Tensor, weight: torch.Tensor) -> tuple[ob
 
     blocks = [tile.rows, tile.depth], [tile.vocab, tile.depth]
     return *(TensorDescriptor.from_tensor(x, block) for x, block in zip((hidden, weight), blocks, strict=True)), True
+
+
+def output(tile: Tile, out: torch.Tensor) -> tuple[object, dict[str, object]]:
+    """A [T, V] buffer as a kernel writes it with `store_tile`, and that function's compile-time arguments."""
+    fits = tile.descriptors and out.data_ptr() % 16 == 0 and out.stride(0) * out.element_size() % 16 == 0
+    constants = {"DTYPE": TYPES[out.dtype], "OUT_DESCRIPTOR": fits}
+    if not fits:
+        return out, constants
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+    return TensorDescriptor.from_tensor(out, [tile.rows, tile.vocab]), constants
+
+
+def tile_constants(tile: Tile, vocab: int, width: int, descriptors: bool) -> dict[str, int | bool]:
+    """The compile-time arguments of every kernel that forms logit tiles."""
+    return dict(
+        ROWS=tile.rows,
+        VOCAB=tile.vocab,
+        DEPTH=tile.depth,
+        GROUP=tile.group,
+        RAGGED=vocab % tile.vocab != 0,
+        EVEN=width % tile.depth == 0,
+        DESCRIPTORS=descriptors,
+        WIDEN=INTERPRETED,
+    )
 
 
 def rows_within(workspace_mb: float | None, row_bytes: int, rows: int) -> int:

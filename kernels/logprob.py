@@ -26,13 +26,15 @@ from .common import (
     chunks,
     mm_float,
     operands,
+    output,
     put,
     rows_within,
     take,
+    tile_constants,
     tile_for,
 )
-from .logprob_forward import Scaling, constants, logprob_rows
-from .tiles import cap_logits, grouped, logit_tile, narrow
+from .logprob_forward import Scaling, logprob_rows
+from .tiles import cap_logits, grouped, logit_tile, store_tile
 
 HALF_SCALE = 256.0
 """float16 cannot hold probabilities below 6e-8: its rows are scaled to a largest factor of 1, and by this."""
@@ -62,6 +64,8 @@ def logit_gradient(
     ENTROPY: tl.constexpr,
     CAP: tl.constexpr,
     RAGGED: tl.constexpr,
+    DTYPE: tl.constexpr,
+    OUT_DESCRIPTOR: tl.constexpr,
     EVEN: tl.constexpr,
     DESCRIPTORS: tl.constexpr,
     WIDEN: tl.constexpr,
@@ -85,11 +89,7 @@ def logit_gradient(
     if CAP:
         u = x / cap
         d *= 1.0 - u * u
-    mask = live[:, None]
-    if RAGGED:
-        mask = mask & (column < V - tile * VOCAB)[None, :]
-    at = out + tl.cast(row0, tl.int64) * V + tile * VOCAB + tl.arange(0, ROWS)[:, None] * V + column[None, :]
-    tl.store(at, narrow(d, out.dtype.element_ty, WIDEN), mask=mask)
+    store_tile(out, d, row0, tile * VOCAB, T, V, ROWS, VOCAB, DTYPE, OUT_DESCRIPTOR, WIDEN)
 
 
 def gradient_row_bytes(vocab: int, width: int, itemsize: int) -> int:
@@ -121,11 +121,12 @@ def logprob_gradient(
     for part in chunks(count, size):
         states, d_logits = take(hidden, index, part), buffer[: part.stop - part.start]
         x, w, descriptors = operands(tile, states, weight)
+        out, flags = output(tile, d_logits)
         logit_gradient[(triton.cdiv(states.shape[0], tile.rows) * triton.cdiv(vocab, tile.vocab),)](
-            x, w, targets[part], lse2[part], base[part], slope[part], hit[part], d_logits,
+            x, w, targets[part], lse2[part], base[part], slope[part], hit[part], out,
             states.shape[0], vocab, width, states.stride(0), weight.stride(0), scaling.log2, scaling.cap,
-            **constants(tile, vocab, width, descriptors), ENTROPY=upstream[1] is not None, CAP=scaling.cap > 0,
-            **tile.options,
+            **tile_constants(tile, vocab, width, descriptors), **flags, **tile.options,
+            ENTROPY=upstream[1] is not None, CAP=scaling.cap > 0,
         )  # fmt: skip
         row_scale = None if scale is None else scale[part]
         if d_hidden is not None:

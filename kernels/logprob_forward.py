@@ -5,8 +5,8 @@ With z the scaled logits in units of log2, M their maximum, d = z - M, l = sum 2
     lse = (M + log2 l) ln 2,    logp = (z_target - M - log2 l) ln 2,    entropy = (log2 l - s / l) ln 2
 
 (online softmax, arXiv 1805.02867; the entropy is centred, so nothing large cancels). A program folds the tiles of one
-row block and one of `SPLITS` fixed parts of the vocabulary; a second kernel merges the parts in their order. No atomics:
-results are bitwise the same from run to run, and a row's do not depend on its neighbours.
+row block and one of `SPLITS` fixed parts of the vocabulary; a second kernel merges the parts in their order. No
+atomics: results are bitwise the same from run to run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .common import FUSED, INTERPRETED, LOG2E, Tile, arch_of, chunks, operands, rows_within, take, tile_for
+from .common import FUSED, LOG2E, arch_of, chunks, operands, rows_within, take, tile_constants, tile_for
 from .tiles import cap_logits, grouped, logit_tile
 
 SPLITS = 32
@@ -38,7 +38,7 @@ class Scaling(NamedTuple):
 
 @triton.jit
 def fold(x, c, top, total, centred, ENTROPY: tl.constexpr):
-    """Fold a tile of raw logits into a row's running maximum (raw), sum of 2^d and sum of d 2^d; c scales raw to log2."""
+    """Fold a tile of raw logits into the running maximum (raw), sum of 2^d and sum of d 2^d; c scales raw to log2."""
     new = tl.maximum(top, tl.max(x, 1))
     shift = (top - new) * c
     d = tl.fma(x, c, (-new * c)[:, None])
@@ -215,7 +215,7 @@ def _launch(
     flags = dict(ENTROPY=entropy is not None, CAP=scaling.cap > 0)
     logprob_partials[(triton.cdiv(rows, tile.rows) * splits,)](
         x, w, *partials, rows, vocab, width, *strides, splits, per_split, scaling.log2, scaling.cap,
-        **constants(tile, vocab, width, descriptors), **flags, **tile.options,
+        **tile_constants(tile, vocab, width, descriptors), **flags, **tile.options,
     )  # fmt: skip
     logprob_merge[(triton.cdiv(rows, MERGE["ROWS"]),)](
         hidden, weight, targets, *partials, logp, lse if entropy is None else entropy, lse,
@@ -224,17 +224,3 @@ def _launch(
 
 
 MERGE = {"ROWS": 16, "DEPTH": 256}
-
-
-def constants(tile: Tile, vocab: int, width: int, descriptors: bool) -> dict[str, int | bool]:
-    """The compile-time arguments of a kernel that forms logit tiles."""
-    return dict(
-        ROWS=tile.rows,
-        VOCAB=tile.vocab,
-        DEPTH=tile.depth,
-        GROUP=tile.group,
-        RAGGED=vocab % tile.vocab != 0,
-        EVEN=width % tile.depth == 0,
-        DESCRIPTORS=descriptors,
-        WIDEN=INTERPRETED,
-    )

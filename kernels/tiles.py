@@ -44,7 +44,7 @@ def logit_tile(
                 w = w.to(tl.float32)
             acc = tl.dot(x, w.T, acc, input_precision="ieee")
     else:
-        # Beyond the end the last row is read again: a mask would cost more. Offsets in a tile fit 32 bits, bases do not.
+        # Beyond the end the last row is read again: a mask would cost more. Offsets within a tile fit 32 bits.
         row = tl.minimum(tl.arange(0, ROWS), T - 1 - row0)
         column = tl.minimum(tl.arange(0, VOCAB), V - 1 - vocab0)
         depth = tl.arange(0, DEPTH)
@@ -72,6 +72,31 @@ def cap_logits(x, cap):
     e = tl.exp2(tl.abs(x) * (-2.8853900817779268 / cap))  # exp(-2 |x| / cap): cannot overflow
     y = cap * (1.0 - e) / (1.0 + e)
     return tl.where(x < 0, -y, y)
+
+
+@triton.jit
+def store_tile(
+    out,  # [T, V]: a pointer, or a descriptor of [ROWS, VOCAB] blocks
+    value,
+    row0,
+    vocab0,
+    T,
+    V,
+    ROWS: tl.constexpr,
+    VOCAB: tl.constexpr,
+    DTYPE: tl.constexpr,
+    OUT_DESCRIPTOR: tl.constexpr,
+    WIDEN: tl.constexpr,
+):
+    """out[row0 : row0 + ROWS, vocab0 : vocab0 + VOCAB] = value, as far as it lies within [T, V]."""
+    if OUT_DESCRIPTOR:
+        out.store([row0, vocab0], narrow(value, DTYPE, WIDEN))
+    else:
+        row = tl.arange(0, ROWS)
+        column = tl.arange(0, VOCAB)
+        mask = (row < T - row0)[:, None] & (column < V - vocab0)[None, :]
+        at = out + tl.cast(row0, tl.int64) * V + vocab0 + row[:, None] * V + column[None, :]
+        tl.store(at, narrow(value, DTYPE, WIDEN), mask=mask)
 
 
 @triton.jit
