@@ -19,10 +19,10 @@ from rerec_engine.ops.native.pool import run, workers
 from rerec_engine.ops.native.products import operand_dtype, product
 from rerec_engine.ops.workspace import rows_within
 
-TILE_COLUMNS = 1024
+TILE_COLUMNS = 512
 TILE_FLOATS = 1 << 18
 """Of a tile of logits that is not kept: 1 MB, read by the pass while it is in the cache."""
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 12 << 20
 CHUNK_ROWS = 256
 """Logits that are kept for the gradient: rows that fill CHUNK_BYTES, but not fewer than CHUNK_ROWS, since a chunk reads
 and writes the weight's whole gradient."""
