@@ -48,7 +48,12 @@ def eager_no_entropy(case: Case) -> Logprob:
 
 
 def compiled(case: Case, entropy: bool = True) -> Logprob:
-    return lambda x, w: compiler()(x, w, case.targets, case.temperature, entropy)
+    """The same under torch.compile, for these shapes alone. What was compiled before is dropped: past eight versions
+    of a function torch would run it eagerly without a word."""
+    check_compiler()
+    torch.compiler.reset()
+    function = torch.compile(_eager, dynamic=False)
+    return lambda x, w: function(x, w, case.targets, case.temperature, entropy)
 
 
 def _eager(
@@ -61,13 +66,12 @@ def _eager(
 
 
 @cache
-def compiler() -> Callable[..., tuple[torch.Tensor, torch.Tensor | None]]:
-    """`_eager` under torch.compile; Unavailable where it compiles nothing, as without a C++ compiler."""
+def check_compiler() -> None:
+    """Unavailable where torch.compile compiles nothing, as without a C++ compiler."""
     try:
         torch.compile(lambda x: x + 1)(torch.ones(4))
     except Exception as error:
         raise Unavailable(f"torch.compile: {str(error).splitlines()[0]}") from error
-    return torch.compile(_eager, dynamic=False)
 
 
 def surrogate(logp: torch.Tensor, old: torch.Tensor, adv: torch.Tensor) -> torch.Tensor:
