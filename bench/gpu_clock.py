@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import platform
 import statistics
 import subprocess
@@ -106,6 +107,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "versions": {package: _version(package) for package in PACKAGES},
         "commit": _output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"),
         "date": time.strftime("%Y-%m-%d"),
+        "REREC_IMPL": os.environ.get("REREC_IMPL", "unset"),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
