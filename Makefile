@@ -64,7 +64,7 @@ FUZZERS := parse match mentions score
 FUZZ_FLAGS := -std=c++17 -O1 -g -ffp-contract=off -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
   -fno-sanitize-recover=all -Wall -Wextra -Icsrc -pthread
 FUZZ_OPTIONS := -max_len=4096 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -dict=tests/fuzz/words.dict
-CORE := $(filter-out %bindings.cpp csrc/logits% csrc/policy.cpp,$(wildcard csrc/*.cpp))
+CORE := $(filter-out %bindings.cpp csrc/logits.cpp csrc/policy.cpp csrc/vector_%,$(wildcard csrc/*.cpp))
 
 fuzz: $(FUZZERS:%=build/fuzz/%) $(FUZZERS:%=build/fuzz/plain-%)
 	@for name in $(FUZZERS); do cases="build/fuzz/new-$$name tests/fuzz/corpus/$$name" && mkdir -p $$cases && \

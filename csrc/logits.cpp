@@ -3,8 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "logits_levels.hpp"
-#include "simd.hpp"
+#include "vector_levels.hpp"
 
 namespace rerec {
 
@@ -12,31 +11,11 @@ namespace {
 
 constexpr double kLn2 = 0.693147180559945309417;
 
-struct Level {
-  const char* name;
-  const LogitPasses* passes;
-};
-
-std::vector<Level> levels() {
-  std::vector<Level> found;
-#ifdef REREC_AVX2
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) found.push_back({"avx512", &kAvx512Passes});
-  if (has_avx2() && __builtin_cpu_supports("fma")) found.push_back({"avx2", &kAvx2Passes});
-#endif
-  found.push_back({"plain", &kPlainPasses});
-  return found;
-}
-
-const LogitPasses*& passes() {
-  static const LogitPasses* chosen = levels().front().passes;
-  return chosen;
-}
-
 }  // namespace
 
-void fold_logits(const LogitTile& tile, SoftmaxState state, float* picked) { passes()->fold(tile, state, picked); }
+void fold_logits(const LogitTile& tile, SoftmaxState state, float* picked) { vector_passes().fold(tile, state, picked); }
 
-void logit_gradient(const LogitTile& tile, const GradientRows& rows) { passes()->gradient(tile, rows); }
+void logit_gradient(const LogitTile& tile, const GradientRows& rows) { vector_passes().gradient(tile, rows); }
 
 void merge_softmax(const std::vector<SoftmaxState>& shares, size_t rows, const float* picked, double scale, float* logp,
                    float* entropy, float* lse) {
@@ -56,22 +35,6 @@ void merge_softmax(const std::vector<SoftmaxState>& shares, size_t rows, const f
     lse[i] = static_cast<float>((top * scale + log_total) * kLn2);
     entropy[i] = static_cast<float>((log_total - dot / total) * kLn2);
   }
-}
-
-std::vector<std::string> vector_levels() {
-  std::vector<std::string> names;
-  for (const Level& level : levels()) names.emplace_back(level.name);
-  return names;
-}
-
-bool set_vector_level(const std::string& name) {
-  for (const Level& level : levels()) {
-    if (level.name == name) {
-      passes() = level.passes;
-      return true;
-    }
-  }
-  return false;
 }
 
 }  // namespace rerec

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 namespace rerec {
@@ -46,11 +45,5 @@ void logit_gradient(const LogitTile& tile, const GradientRows& rows);
 // States of shares of the columns, one after the other, to nats.
 void merge_softmax(const std::vector<SoftmaxState>& shares, size_t rows, const float* picked, double scale, float* logp,
                    float* entropy, float* lse);
-
-// "avx512", "avx2" and "plain": those that this processor runs, best first. The first is used.
-std::vector<std::string> vector_levels();
-
-// Uses that level from now on; false where the processor does not run it.
-bool set_vector_level(const std::string& level);
 
 }  // namespace rerec

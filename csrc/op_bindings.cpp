@@ -9,6 +9,7 @@
 
 #include "logits.hpp"
 #include "policy.hpp"
+#include "vector_levels.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -66,7 +67,7 @@ void merge(Array<float> states, const Array<float>& picked, double scale, Array<
 
 // Adds to sums [8] (see PolicySums).
 void tokens(const Array<float>& logp, const Array<float>& old, const Array<float>& adv, const Array<float>& weight,
-            const Maybe<float>& ref, const Maybe<double>& log_ratio, const Maybe<float>& entropy, double clip_low,
+            const Maybe<float>& ref, const Maybe<float>& log_ratio, const Maybe<float>& entropy, double clip_low,
             double clip_high, double beta, const std::string& kl, double entropy_coef, Array<float> gradient_out,
             Array<double> sums) {
   const Kl kind = kl == "k1" ? Kl::kK1 : kl == "k2" ? Kl::kK2 : Kl::kK3;

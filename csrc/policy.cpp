@@ -5,76 +5,18 @@
 #include <unordered_map>
 #include <vector>
 
+#include "vector_levels.hpp"
+
 namespace rerec {
 
 namespace {
 
-constexpr double kLogRatioLimit = 20, kGrpoStdEps = 1e-6;
-
-// Comparisons with a NaN are false: each of these lets one through.
-double clamp(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
-void raise_to(double& top, double x) {
-  if (!(x <= top)) top = x;
-}
-
-// e^x - x - 1 and its derivative e^x - 1, exact also where x is small.
-struct K3 {
-  double value, slope;
-};
-K3 k3(double x) {
-  const double slope = std::expm1(x);
-  if (!(std::fabs(x) < 0.03125)) return {slope - x, slope};
-  return {x * x * (1 / 2. + x * (1 / 6. + x * (1 / 24. + x * (1 / 120. + x * (1 / 720. + x / 5040))))), slope};
-}
-
-double kl_of(Kl kind, double x, const K3& third, double& slope) {
-  switch (kind) {
-    case Kl::kK1: slope = -1; return -x;
-    case Kl::kK2: slope = x; return x * x / 2;
-    case Kl::kK3: break;
-  }
-  slope = third.slope;
-  return third.value;
-}
+constexpr double kGrpoStdEps = 1e-6;
 
 }  // namespace
 
 void policy_tokens(const PolicyTokens& tokens, const PolicyOptions& options, float* gradient, PolicySums& sums) {
-  const double low = 1 - options.clip_low, high = 1 + options.clip_high;
-  for (size_t i = 0; i < tokens.count; ++i) {
-    const double own = static_cast<double>(tokens.logp[i]) - tokens.old[i];
-    const double log_ratio = tokens.log_ratio ? tokens.log_ratio[i] : own;
-    const double held = clamp(log_ratio, -kLogRatioLimit, kLogRatioLimit);
-    const double own_held = clamp(own, -kLogRatioLimit, kLogRatioLimit);
-    const K3 approx = k3(own_held);
-    const double ratio = tokens.log_ratio ? std::exp(held) : approx.slope + 1;
-    const double free = ratio * tokens.adv[i], clipped = clamp(ratio, low, high) * tokens.adv[i];
-    const bool takes_clip = clipped < free;
-    double loss = takes_clip ? -clipped : -free;
-    double slope = takes_clip || held != log_ratio ? 0 : -free;
-    if (tokens.ref) {
-      const double x = static_cast<double>(tokens.ref[i]) - tokens.logp[i];
-      const double x_held = clamp(x, -kLogRatioLimit, kLogRatioLimit);
-      const K3 third = k3(x_held);
-      sums.kl += third.value;
-      if (options.beta != 0) {
-        double kl_slope;
-        loss += options.beta * kl_of(options.kl, x_held, third, kl_slope);
-        if (x_held == x) slope -= options.beta * kl_slope;
-      }
-    }
-    if (tokens.entropy) {
-      sums.entropy += tokens.entropy[i];
-      if (options.entropy_coef != 0) loss -= options.entropy_coef * tokens.entropy[i];
-    }
-    gradient[i] = static_cast<float>(slope * tokens.weight[i]);
-    sums.loss += loss * tokens.weight[i];
-    sums.clipped += takes_clip;
-    sums.ratio += ratio;
-    raise_to(sums.ratio_max, ratio);
-    raise_to(sums.log_ratio_max, std::fabs(own));
-    sums.approx_kl += approx.value;
-  }
+  vector_passes().policy(tokens, options, gradient, sums);
 }
 
 namespace {

@@ -18,7 +18,7 @@ struct PolicyTokens {
   size_t count;
   const float *logp, *old, *adv, *weight;
   const float* ref;
-  const double* log_ratio;  // of the token's response (GSPO), else the token's own
+  const float* log_ratio;  // of the token's response (GSPO), else the token's own
   const float* entropy;
 };
 

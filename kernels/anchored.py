@@ -18,7 +18,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .common import FUSED, INTERPRETED, TYPES, arch_of, operands, output, tile_constants, tile_for
+from .common import FUSED, INTERPRETED, arch_of, operands, output, tile_constants, tile_for
 from .logprob_forward import Scaling, target_product
 from .row_loss import exp_minus_linear, row_loss
 from .tiles import cap_logits, grouped, logit_tile, narrow, store_tile

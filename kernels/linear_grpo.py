@@ -84,7 +84,7 @@ def token_weights(
 
 
 def split_rows(kept: torch.Tensor, live: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Indices of the live rows (None: all rows are), and of the kept ones that are not live. One wait for the device."""
+    """Indices of the live rows (None: all), and of the kept ones that are not live. One wait for the device."""
     key = torch.where(live, 0, torch.where(kept, 1, 2))
     order = key.argsort(stable=True)
     lives, kepts = torch.stack([live.sum(), kept.sum()]).tolist()

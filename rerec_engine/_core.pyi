@@ -162,7 +162,7 @@ def policy_tokens(
     adv: Floats,
     weight: Floats,
     ref: Floats | None,
-    log_ratio: NDArray[np.float64] | None,
+    log_ratio: Floats | None,
     entropy: Floats | None,
     clip_low: float,
     clip_high: float,

@@ -47,7 +47,7 @@ class Objective:
         index: torch.Tensor | None,  # [R] int64, the tokens; None: all
         logp: torch.Tensor,  # [R]
         entropy: torch.Tensor | None,  # [R]
-        log_ratio: torch.Tensor | None = None,  # [R] float64, of the response
+        log_ratio: torch.Tensor | None = None,  # [R] float32, of the response
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Gradients with respect to logp and entropy (None without a bonus), [R] float32."""
         gradient = torch.empty(logp.shape)
@@ -89,8 +89,8 @@ def response_log_ratio(
     kept: torch.Tensor,  # [T] bool
     cu_seqlens: torch.Tensor,  # [B + 1]
 ) -> torch.Tensor:
-    """GSPO's log-ratio of every token's response, [T] float64."""
-    return sequence_mean((logp.detach().double() - old.detach().double()), kept, cu_seqlens)
+    """GSPO's log-ratio of every token's response, [T] float32."""
+    return sequence_mean((logp.detach().double() - old.detach().double()), kept, cu_seqlens).float()
 
 
 def grpo_loss(

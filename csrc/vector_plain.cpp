@@ -1,9 +1,12 @@
 // CMakeLists.txt gives this file the compiler flags of its instruction set.
-#include "logits_levels.hpp"
+#include "vector_levels.hpp"
 
 #define REREC_LANES 16  // the compiler cuts them to what there is, and the code of avx512 runs everywhere
+#include "vector_math.inc"
+
 #include "logits_kernels.inc"
+#include "policy_kernels.inc"
 
 namespace rerec {
-const LogitPasses kPlainPasses{fold, gradient};
+const VectorPasses kPlainPasses{fold, gradient, policy};
 }

@@ -1,9 +1,12 @@
 // CMakeLists.txt gives this file the compiler flags of its instruction set.
-#include "logits_levels.hpp"
+#include "vector_levels.hpp"
 
 #define REREC_LANES 16
+#include "vector_math.inc"
+
 #include "logits_kernels.inc"
+#include "policy_kernels.inc"
 
 namespace rerec {
-const LogitPasses kAvx512Passes{fold, gradient};
+const VectorPasses kAvx512Passes{fold, gradient, policy};
 }
