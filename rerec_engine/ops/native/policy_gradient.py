@@ -35,8 +35,12 @@ class Objective:
     ) -> None:
         self.old, self.adv = (x.detach().float().contiguous() for x in (old, adv))
         self.ref = None if ref is None else ref.detach().float().contiguous()
-        weights, count = token_weights(kept, cu_seqlens, aggregation, torch.float64)
-        self.weights = (weights / float(count if denominator is None else denominator)).float()
+        if aggregation == "token_mean":  # the common case, without a pass over the tokens
+            count = kept.sum().clamp(min=1) if denominator is None else denominator
+            self.weights = torch.full(kept.shape, 1 / float(count))
+        else:
+            weights, count = token_weights(kept, cu_seqlens, aggregation, torch.float64)
+            self.weights = (weights / float(count if denominator is None else denominator)).float()
         self.options = (clip_low, clip_high, beta, kl, entropy_coef)
         self.entropy_coef = entropy_coef
         self.sums = np.zeros(8)
