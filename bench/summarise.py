@@ -11,7 +11,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "numba", "scikit-learn", "ranx", "networkx")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "numba",
+    "scikit-learn",
+    "ranx",
+    "networkx",
+    "triton",
+    "liger-kernel",
+)
 
 
 def versions() -> dict[str, str]:
