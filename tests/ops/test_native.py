@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -297,7 +299,7 @@ def test_buffer_for_the_weights_gradient_must_fit(buffer: torch.Tensor) -> None:
 
 def test_workers_leave_torchs_threads_alone(two_threads: None) -> None:
     seen: list[int] = []
-    pool.run([lambda: seen.append(torch.get_num_threads())] * 2)
+    pool.drive(2, lambda: pool.run([lambda: seen.append(torch.get_num_threads())] * 2))
     assert seen == [1, 1]
     assert torch.get_num_threads() == 2
 
@@ -306,8 +308,29 @@ def test_an_error_in_a_worker_is_raised(two_threads: None) -> None:
     def fail() -> None:
         raise RuntimeError("in a worker")
 
-    with pytest.raises(RuntimeError, match="in a worker"):
-        pool.run([fail, lambda: None])
+    for tasks in ([fail, lambda: None], [lambda: None, fail]):
+        with pytest.raises(RuntimeError, match="in a worker"):
+            pool.drive(2, lambda tasks=tasks: pool.run(tasks))
+
+
+def test_calls_from_several_threads_do_not_wait_for_each_other(two_threads: None) -> None:
+    inputs = {name: x.detach() for name, x in problem((60, 8, 97)).items()}
+    expected = ops.linear_grpo_loss(**inputs)[0]
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(lambda _: ops.linear_grpo_loss(**inputs)[0], range(20)):
+            assert torch.equal(found, expected)
+
+
+def test_a_forked_process_has_threads_of_its_own(two_threads: None) -> None:
+    inputs = {name: x.detach() for name, x in problem((60, 8, 97)).items()}
+    expected = float(ops.linear_grpo_loss(**inputs)[0])
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=lambda: queue.put(float(ops.linear_grpo_loss(**inputs)[0])))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert queue.get() == expected
 
 
 @pytest.mark.parametrize("transposed", [False, True])

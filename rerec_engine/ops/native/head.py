@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 
 from rerec_engine import _core
-from rerec_engine.ops.native.pool import run, workers
+from rerec_engine.ops.native.pool import drive, run, workers
 from rerec_engine.ops.native.products import operand_dtype, product
 from rerec_engine.ops.workspace import rows_within
 
@@ -70,13 +70,17 @@ class Head:
         bounds = [vocabulary * i // count for i in range(count + 1)]
         self.shares = [_tiles(bounds[i], bounds[i + 1]) for i in range(count)]
 
+    def drive(self, job: Callable[[], None]) -> None:
+        """Run a job that calls the methods below, on threads for the shares."""
+        drive(len(self.shares), job)
+
     def tile(self, columns: slice) -> torch.Tensor:
         """Rows of the weight as they are multiplied, [N, H]."""
         return self.weight[columns].to(self.dtype)
 
-    def statistics(self, states: torch.Tensor, targets: torch.Tensor) -> Statistics:
-        """Of rows [R, H] and targets [R]; nothing of the logits is kept but a tile a thread."""
-        rows, found = states.shape[0], Statistics.empty(states.shape[0])
+    def statistics(self, states: torch.Tensor, targets: torch.Tensor, found: Statistics) -> None:
+        """Of rows [R, H] and targets [R] into `found`; nothing of the logits is kept but a tile a thread."""
+        rows = states.shape[0]
         partial_states = self._new_states(rows)
         picked = torch.empty(rows)
 
@@ -94,7 +98,6 @@ class Head:
 
         self._run(share)
         self._merge(partial_states, picked, found)
-        return found
 
     def backward(
         self,

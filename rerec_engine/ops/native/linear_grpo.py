@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rerec_engine.ops.native.head import Chunk, Gradients, Head
+from rerec_engine.ops.native.head import Chunk, Gradients, Head, Statistics
 from rerec_engine.ops.native.policy_gradient import Objective, Precomputed, response_log_ratio
 from rerec_engine.ops.native.rows import pick, spread
 from rerec_engine.ops.types import Aggregation, Kl, Loss, Ratio
@@ -56,13 +56,17 @@ def linear_grpo_loss(
     rows = _Rows(hidden, weight, targets.long(), objective, temperature, softcap, workspace_mb)
     if wanted or grad_weight_out is not None:
         rows.want_gradients(hidden.requires_grad, weight.requires_grad, grad_weight_out)
-    if ratio == "sequence":
-        assert cu_seqlens is not None
-        rows.by_sequence(kept, cu_seqlens)
-    else:
+
+    def job() -> None:
+        if ratio == "sequence":
+            assert cu_seqlens is not None
+            rows.by_sequence(kept, cu_seqlens)
+            return
         rows.with_gradient(_index(live))
         if not skip_zero_advantage:
             rows.without_gradient(_index(kept & ~live))
+
+    rows.head.drive(job)
     loss, metrics = objective.loss(), objective.metrics(entropy=True)
     if not wanted:
         return loss, metrics
@@ -117,14 +121,17 @@ class _Rows:
 
     def without_gradient(self, index: torch.Tensor | None) -> None:
         """Rows of `index` into loss and metrics alone."""
-        found = self.head.statistics(*self._rows(index))
+        states, targets = self._rows(index)
+        found = Statistics.empty(targets.numel())
+        self.head.statistics(states, targets, found)
         self.objective.add(index, found.logp, found.entropy)
 
     def by_sequence(self, kept: torch.Tensor, cu_seqlens: torch.Tensor) -> None:
         """All log-probs first, since a ratio is its whole response's; then the gradients, from logits formed anew."""
         index = _index(kept)
         states, targets = self._rows(index)
-        found = self.head.statistics(states, targets)
+        found = Statistics.empty(targets.numel())
+        self.head.statistics(states, targets, found)
         logp = spread(found.logp, index, self.targets.shape)
         log_ratio = pick(response_log_ratio(logp, self.objective.old, kept, cu_seqlens), index)
         gradients = Gradients(*self.objective.add(index, found.logp, found.entropy, log_ratio))

@@ -1,7 +1,7 @@
 """Threads that each run matrix products and C++ passes of their own, so that a tile stays in one core's cache.
 
-torch's own threads would share every product, and a pass of ours between two products would have to wake others, while
-OpenMP's still spin on the cores that those need.
+torch's own threads would share every product, and they spin for some milliseconds after each of torch's operations, on
+the cores that our threads need. So a whole job leaves the calling thread (`drive`): no operation in it wakes them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Lock
 
 import torch
 
 _pools: dict[int, ThreadPoolExecutor] = {}
-os.register_at_fork(after_in_child=_pools.clear)  # threads do not survive a fork
+_driving = Lock()  # a driver waits for threads of its pool, so that two at once could wait for each other
 
 SMALL = 1 << 24
 """Multiplications below which waking threads costs more than they save."""
+
+
+def _forget() -> None:
+    """Threads do not survive a fork, and a lock that one of them held would stay held."""
+    global _driving
+    _pools.clear()
+    _driving = Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def workers(multiplications: int) -> int:
@@ -25,18 +35,33 @@ def workers(multiplications: int) -> int:
     return 1 if multiplications < SMALL else torch.get_num_threads()
 
 
-def run(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run the tasks at once and wait for all; the first exception is raised again. Autograd and autocast are off."""
-    if len(tasks) == 1:
-        _without_autograd(tasks[0])
+def drive(threads: int, job: Callable[[], None]) -> None:
+    """Run a job, which may call `run` with up to `threads` tasks, on a thread of its own where there are several.
+
+    Autograd and autocast are off in it; its exception is raised again.
+    """
+    if threads == 1:
+        _without_autograd(job)
         return
-    for future in [_pool(len(tasks)).submit(_without_autograd, task) for task in tasks]:
-        future.result()
+    with _driving:
+        _pool(threads).submit(_without_autograd, job).result()
 
 
-def _without_autograd(task: Callable[[], None]) -> None:
+def run(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run the tasks of a driven job at once and wait for all; the first exception is raised again."""
+    others = [_pools[len(tasks)].submit(_without_autograd, task) for task in tasks[1:]]
+    try:
+        tasks[0]()
+    finally:
+        errors = [future.exception() for future in others]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _without_autograd(job: Callable[[], None]) -> None:
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        task()
+        job()
 
 
 def _pool(count: int) -> ThreadPoolExecutor:
