@@ -25,7 +25,7 @@ TILE_FLOATS = 1 << 18
 CHUNK_BYTES = 12 << 20
 CHUNK_ROWS = 256
 """Logits that are kept for the gradient: rows that fill CHUNK_BYTES, but not fewer than CHUNK_ROWS, since a chunk reads
-and writes the weight's whole gradient."""
+and writes the weight's whole gradient; twice as many where the logits still take less than a third of that."""
 LOG2E = math.log2(math.e)
 
 
@@ -106,20 +106,28 @@ class Head:
         statistics: Statistics,
         gradients: Gradients,
         d_states: torch.Tensor | None,  # [R, H], written
-        d_weight: torch.Tensor | None,  # [V, H] float32, added to
+        d_weight: torch.Tensor | None,  # [V, H] float32, added to, or
+        fresh: bool = False,  # overwritten
     ) -> None:
         """Gradients of rows whose logits are formed again, tile by tile."""
-        for start in range(0, states.shape[0], CHUNK_ROWS):
-            part = slice(start, min(start + CHUNK_ROWS, states.shape[0]))
+        rows, size = states.shape[0], self.chunk_rows(None)
+        for start in range(0, rows, size):
+            part = slice(start, min(start + size, rows))
             Chunk(self, states[part], targets[part]).backward(
-                statistics.at(part), gradients.at(part), None if d_states is None else d_states[part], d_weight
+                statistics.at(part),
+                gradients.at(part),
+                None if d_states is None else d_states[part],
+                d_weight,
+                fresh and start == 0,
             )
+        if rows == 0 and fresh and d_weight is not None:
+            d_weight.zero_()
 
     def chunk_rows(self, workspace_mb: float | None) -> int:
         """Rows of a chunk whose logits are kept."""
         vocabulary, width = self.weight.shape
         if workspace_mb is None:
-            return max(CHUNK_ROWS, CHUNK_BYTES // (4 * vocabulary))
+            return max(CHUNK_ROWS, CHUNK_BYTES // (4 * vocabulary), min(2 * CHUNK_ROWS, width // 3))
         widened = 0 if self.weight.dtype == self.dtype else 4 * width * len(self.shares) * TILE_COLUMNS
         return rows_within(workspace_mb - widened / 2**20, 4 * (vocabulary + width * (len(self.shares) + 1)))
 
@@ -182,7 +190,8 @@ class Chunk:
         statistics: Statistics,
         gradients: Gradients,
         d_states: torch.Tensor | None,  # [C, H], written
-        d_weight: torch.Tensor | None,  # [V, H] float32, added to
+        d_weight: torch.Tensor | None,  # [V, H] float32, added to, or
+        fresh: bool = False,  # overwritten
     ) -> None:
         head, kept = self.head, self.buffers is not None
         zeros = torch.zeros(self.states.shape[0])
@@ -216,7 +225,7 @@ class Chunk:
                 if d_states is not None:
                     product(dz, weight, shares[which], add=columns is not head.shares[which][0])
                 if d_weight is not None:
-                    product(dz.t(), self.states, d_weight[columns], add=True)
+                    product(dz.t(), self.states, d_weight[columns], add=not fresh)
 
         head._run(share)
         if d_states is not None:

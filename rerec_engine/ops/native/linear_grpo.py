@@ -97,25 +97,31 @@ class _Rows:
         self.chunk_rows = self.head.chunk_rows(workspace_mb)
         self.d_hidden: torch.Tensor | None = None
         self.d_weight: torch.Tensor | None = None
+        self.fresh = False
+        """The weight's gradient is not written yet."""
 
     def want_gradients(self, hidden: bool, weight: bool, weight_out: torch.Tensor | None) -> None:
         if hidden:
             self.d_hidden = torch.zeros_like(self.hidden)
         if weight or weight_out is not None:
-            self.d_weight = torch.zeros(self.head.weight.shape) if weight_out is None else weight_out
+            self.d_weight = torch.empty(self.head.weight.shape) if weight_out is None else weight_out
+            self.fresh = weight_out is None
 
     def with_gradient(self, index: torch.Tensor | None) -> None:
         """Rows of `index`: logits, loss and gradients, a chunk at a time."""
         if self.d_hidden is None and self.d_weight is None:
             return self.without_gradient(index)
         rows = torch.arange(self.targets.numel()) if index is None else index
+        if rows.numel() == 0 and self.fresh and self.d_weight is not None:
+            self.d_weight.zero_()
         buffers = Chunk.new_buffers(self.head, min(self.chunk_rows, rows.numel()))
         for part in rows.split(self.chunk_rows):
             chunk = Chunk(self.head, *self._rows(part), buffers)
             found = chunk.forward()
             gradients = Gradients(*self.objective.add(part, found.logp, found.entropy))
             d_states = None if self.d_hidden is None else torch.empty(chunk.states.shape)
-            chunk.backward(found, gradients, d_states, self.d_weight)
+            chunk.backward(found, gradients, d_states, self.d_weight, self.fresh)
+            self.fresh = False
             if self.d_hidden is not None and d_states is not None:
                 self.d_hidden.index_copy_(0, part, d_states.to(self.d_hidden.dtype))
 
@@ -137,7 +143,7 @@ class _Rows:
         gradients = Gradients(*self.objective.add(index, found.logp, found.entropy, log_ratio))
         d_states = None if self.d_hidden is None else torch.empty_like(states)
         if d_states is not None or self.d_weight is not None:
-            self.head.backward(states, targets, found, gradients, d_states, self.d_weight)
+            self.head.backward(states, targets, found, gradients, d_states, self.d_weight, self.fresh)
         if d_states is not None:
             self.d_hidden = spread(d_states, index, self.hidden.shape)
 

@@ -57,10 +57,10 @@ class _TokenLogprob(torch.autograd.Function):
             return (None,) * 6
         states = pick(hidden, index)
         d_states = torch.empty_like(states) if ctx.needs_input_grad[0] else None
-        d_weight = torch.zeros(weight.shape) if ctx.needs_input_grad[1] else None
+        d_weight = torch.empty(weight.shape) if ctx.needs_input_grad[1] else None
         gradients = Gradients(*(g if g is None else pick(g, index).float() for g in upstream))
         temperature, softcap = ctx.options
         head = Head(weight, temperature, softcap, chosen.numel())
-        head.drive(lambda: head.backward(states, chosen, Statistics(*found), gradients, d_states, d_weight))
+        head.drive(lambda: head.backward(states, chosen, Statistics(*found), gradients, d_states, d_weight, fresh=True))
         d_hidden = None if d_states is None else spread(d_states, index, hidden.shape)
         return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), None, None, None, None
