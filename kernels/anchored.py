@@ -125,7 +125,7 @@ def anchored_rows(
     T,
     V,
     tiles,
-    slope,  # cap / z of a capped logit u is `slope` u: 0 without a cap
+    slope,  # what turns a target's z into u / cap; 0 without a cap
     inverse,  # 1 / temperature
     scale,
     least,
@@ -165,14 +165,17 @@ def anchored_rows(
     g *= tl.load(weights + row, mask=live, other=0.0)
     tl.store(logp + row, log_p, mask=live)
     tl.store(entropy + row, (log_total - centred / total) * 0.6931471805599453, mask=live)
-    tl.store(coefficients + row, tl.where(good, -g / total * inverse / scale, 0.0), mask=live)
     tl.store(failed + row, tl.where(good, 0, 1).to(tl.uint8), mask=live)
     u = z * slope
     slot = (exp_minus_linear(log_p) + log_p) * total * (1.0 - u * u) * scale
     dtype: tl.constexpr = exponentials.dtype.element_ty
+    rounded = narrow(slot, dtype, WIDEN)
+    # The slot is most of the row's gradient: the coefficient makes up for its rounding.
+    exact = tl.where(rounded.to(tl.float32) == 0, 1.0, slot / rounded.to(tl.float32))
+    tl.store(coefficients + row, tl.where(good, -g / total * inverse / scale * exact, 0.0), mask=live)
     target = tl.load(targets + row, mask=live, other=0)
     start = exponentials + row.to(tl.int64) * V
-    tl.store(start + target, narrow(slot, dtype, WIDEN), mask=live & good)
+    tl.store(start + target, rounded, mask=live & good)
     cleared = live & (good == 0)
     if tl.max(cleared.to(tl.int32), 0) > 0:
         for first in range(0, V, BLOCK):
