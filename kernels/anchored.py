@@ -171,7 +171,8 @@ def anchored_rows(
     dtype: tl.constexpr = exponentials.dtype.element_ty
     rounded = narrow(slot, dtype, WIDEN)
     # The slot is most of the row's gradient: the coefficient makes up for its rounding.
-    exact = tl.where(rounded.to(tl.float32) == 0, 1.0, slot / rounded.to(tl.float32))
+    held = rounded.to(tl.float32)
+    exact = tl.where(held == 0, 1.0, slot / tl.where(held == 0, 1.0, held))
     tl.store(coefficients + row, tl.where(good, -g / total * inverse / scale * exact, 0.0), mask=live)
     target = tl.load(targets + row, mask=live, other=0)
     start = exponentials + row.to(tl.int64) * V

@@ -140,33 +140,42 @@ def put(out: torch.Tensor, index: torch.Tensor | None, part: slice, x: torch.Ten
 
 
 @cache
-def _widens(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether torch multiplies `dtype` into float32 here, also into a buffer that it adds to. Tried, not looked up."""
+def _widens(op: str, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch's `op` (mm or addmm) multiplies `dtype` into a float32 buffer here. Tried, not looked up."""
     if device.type != "cuda" or dtype == torch.float32:
         return False
     a = torch.ones(16, 16, dtype=dtype, device=device)
     out = torch.ones(16, 16, dtype=torch.float32, device=device)
     try:
-        torch.addmm(out, a, a, out_dtype=torch.float32, out=out)
-        torch.mm(a, a, out_dtype=torch.float32, out=a.float())
+        if op == "mm":
+            torch.mm(a, a, out_dtype=torch.float32, out=out)
+        else:
+            torch.addmm(out, a, a, out_dtype=torch.float32, out=out)
     except (RuntimeError, TypeError):
         return False
-    return bool((out == 17).all())
+    return bool((out == (16 if op == "mm" else 17)).all())
 
 
 def mm_float(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """a @ b in float32, of operands of any supported dtype."""
-    if _widens(a.device, a.dtype):
-        return torch.mm(a, b, out_dtype=torch.float32, out=out)
-    return torch.mm(a.float(), b.float(), out=out)
+    if out is None:
+        out = torch.empty(a.shape[0], b.shape[1], dtype=torch.float32, device=a.device)
+    with torch.autocast(a.device.type, enabled=False):
+        if _widens("mm", a.device, a.dtype):
+            return torch.mm(a, b, out_dtype=torch.float32, out=out)
+        return torch.mm(a.float(), b.float(), out=out)
 
 
 def add_mm(out: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
     """out += a @ b, `out` being float32."""
-    if _widens(a.device, a.dtype):
-        torch.addmm(out, a, b, out_dtype=torch.float32, out=out)
-    else:
-        out.addmm_(a.float(), b.float())
+    with torch.autocast(a.device.type, enabled=False):
+        if _widens("addmm", a.device, a.dtype):
+            torch.addmm(out, a, b, out_dtype=torch.float32, out=out)
+        elif _widens("mm", a.device, a.dtype):
+            for part in chunks(out.shape[0], 8192):
+                out[part].add_(mm_float(a[part], b))
+        else:
+            out.addmm_(a.float(), b.float())
 
 
 def add_weight_gradient(
