@@ -22,8 +22,8 @@ from rerec_engine.ops.workspace import rows_within
 TILE_COLUMNS = 512
 TILE_FLOATS = 1 << 18
 """Of a tile of logits that is not kept: 1 MB, read by the pass while it is in the cache."""
-CHUNK_BYTES = 12 << 20
-CHUNK_ROWS = 256
+CHUNK_BYTES = 7 << 20
+CHUNK_ROWS = 224
 """Logits that are kept for the gradient: rows that fill CHUNK_BYTES, but not fewer than CHUNK_ROWS, since a chunk reads
 and writes the weight's whole gradient; twice as many where the logits still take less than a third of that."""
 LOG2E = math.log2(math.e)
@@ -202,7 +202,9 @@ class Chunk:
             base = base - gradients.entropy * statistics.entropy
             slope = (-gradients.entropy).numpy()
         lse = statistics.lse.numpy()
-        shares = [torch.empty(self.states.shape) for _ in head.shares]
+        shares = [torch.empty(self.states.shape) for _ in head.shares[1:]]  # of the states' gradient
+        own = d_states is not None and d_states.dtype == torch.float32
+        shares.insert(0, d_states if own and d_states is not None else torch.empty(self.states.shape))
 
         def share(which: int) -> None:
             for columns in head.shares[which]:
@@ -231,7 +233,8 @@ class Chunk:
         if d_states is not None:
             for total in shares[1:]:
                 shares[0] += total
-            d_states.copy_(shares[0])
+            if not own:
+                d_states.copy_(shares[0])
 
     def _logits(self, which: int, columns: slice) -> torch.Tensor:
         """The chunk's tile of logits, [C, N] and contiguous."""

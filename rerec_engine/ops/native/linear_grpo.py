@@ -119,11 +119,15 @@ class _Rows:
             chunk = Chunk(self.head, *self._rows(part), buffers)
             found = chunk.forward()
             gradients = Gradients(*self.objective.add(part, found.logp, found.entropy))
-            d_states = None if self.d_hidden is None else torch.empty(chunk.states.shape)
+            d_states = None
+            if self.d_hidden is not None and index is None:
+                d_states = self.d_hidden[int(part[0]) : int(part[-1]) + 1]
+            elif self.d_hidden is not None:
+                d_states = torch.empty(chunk.states.shape, dtype=self.hidden.dtype)
             chunk.backward(found, gradients, d_states, self.d_weight, self.fresh)
             self.fresh = False
-            if self.d_hidden is not None and d_states is not None:
-                self.d_hidden.index_copy_(0, part, d_states.to(self.d_hidden.dtype))
+            if self.d_hidden is not None and d_states is not None and index is not None:
+                self.d_hidden.index_copy_(0, part, d_states)
 
     def without_gradient(self, index: torch.Tensor | None) -> None:
         """Rows of `index` into loss and metrics alone."""
