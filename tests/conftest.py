@@ -23,6 +23,16 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have recorded as `figures`, from any process of the run."""
+    for kind in ("passed", "failed"):
+        for report in terminalreporter.stats.get(kind, []):
+            for name, lines in getattr(report, "user_properties", []):
+                if name == "figures" and report.when == "call":
+                    terminalreporter.section(report.nodeid)
+                    terminalreporter.write_line("\n".join(lines))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """The tests run in parallel, a worker a core."""

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 KERNELS = ("logprob", "grpo", "linear_grpo", "segments")
-FIGURES = pytest.StashKey[list[str]]()
 
 
 def interpret() -> None:
@@ -72,17 +71,3 @@ def error() -> Callable[[torch.Tensor, torch.Tensor], float]:
         return float((ours.detach().double() - truth.double()).norm() / (norm if norm > 0 else 1.0))
 
     return measure
-
-
-@pytest.fixture(scope="session")
-def figures(request: pytest.FixtureRequest) -> list[str]:
-    """Lines for the end of the terminal's report."""
-    return request.config.stash.setdefault(FIGURES, [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(FIGURES, [])
-    if lines:
-        terminalreporter.section("kernels, compiled ahead of time")
-    for line in lines:
-        terminalreporter.write_line(line)
