@@ -19,9 +19,10 @@ from rerec_engine.ops.native.pool import drive, run, workers
 from rerec_engine.ops.native.products import operand_dtype, product
 from rerec_engine.ops.workspace import rows_within
 
-TILE_COLUMNS = 512
+TILE_COLUMNS = 1024
+NARROW_COLUMNS = 256
 TILE_FLOATS = 1 << 18
-"""Of a tile of logits that is not kept: 1 MB, read by the pass while it is in the cache."""
+"""Of a tile of logits that is not kept, which is narrow and high: 1 MB, read by the pass while it is in the cache."""
 CHUNK_BYTES = 7 << 20
 CHUNK_ROWS = 224
 """Logits that are kept for the gradient: rows that fill CHUNK_BYTES, but not fewer than CHUNK_ROWS, since a chunk reads
@@ -68,7 +69,7 @@ class Head:
         vocabulary, width = weight.shape
         count = min(workers(rows * vocabulary * width), vocabulary)
         bounds = [vocabulary * i // count for i in range(count + 1)]
-        self.shares = [_tiles(bounds[i], bounds[i + 1]) for i in range(count)]
+        self.shares = [_tiles(bounds[i], bounds[i + 1], TILE_COLUMNS) for i in range(count)]
 
     def drive(self, job: Callable[[], None]) -> None:
         """Run a job that calls the methods below, on threads for the shares."""
@@ -85,10 +86,11 @@ class Head:
         picked = torch.empty(rows)
 
         def share(which: int) -> None:
-            width = max(columns.stop - columns.start for columns in self.shares[which])
+            tiles = _tiles(self.shares[which][0].start, self.shares[which][-1].stop, NARROW_COLUMNS)
+            width = max(columns.stop - columns.start for columns in tiles)
             step = max(1, TILE_FLOATS // width)
             buffer = torch.empty(min(step, rows) * width)
-            for columns in self.shares[which]:
+            for columns in tiles:
                 weight = self.tile(columns)
                 for start in range(0, rows, step):
                     part = slice(start, min(start + step, rows))
@@ -250,8 +252,8 @@ def _view(buffer: torch.Tensor, rows: int, columns: slice) -> torch.Tensor:
     return buffer[: rows * width].view(rows, width)
 
 
-def _tiles(start: int, stop: int) -> list[slice]:
-    """Columns start .. stop in tiles of nearly the same width."""
-    count = math.ceil((stop - start) / TILE_COLUMNS)
+def _tiles(start: int, stop: int, most: int) -> list[slice]:
+    """Columns start .. stop in tiles of nearly the same width, at most `most`."""
+    count = math.ceil((stop - start) / most)
     bounds = [start + (stop - start) * i // count for i in range(count + 1)]
     return [slice(*pair) for pair in pairwise(bounds)]
