@@ -1,7 +1,8 @@
 """The LM head cut into shares of the vocabulary, a thread each, and these into tiles: products and passes of all ops.
 
-A thread keeps to its share, so that it alone touches these rows of the weight and of its gradient, and results do not
-depend on which thread is faster. Logits are float32 for operands of any type.
+On the way back a thread keeps to its share: it alone touches these rows of the weight and of its gradient, and sums
+do not depend on which thread is faster. On the way forth parts of the vocabulary have sums of their own, and whoever is
+free takes the next one. Logits are float32 for operands of any type.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rerec_engine.ops.workspace import rows_within
 
 TILE_COLUMNS = 1024
 NARROW_COLUMNS = 256
+PARTS = 16
 TILE_FLOATS = 1 << 18
 """Of a tile of logits that is not kept, which is narrow and high: 1 MB, read by the pass while it is in the cache."""
 CHUNK_BYTES = 7 << 20
@@ -81,24 +83,24 @@ class Head:
 
     def statistics(self, states: torch.Tensor, targets: torch.Tensor, found: Statistics) -> None:
         """Of rows [R, H] and targets [R] into `found`; nothing of the logits is kept but a tile a thread."""
-        rows = states.shape[0]
-        partial_states = self._new_states(rows)
-        picked = torch.empty(rows)
+        rows, vocabulary = states.shape[0], self.weight.shape[0]
+        count = min(PARTS, math.ceil(vocabulary / NARROW_COLUMNS))
+        partial_states, picked = _new_states(count, rows), torch.empty(rows)
+        step = max(1, TILE_FLOATS // NARROW_COLUMNS)
+        todo = iter(range(count))
 
-        def share(which: int) -> None:
-            tiles = _tiles(self.shares[which][0].start, self.shares[which][-1].stop, NARROW_COLUMNS)
-            width = max(columns.stop - columns.start for columns in tiles)
-            step = max(1, TILE_FLOATS // width)
-            buffer = torch.empty(min(step, rows) * width)
-            for columns in tiles:
-                weight = self.tile(columns)
-                for start in range(0, rows, step):
-                    part = slice(start, min(start + step, rows))
-                    z = _view(buffer, part.stop - start, columns)
-                    product(states[part].to(self.dtype), weight.t(), z)
-                    self._fold(z, columns, targets[part], partial_states[which, :, part], picked[part])
+        def work(_: int) -> None:
+            buffer = torch.empty(min(step, rows) * NARROW_COLUMNS)
+            for i in todo:
+                for columns in _tiles(vocabulary * i // count, vocabulary * (i + 1) // count, NARROW_COLUMNS):
+                    weight = self.tile(columns)
+                    for start in range(0, rows, step):
+                        part = slice(start, min(start + step, rows))
+                        z = _view(buffer, part.stop - start, columns)
+                        product(states[part].to(self.dtype), weight.t(), z)
+                        self._fold(z, columns, targets[part], partial_states[i, :, part], picked[part])
 
-        self._run(share)
+        self._run(work)
         self._merge(partial_states, picked, found)
 
     def backward(
@@ -132,11 +134,6 @@ class Head:
             return max(CHUNK_ROWS, CHUNK_BYTES // (4 * vocabulary), min(2 * CHUNK_ROWS, width // 3))
         widened = 0 if self.weight.dtype == self.dtype else 4 * width * len(self.shares) * TILE_COLUMNS
         return rows_within(workspace_mb - widened / 2**20, 4 * (vocabulary + width * (len(self.shares) + 1)))
-
-    def _new_states(self, rows: int) -> torch.Tensor:
-        states = torch.zeros(len(self.shares), 3, rows)
-        states[:, 0] = -torch.inf
-        return states
 
     def _fold(
         self, z: torch.Tensor, columns: slice, targets: torch.Tensor, states: torch.Tensor, picked: torch.Tensor
@@ -175,15 +172,18 @@ class Chunk:
     def forward(self) -> Statistics:
         """Form the logits, keep them, and tell what the loss must know of them."""
         rows, head = self.states.shape[0], self.head
-        found, states, picked = Statistics.empty(rows), head._new_states(rows), torch.empty(rows)
+        tiles = [(which, columns) for which, share in enumerate(head.shares) for columns in share]
+        found, states, picked = Statistics.empty(rows), _new_states(len(tiles), rows), torch.empty(rows)
+        todo = iter(range(len(tiles)))
 
-        def share(which: int) -> None:
-            for columns in head.shares[which]:
+        def work(_: int) -> None:
+            for i in todo:
+                which, columns = tiles[i]
                 z = self._logits(which, columns)
                 product(self.states, head.tile(columns).t(), z)
-                head._fold(z, columns, self.targets, states[which], picked)
+                head._fold(z, columns, self.targets, states[i], picked)
 
-        head._run(share)
+        head._run(work)
         head._merge(states, picked, found)
         return found
 
@@ -245,6 +245,13 @@ class Chunk:
             return torch.empty(rows, columns.stop - columns.start)
         first = self.head.shares[which][0].start
         return _view(self.buffers[which][rows * (columns.start - first) :], rows, columns)
+
+
+def _new_states(parts: int, rows: int) -> torch.Tensor:
+    """Top, total and dot of every row in every part, [parts, 3, rows]."""
+    states = torch.zeros(parts, 3, rows)
+    states[:, 0] = -torch.inf
+    return states
 
 
 def _view(buffer: torch.Tensor, rows: int, columns: slice) -> torch.Tensor:
