@@ -209,8 +209,39 @@ def test_chunks_and_threads_change_nothing_but_rounding(two_threads: None) -> No
     assert all(torch.equal(a, b) for a, b in zip(again, whole, strict=True))
 
 
+@pytest.mark.parametrize("ratio", ["token", "sequence"])
+@pytest.mark.parametrize("tokens", [0, 5], ids=["no token", "all masked"])
+def test_nothing_to_train_on(tokens: int, ratio: str) -> None:
+    hidden, weight = torch.randn(tokens, 7, requires_grad=True), torch.randn(101, 7, requires_grad=True)
+    numbers = torch.ones(tokens)
+    loss, metrics = ops.linear_grpo_loss(
+        *(hidden, weight, numbers.long(), numbers, None, numbers),
+        mask=torch.zeros(tokens, dtype=torch.bool),
+        cu_seqlens=torch.tensor([0, tokens]),
+        ratio=ratio,
+    )
+    loss.backward()
+    assert loss == 0
+    assert all(x == 0 for x in metrics.values())
+    assert not hidden.grad.any()
+    assert not weight.grad.any()
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_mixed_dtypes_are_not_rounded(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "has_bfloat16", lambda: fast)
+    inputs = problem((40, 8, 97))
+    inputs["weight"] = inputs["weight"].detach().bfloat16().requires_grad_()
+    expected, _, gradients = in_float64(inputs)
+    loss, _ = ops.linear_grpo_loss(**inputs)
+    assert loss.item() == pytest.approx(expected.item(), abs=2e-6)
+    found = torch.autograd.grad(loss, [inputs["hidden"], inputs["weight"]])
+    assert_relative(found[0], gradients[0], 1e-5)
+    assert_relative(found[1], gradients[1], 4e-3)
+
+
 def test_workspace_bounds_the_chunks() -> None:
-    head = Head(torch.zeros(1000, 16), 1.0, None, 1 << 20)
+    head = Head(torch.zeros(1, 16), torch.zeros(1000, 16), 1.0, None, 1 << 20)
     assert head.chunk_rows(1.0) * 4 * 1000 <= 2**20
     assert head.chunk_rows(None) >= CHUNK_ROWS
     with pytest.raises(ValueError, match="workspace_mb must hold a row"):

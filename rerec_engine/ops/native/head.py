@@ -61,11 +61,13 @@ class Statistics:
 
 
 class Head:
-    """Logits of `weight` [V, H], scaled by 1 / temperature after the softcap; `rows` are expected in all."""
+    """Logits hidden @ weight.T, capped, over the temperature; `rows` rows of `hidden` [T, H] are expected in all."""
 
-    def __init__(self, weight: torch.Tensor, temperature: float, softcap: float | None, rows: int) -> None:
-        self.weight = weight.detach()
-        self.dtype = operand_dtype(weight.dtype)
+    def __init__(
+        self, hidden: torch.Tensor, weight: torch.Tensor, temperature: float, softcap: float | None, rows: int
+    ) -> None:
+        self.weight = weight.detach()  # [V, H]
+        self.dtype = operand_dtype(torch.promote_types(hidden.dtype, weight.dtype))
         self.scale = LOG2E / temperature
         self.softcap = softcap or 0.0
         vocabulary, width = weight.shape

@@ -93,7 +93,7 @@ class _Rows:
         workspace_mb: float | None,
     ) -> None:
         self.hidden, self.targets, self.objective = hidden.detach(), targets, objective
-        self.head = Head(weight, temperature, softcap, targets.numel())
+        self.head = Head(hidden, weight, temperature, softcap, targets.numel())
         self.chunk_rows = self.head.chunk_rows(workspace_mb)
         self.d_hidden: torch.Tensor | None = None
         self.d_weight: torch.Tensor | None = None
@@ -112,8 +112,10 @@ class _Rows:
         if self.d_hidden is None and self.d_weight is None:
             return self.without_gradient(index)
         rows = torch.arange(self.targets.numel()) if index is None else index
-        if rows.numel() == 0 and self.fresh and self.d_weight is not None:
-            self.d_weight.zero_()
+        if rows.numel() == 0:
+            if self.fresh and self.d_weight is not None:
+                self.d_weight.zero_()
+            return
         buffers = Chunk.new_buffers(self.head, min(self.chunk_rows, rows.numel()))
         for part in rows.split(self.chunk_rows):
             chunk = Chunk(self.head, *self._rows(part), buffers)

@@ -41,7 +41,7 @@ class _TokenLogprob(torch.autograd.Function):
         softcap: float | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         states, chosen = pick(hidden, index), pick(targets, index).contiguous()
-        head, found = Head(weight, temperature, softcap, chosen.numel()), Statistics.empty(chosen.numel())
+        head, found = Head(hidden, weight, temperature, softcap, chosen.numel()), Statistics.empty(chosen.numel())
         head.drive(lambda: head.statistics(states, chosen, found))
         ctx.save_for_backward(hidden, weight, chosen, index, found.logp, found.entropy, found.lse)
         ctx.options = (temperature, softcap)
@@ -60,7 +60,7 @@ class _TokenLogprob(torch.autograd.Function):
         d_weight = torch.empty(weight.shape) if ctx.needs_input_grad[1] else None
         gradients = Gradients(*(g if g is None else pick(g, index).float() for g in upstream))
         temperature, softcap = ctx.options
-        head = Head(weight, temperature, softcap, chosen.numel())
+        head = Head(hidden, weight, temperature, softcap, chosen.numel())
         head.drive(lambda: head.backward(states, chosen, Statistics(*found), gradients, d_states, d_weight, fresh=True))
         d_hidden = None if d_states is None else spread(d_states, index, hidden.shape)
         return d_hidden, None if d_weight is None else d_weight.to(weight.dtype), None, None, None, None
