@@ -25,8 +25,8 @@ NARROW_COLUMNS = 256
 PARTS = 16
 TILE_FLOATS = 1 << 18
 """Of a tile of logits that is not kept, which is narrow and high: 1 MB, read by the pass while it is in the cache."""
-CHUNK_BYTES = 7 << 20
-CHUNK_ROWS = 224
+CHUNK_BYTES = 29 << 18
+CHUNK_ROWS = 232
 """Logits that are kept for the gradient: rows that fill CHUNK_BYTES, but not fewer than CHUNK_ROWS, since a chunk reads
 and writes the weight's whole gradient; twice as many where the logits still take less than a third of that."""
 LOG2E = math.log2(math.e)
@@ -116,21 +116,26 @@ class Head:
         fresh: bool = False,  # overwritten
     ) -> None:
         """Gradients of rows whose logits are formed again, tile by tile."""
-        rows, size = states.shape[0], self.chunk_rows(None)
-        for start in range(0, rows, size):
-            part = slice(start, min(start + size, rows))
+        parts = self.chunks(states.shape[0])
+        for part in parts:
             Chunk(self, states[part], targets[part]).backward(
                 statistics.at(part),
                 gradients.at(part),
                 None if d_states is None else d_states[part],
                 d_weight,
-                fresh and start == 0,
+                fresh and part.start == 0,
             )
-        if rows == 0 and fresh and d_weight is not None:
+        if not parts and fresh and d_weight is not None:
             d_weight.zero_()
 
+    def chunks(self, rows: int, workspace_mb: float | None = None) -> list[slice]:
+        """So many rows in chunks of nearly the same size: a small last one would cost as much traffic as the others."""
+        if rows == 0:
+            return []
+        return _tiles(0, rows, self.chunk_rows(workspace_mb))
+
     def chunk_rows(self, workspace_mb: float | None) -> int:
-        """Rows of a chunk whose logits are kept."""
+        """The most rows of a chunk whose logits are kept."""
         vocabulary, width = self.weight.shape
         if workspace_mb is None:
             return max(CHUNK_ROWS, CHUNK_BYTES // (4 * vocabulary), min(2 * CHUNK_ROWS, width // 3))
@@ -262,7 +267,7 @@ def _view(buffer: torch.Tensor, rows: int, columns: slice) -> torch.Tensor:
 
 
 def _tiles(start: int, stop: int, most: int) -> list[slice]:
-    """Columns start .. stop in tiles of nearly the same width, at most `most`."""
+    """start .. stop in slices of nearly the same size, at most `most`."""
     count = math.ceil((stop - start) / most)
     bounds = [start + (stop - start) * i // count for i in range(count + 1)]
     return [slice(*pair) for pair in pairwise(bounds)]

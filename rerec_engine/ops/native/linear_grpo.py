@@ -94,7 +94,7 @@ class _Rows:
     ) -> None:
         self.hidden, self.targets, self.objective = hidden.detach(), targets, objective
         self.head = Head(hidden, weight, temperature, softcap, targets.numel())
-        self.chunk_rows = self.head.chunk_rows(workspace_mb)
+        self.workspace_mb = workspace_mb
         self.d_hidden: torch.Tensor | None = None
         self.d_weight: torch.Tensor | None = None
         self.fresh = False
@@ -112,12 +112,13 @@ class _Rows:
         if self.d_hidden is None and self.d_weight is None:
             return self.without_gradient(index)
         rows = torch.arange(self.targets.numel()) if index is None else index
-        if rows.numel() == 0:
+        parts = self.head.chunks(rows.numel(), self.workspace_mb)
+        if not parts:
             if self.fresh and self.d_weight is not None:
                 self.d_weight.zero_()
             return
-        buffers = Chunk.new_buffers(self.head, min(self.chunk_rows, rows.numel()))
-        for part in rows.split(self.chunk_rows):
+        buffers = Chunk.new_buffers(self.head, max(part.stop - part.start for part in parts))
+        for part in (rows[part] for part in parts):
             chunk = Chunk(self.head, *self._rows(part), buffers)
             found = chunk.forward()
             gradients = Gradients(*self.objective.add(part, found.logp, found.entropy))
