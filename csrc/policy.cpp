@@ -13,14 +13,6 @@ namespace {
 
 constexpr double kGrpoStdEps = 1e-6;
 
-}  // namespace
-
-void policy_tokens(const PolicyTokens& tokens, const PolicyOptions& options, float* gradient, PolicySums& sums) {
-  vector_passes().policy(tokens, options, gradient, sums);
-}
-
-namespace {
-
 // Weighted statistics of a group, in two passes.
 struct Group {
   double count = 0, total = 0, squares = 0;
@@ -69,6 +61,10 @@ void for_values(const Segments& s, const std::vector<size_t>& dense, double w_pe
 }
 
 }  // namespace
+
+void policy_tokens(const PolicyTokens& tokens, const PolicyOptions& options, float* gradient, PolicySums& sums) {
+  vector_passes().policy(tokens, options, gradient, sums);
+}
 
 void segment_advantage(const Segments& s, double w_penalty, Estimator estimator, float* advantages) {
   std::vector<size_t> dense(s.responses);  // groups numbered from 0; ids may be any

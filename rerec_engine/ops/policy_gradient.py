@@ -125,7 +125,8 @@ def linear_grpo_loss(
     same; the metrics are those of the rows computed. ValueError with `beta`, `entropy_coef` or ratio "sequence",
     where such rows do count.
     grad_weight_out: the gradient of the loss with respect to `weight` is added to it during this call, as for an
-    upstream gradient of 1, and autograd gets none for `weight`: no [V, H] buffer but this one.
+    upstream gradient of 1, and autograd gets none for `weight`: no [V, H] buffer but this one. Under `no_grad` it stays
+    as it is.
     workspace_mb: bound of the chunks' buffers in MB (2^20 bytes), None: a default for the device. ValueError where
     it holds less than one row of logits.
     """

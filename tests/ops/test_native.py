@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from rerec_engine import _core, ops
-from rerec_engine.ops import reference
+from rerec_engine.ops import native, reference
 from rerec_engine.ops.native import pool, products
 from rerec_engine.ops.native.head import CHUNK_ROWS, TILE_COLUMNS, Head
 
@@ -260,6 +260,16 @@ def test_weight_gradient_into_a_given_buffer(ratio: str) -> None:
     (2 * loss).backward()
     torch.testing.assert_close(inputs["hidden"].grad, 2 * expected[0])
     assert inputs["weight"].grad is None
+
+
+@pytest.mark.parametrize("module", [native, reference], ids=["native", "reference"])
+def test_no_gradient_is_added_under_no_grad(module: Any) -> None:
+    inputs, buffer = problem((50, 8, 97)), torch.zeros(97, 8)
+    with torch.no_grad():
+        module.linear_grpo_loss(**inputs, grad_weight_out=buffer)
+    assert not buffer.any()
+    module.linear_grpo_loss(**inputs, grad_weight_out=buffer)
+    assert buffer.any()
 
 
 @pytest.mark.parametrize("frozen", ["weight", "hidden"])

@@ -16,7 +16,7 @@ from itertools import pairwise
 import torch
 
 from rerec_engine import _core
-from rerec_engine.ops.native.pool import drive, run, workers
+from rerec_engine.ops.native.pool import T, drive, run, workers
 from rerec_engine.ops.native.products import operand_dtype, product
 from rerec_engine.ops.workspace import rows_within
 
@@ -52,10 +52,6 @@ class Statistics:
     entropy: torch.Tensor
     lse: torch.Tensor
 
-    @staticmethod
-    def empty(rows: int) -> Statistics:
-        return Statistics(*(torch.empty(rows) for _ in range(3)))
-
     def at(self, part: slice) -> Statistics:
         return Statistics(self.logp[part], self.entropy[part], self.lse[part])
 
@@ -75,16 +71,16 @@ class Head:
         bounds = [vocabulary * i // count for i in range(count + 1)]
         self.shares = [_tiles(bounds[i], bounds[i + 1], TILE_COLUMNS) for i in range(count)]
 
-    def drive(self, job: Callable[[], None]) -> None:
-        """Run a job that calls the methods below, on threads for the shares."""
-        drive(len(self.shares), job)
+    def drive(self, job: Callable[[], T]) -> T:
+        """The result of a job that calls the methods below, on threads for the shares."""
+        return drive(len(self.shares), job)
 
     def tile(self, columns: slice) -> torch.Tensor:
         """Rows of the weight as they are multiplied, [N, H]."""
         return self.weight[columns].to(self.dtype)
 
-    def statistics(self, states: torch.Tensor, targets: torch.Tensor, found: Statistics) -> None:
-        """Of rows [R, H] and targets [R] into `found`; nothing of the logits is kept but a tile a thread."""
+    def statistics(self, states: torch.Tensor, targets: torch.Tensor) -> Statistics:
+        """Of rows [R, H] and targets [R]; nothing of the logits is kept but a tile a thread."""
         rows, vocabulary = states.shape[0], self.weight.shape[0]
         count = min(PARTS, math.ceil(vocabulary / NARROW_COLUMNS))
         partial_states, picked = _new_states(count, rows), torch.empty(rows)
@@ -103,7 +99,7 @@ class Head:
                         self._fold(z, columns, targets[part], partial_states[i, :, part], picked[part])
 
         self._run(work)
-        self._merge(partial_states, picked, found)
+        return self._merge(partial_states, picked)
 
     def backward(
         self,
@@ -150,10 +146,12 @@ class Head:
             z.numpy(), columns.start, targets.numpy(), self.scale, self.softcap, top, total, dot, picked.numpy()
         )
 
-    def _merge(self, states: torch.Tensor, picked: torch.Tensor, out: Statistics) -> None:
+    def _merge(self, states: torch.Tensor, picked: torch.Tensor) -> Statistics:
+        out = Statistics(*(torch.empty(picked.shape) for _ in range(3)))
         _core.merge_softmax(
             states.numpy(), picked.numpy(), self.scale, out.logp.numpy(), out.entropy.numpy(), out.lse.numpy()
         )
+        return out
 
     def _run(self, share: Callable[[int], None]) -> None:
         run([partial(share, i) for i in range(len(self.shares))])
@@ -180,7 +178,7 @@ class Chunk:
         """Form the logits, keep them, and tell what the loss must know of them."""
         rows, head = self.states.shape[0], self.head
         tiles = [(which, columns) for which, share in enumerate(head.shares) for columns in share]
-        found, states, picked = Statistics.empty(rows), _new_states(len(tiles), rows), torch.empty(rows)
+        states, picked = _new_states(len(tiles), rows), torch.empty(rows)
         todo = iter(range(len(tiles)))
 
         def work(_: int) -> None:
@@ -191,8 +189,7 @@ class Chunk:
                 head._fold(z, columns, self.targets, states[i], picked)
 
         head._run(work)
-        head._merge(states, picked, found)
-        return found
+        return head._merge(states, picked)
 
     def backward(
         self,

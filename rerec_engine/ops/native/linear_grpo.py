@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rerec_engine.ops.native.head import Chunk, Gradients, Head, Statistics
+from rerec_engine.ops.native.head import Chunk, Gradients, Head
 from rerec_engine.ops.native.policy_gradient import Objective, Precomputed, response_log_ratio
 from rerec_engine.ops.native.rows import pick, spread
 from rerec_engine.ops.types import Aggregation, Kl, Loss, Ratio
@@ -52,9 +52,10 @@ def linear_grpo_loss(
         denominator=denominator,
     )
     live = kept if beta or entropy_coef or ratio == "sequence" else kept & (adv != 0)  # rows that may have a gradient
-    wanted = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    enabled = torch.is_grad_enabled()
+    wanted = enabled and (hidden.requires_grad or weight.requires_grad)
     rows = _Rows(hidden, weight, targets.long(), objective, temperature, softcap, workspace_mb)
-    if wanted or grad_weight_out is not None:
+    if enabled:
         rows.want_gradients(hidden.requires_grad, weight.requires_grad, grad_weight_out)
 
     def job() -> None:
@@ -134,17 +135,14 @@ class _Rows:
 
     def without_gradient(self, index: torch.Tensor | None) -> None:
         """Rows of `index` into loss and metrics alone."""
-        states, targets = self._rows(index)
-        found = Statistics.empty(targets.numel())
-        self.head.statistics(states, targets, found)
+        found = self.head.statistics(*self._rows(index))
         self.objective.add(index, found.logp, found.entropy)
 
     def by_sequence(self, kept: torch.Tensor, cu_seqlens: torch.Tensor) -> None:
         """All log-probs first, since a ratio is its whole response's; then the gradients, from logits formed anew."""
         index = _index(kept)
         states, targets = self._rows(index)
-        found = Statistics.empty(targets.numel())
-        self.head.statistics(states, targets, found)
+        found = self.head.statistics(states, targets)
         logp = spread(found.logp, index, self.targets.shape)
         log_ratio = pick(response_log_ratio(logp, self.objective.old, kept, cu_seqlens), index)
         gradients = Gradients(*self.objective.add(index, found.logp, found.entropy, log_ratio))

@@ -41,8 +41,8 @@ class _TokenLogprob(torch.autograd.Function):
         softcap: float | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         states, chosen = pick(hidden, index), pick(targets, index).contiguous()
-        head, found = Head(hidden, weight, temperature, softcap, chosen.numel()), Statistics.empty(chosen.numel())
-        head.drive(lambda: head.statistics(states, chosen, found))
+        head = Head(hidden, weight, temperature, softcap, chosen.numel())
+        found = head.drive(lambda: head.statistics(states, chosen))
         ctx.save_for_backward(hidden, weight, chosen, index, found.logp, found.entropy, found.lse)
         ctx.options = (temperature, softcap)
         ctx.set_materialize_grads(False)

@@ -10,8 +10,11 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 _driving = Lock()  # a driver waits for threads of its pool, so that two at once could wait for each other
@@ -35,16 +38,15 @@ def workers(multiplications: int) -> int:
     return 1 if multiplications < SMALL else torch.get_num_threads()
 
 
-def drive(threads: int, job: Callable[[], None]) -> None:
-    """Run a job, which may call `run` with up to `threads` tasks, on a thread of its own where there are several.
+def drive(threads: int, job: Callable[[], T]) -> T:
+    """The result of a job, which may call `run` with `threads` tasks; on a thread of its own where there are several.
 
     Autograd and autocast are off in it; its exception is raised again.
     """
     if threads == 1:
-        _without_autograd(job)
-        return
+        return _without_autograd(job)
     with _driving:
-        _pool(threads).submit(_without_autograd, job).result()
+        return _pool(threads).submit(_without_autograd, job).result()
 
 
 def run(tasks: Sequence[Callable[[], None]]) -> None:
@@ -59,9 +61,9 @@ def run(tasks: Sequence[Callable[[], None]]) -> None:
             raise error
 
 
-def _without_autograd(job: Callable[[], None]) -> None:
+def _without_autograd(job: Callable[[], T]) -> T:
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        job()
+        return job()
 
 
 def _pool(count: int) -> ThreadPoolExecutor:
