@@ -8,6 +8,7 @@
 #include "engine.hpp"
 #include "op_bindings.hpp"
 #include "parallel.hpp"
+#include "python_arrays.hpp"
 #include "python_targets.hpp"
 #include "python_texts.hpp"
 #include "rank.hpp"
@@ -17,9 +18,6 @@ using namespace py::literals;
 using namespace rerec;
 
 namespace {
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 
 template <class T>
 Array<T> to_array(const std::vector<T>& values) {
@@ -144,12 +142,6 @@ class PyVocabulary {
  private:
   Vocabulary table_;
 };
-
-// An array that may be left out.
-template <class T>
-const T* data_or_null(const std::optional<Array<T>>& array) {
-  return array ? array->data() : nullptr;
-}
 
 class PyEngine {
  public:

@@ -1,14 +1,11 @@
 #include "op_bindings.hpp"
 
-#include <pybind11/numpy.h>
-#include <pybind11/stl.h>
-
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "logits.hpp"
 #include "policy.hpp"
+#include "python_arrays.hpp"
 #include "vector_levels.hpp"
 
 namespace py = pybind11;
@@ -18,14 +15,7 @@ using namespace rerec;
 namespace {
 
 template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-template <class T>
 using Maybe = std::optional<Array<T>>;
-
-template <class T>
-const T* data_or_null(const Maybe<T>& array) {
-  return array ? array->data() : nullptr;
-}
 
 size_t rows_of(const py::array& array) { return static_cast<size_t>(array.shape(0)); }
 
