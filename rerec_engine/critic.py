@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from rerec_engine.policy import Policy, Row, response_states
+from rerec_engine.policy import Policy
+from rerec_engine.sequences import Row, response_states
 
 
 class Critic(nn.Module):

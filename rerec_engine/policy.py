@@ -1,8 +1,4 @@
-"""The policy: a Hugging Face causal LM and its tokenizer, and the log-probs of responses under it.
-
-Sequences are padded on the right, so that causal attention needs no padding mask; only response positions reach the LM
-head, through `ops.token_logprob`.
-"""
+"""The policy: a Hugging Face causal LM and its tokenizer, and the log-probs of responses under it."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.ops import token_logprob
+from rerec_engine.sequences import Row, response_states
 from rerec_engine.types import Message
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -34,27 +31,15 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-Row = tuple[Sequence[int], Any]
-"""Prompt ids and response ids (a sequence or an array) of one response."""
+class Body(torch.nn.Module):
+    """A causal LM up to its LM head, as one module that owns the head's weight too: FSDP gathers it with the rest."""
 
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
 
-def response_states(body: torch.nn.Module, rows: Sequence[Row], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Hidden states that predict the responses' tokens, and these tokens.
-
-    Returns hidden [T, H] and targets [T] int64, T = sum of the response lengths, in the rows' order.
-    """
-    device = next(body.parameters()).device
-    longest = max(len(p) + len(r) for p, r in rows)
-    ids = torch.full((len(rows), longest), pad_id)
-    selected = torch.zeros(len(rows), longest, dtype=torch.bool)  # positions that predict a response token
-    for i, (prompt, response) in enumerate(rows):
-        end = len(prompt) + len(response)
-        ids[i, : len(prompt)] = torch.as_tensor(prompt)
-        ids[i, len(prompt) : end] = torch.as_tensor(response)
-        selected[i, len(prompt) - 1 : end - 1] = True
-    targets = ids[:, 1:][selected[:, :-1]].to(device)  # [T]
-    states = body(input_ids=ids.to(device), use_cache=False).last_hidden_state  # [B, L, H]
-    return states[selected.to(device)], targets
+    def forward(self, **inputs: Any) -> Any:
+        return self.model.get_decoder()(**inputs)
 
 
 @dataclass
@@ -67,6 +52,9 @@ class Policy:
     pad_id: int
     dtype: torch.dtype
     """Of the arithmetic; the weights may be fp32 under bf16 arithmetic."""
+
+    def __post_init__(self) -> None:
+        self.body = Body(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -97,7 +85,7 @@ class Policy:
     def response_states(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
         """What the LM head takes for the responses' tokens: hidden states [T, H] and targets [T] int64."""
         with self.autocast():
-            hidden, targets = response_states(self.model.get_decoder(), rows, self.pad_id)
+            hidden, targets = response_states(self.body, rows, self.pad_id)
         return hidden.to(self.dtype), targets
 
     @property

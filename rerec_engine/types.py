@@ -43,6 +43,8 @@ class Sampling:
     max_new_tokens: int
     temperature: float = 1.0
     seed: int = 0
+    first: int = 0
+    """Place of the first prompt in the whole call, where ranks share it: draws depend on seed and place alone."""
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Batch:
     group: np.ndarray  # [B] int64, index into queries
     rollout_logprobs: np.ndarray  # [T] float32, nats
     finish: list[str]  # [B]
+    weight_version: np.ndarray  # [B] int64, of the weights that it was drawn with
     scores: dict[str, np.ndarray] = field(default_factory=dict)  # reward, its parts and hit, [B] float32 each
     token_rewards: np.ndarray | None = None  # [T] float32, RAAE's
     advantages: torch.Tensor | None = None  # [T] float32

@@ -15,7 +15,8 @@ from rerec_engine.config import WarmStartConfig
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import file_error
 from rerec_engine.muon import Muon
-from rerec_engine.policy import Policy, Row
+from rerec_engine.policy import Policy
+from rerec_engine.sequences import Row
 
 FINAL_SHARE = 0.1
 WINDOW = 16

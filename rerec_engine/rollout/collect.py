@@ -39,6 +39,7 @@ def pack(queries: Sequence[Query], prompt_ids: Sequence[list[int]], rollouts: Se
         group=np.repeat(np.arange(len(queries)), n),
         rollout_logprobs=np.array([x for r in rollouts for x in r.logprobs], dtype=np.float32),
         finish=[r.finish for r in rollouts],
+        weight_version=np.array([r.weight_version for r in rollouts], dtype=np.int64),
     )
 
 
@@ -67,6 +68,7 @@ def select(batches: Sequence[Batch], keep: Sequence[np.ndarray]) -> Batch:
         group=np.repeat(np.arange(len(queries)), per_group),
         rollout_logprobs=np.concatenate([b.rollout_logprobs[t] for b, _, t, _ in parts]),
         finish=[b.finish[i] for b, rows, _, _ in parts for i in rows],
+        weight_version=np.concatenate([b.weight_version[rows] for b, rows, _, _ in parts]),
         scores={name: np.concatenate([b.scores[name][rows] for b, rows, _, _ in parts]) for name in batches[0].scores},
         token_rewards=np.concatenate([b.token_rewards[t] for b, _, t, _ in parts if b.token_rewards is not None]),
     )

@@ -52,8 +52,9 @@ class Sampler:
         if not prompts:
             return []
         generator = torch.Generator().manual_seed(sampling.seed)
-        uniform = torch.rand(len(prompts) * n, sampling.max_new_tokens, generator=generator, dtype=torch.float64)
-        uniform = uniform.to(self.policy.device)
+        rows = (sampling.first + len(prompts)) * n
+        uniform = torch.rand(rows, sampling.max_new_tokens, generator=generator, dtype=torch.float64)
+        uniform = uniform[sampling.first * n :].to(self.policy.device)
         rollouts: list[Rollout] = []
         at_once = max(1, self.max_rows // n)
         for first in range(0, len(prompts), at_once):

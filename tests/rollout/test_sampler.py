@@ -111,7 +111,12 @@ def test_draws_depend_on_seed_and_place_alone(tiny_policy):
     asked = prompts(policy, 6)
     whole = Sampler(policy).generate(asked, 2, Sampling(20, 1.0, seed=9))
     in_parts = Sampler(policy, max_rows=4).generate(asked, 2, Sampling(20, 1.0, seed=9))
+    shared = [
+        Sampler(policy).generate(asked[a:b], 2, Sampling(20, 1.0, seed=9, first=a))
+        for a, b in ((0, 3), (3, len(asked)))
+    ]
     other = Sampler(policy).generate(asked, 2, Sampling(20, 1.0, seed=10))
+    assert [r.token_ids for r in sum(shared, [])] == [r.token_ids for r in whole]
     assert [r.token_ids for r in whole] == [r.token_ids for r in in_parts]
     assert [r.token_ids for r in whole] != [r.token_ids for r in other]
 
