@@ -55,7 +55,7 @@ void merge(Array<float> states, const Array<float>& picked, double scale, Array<
   merge_softmax(shares, rows, picked.data(), scale, logp.mutable_data(), entropy.mutable_data(), lse.mutable_data());
 }
 
-// Adds to sums [8] (see PolicySums).
+// Adds to sums [10] (see PolicySums).
 void tokens(const Array<float>& logp, const Array<float>& old, const Array<float>& adv, const Array<float>& weight,
             const Maybe<float>& ref, const Maybe<float>& log_ratio, const Maybe<float>& entropy, double clip_low,
             double clip_high, double beta, const std::string& kl, double entropy_coef, Array<float> gradient_out,
@@ -63,6 +63,8 @@ void tokens(const Array<float>& logp, const Array<float>& old, const Array<float
   const Kl kind = kl == "k1" ? Kl::kK1 : kl == "k2" ? Kl::kK2 : Kl::kK3;
   const PolicyTokens rows{rows_of(logp),      logp.data(),              old.data(),           adv.data(), weight.data(),
                           data_or_null(ref), data_or_null(log_ratio), data_or_null(entropy)};
+  constexpr size_t kSums = sizeof(PolicySums) / sizeof(double);
+  if (rows_of(sums) != kSums) throw py::value_error("sums must be float64 [" + std::to_string(kSums) + "]");
   auto* total = reinterpret_cast<PolicySums*>(sums.mutable_data());
   float* out = gradient_out.mutable_data();
   py::gil_scoped_release release;

@@ -22,9 +22,9 @@ struct PolicyTokens {
   const float* entropy;
 };
 
-// Sums over tokens, but for the two maxima.
+// Sums over tokens, but for the two maxima; log_ratio is that of magnitudes.
 struct PolicySums {
-  double loss, clipped, ratio, ratio_max, log_ratio_max, approx_kl, kl, entropy;
+  double loss, clipped, ratio, ratio_square, ratio_max, log_ratio, log_ratio_max, approx_kl, kl, entropy;
 };
 
 // Adds to sums; gradient[i] = d loss / d logp[i].

@@ -20,9 +20,9 @@ from .row_loss import KL_CODES, row_loss
 
 _BLOCK = 1024
 _SLOTS = 16
-"""Numbers per program: ten sums, then three maxima; as many results."""
+"""Numbers per program: sums, but for the maxima in slots 8 to 10; as many results."""
 _METRICS = {"clip_fraction": 2, "ratio_mean": 3, "approx_kl": 4, "kl": 5, "entropy": 6, "ratio_max": 8,
-            "log_ratio_max": 9, "tokens": 1}  # fmt: skip
+            "log_ratio_max": 9, "ratio_square_mean": 11, "log_ratio_mean": 12, "tokens": 1}  # fmt: skip
 _AGGREGATIONS = {"token_mean": 0, "sequence_mean": 1, "dr_grpo": 2}
 
 
@@ -82,8 +82,8 @@ def grpo_partials(
         if MEAN:
             share = 1.0 / count
     zero = tl.zeros((BLOCK,), tl.float32)
-    loss_sum, tokens, clips, ratios, old_kls, ref_kls, entropies, top, log_top = (
-        zero, zero, zero, zero, zero, zero, zero, zero, zero)  # fmt: skip
+    loss_sum, tokens, clips, ratios, old_kls, ref_kls, entropies, top, log_top, squares, log_ratios = (
+        zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero)  # fmt: skip
     for first in range(start, end, BLOCK):
         at = first + lane
         inside = at < end
@@ -119,7 +119,10 @@ def grpo_partials(
         old_kls += tl.where(live, old_kl, 0.0)
         ref_kls += tl.where(live, ref_kl, 0.0)
         top = tl.maximum(top, tl.where(live, h, 0.0))
-        log_top = tl.maximum(log_top, tl.where(live, tl.abs(p - q), 0.0))
+        squares += tl.where(live, h * h, 0.0)
+        log_ratio = tl.where(live, tl.abs(p - q), 0.0)
+        log_ratios += log_ratio
+        log_top = tl.maximum(log_top, log_ratio)
     out = partials + program * 16
     total = tl.sum(tokens, 0)
     tl.store(out, tl.sum(loss_sum, 0))
@@ -133,6 +136,8 @@ def grpo_partials(
     tl.store(out + 8, tl.max(top, 0))
     tl.store(out + 9, tl.max(log_top, 0))
     tl.store(out + 10, (end - start).to(tl.float32))
+    tl.store(out + 11, tl.sum(squares, 0))
+    tl.store(out + 12, tl.sum(log_ratios, 0))
 
 
 @triton.jit(do_not_specialize=["programs", "responses"])
@@ -171,11 +176,11 @@ def grpo_total(
     mean = total / tl.maximum(tokens, 1.0)
     # A hardware maximum passes NaN over; the sums of the same numbers do not.
     ratio = tl.sum(tl.where(slot == 3, mean, 0.0), 0)
-    old_kl = tl.sum(tl.where(slot == 4, mean, 0.0), 0)
+    log_ratio = tl.sum(tl.where(slot == 12, mean, 0.0), 0)
     result = tl.where(slot == 0, total / divisor, tl.where(slot == 1, total, mean))
     result = tl.where(slot == 7, 1.0 / divisor, result)
     result = tl.where(slot == 8, tl.where(ratio == ratio, top, ratio), result)
-    result = tl.where(slot == 9, tl.where(old_kl == old_kl, top, old_kl), result)
+    result = tl.where(slot == 9, tl.where(log_ratio == log_ratio, top, log_ratio), result)
     tl.store(out + slot, result)
 
 

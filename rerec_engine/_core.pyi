@@ -172,8 +172,8 @@ def policy_tokens(
     gradient: Floats,
     sums: NDArray[np.float64],
 ) -> None:
-    """All [R]; gradient is written. To sums [8] are added: loss, clipped, ratio, ratio_max, log_ratio_max, approx_kl,
-    kl, entropy."""
+    """All [R]; gradient is written. To sums [10] are added: loss, clipped, ratio, ratio_square, ratio_max, log_ratio
+    (magnitudes), log_ratio_max, approx_kl, kl, entropy. ValueError for sums of another length."""
 
 def segment_advantage(
     lengths: NDArray[np.int64],

@@ -56,10 +56,11 @@ def grpo_loss(
     tokens are replaced before any arithmetic, so NaN or infinity there reaches neither the loss nor a gradient; a NaN
     in an unmasked token makes the loss NaN.
 
-    Metrics, means over the unmasked tokens: clip_fraction (the clip is what the minimum took), ratio_mean, ratio_max,
-    log_ratio_max (the largest |logp - old| of a token, not clamped), approx_kl (k3 of old against new, by token), kl
-    (k3 against `ref`; absent without one), entropy (absent without one), and tokens, the number of them, the weight
-    with which micro-batches' metrics are averaged.
+    Metrics, means over the unmasked tokens: clip_fraction (the clip is what the minimum took), ratio_mean and
+    ratio_square_mean (of h and h^2: ratio_mean^2 / ratio_square_mean, in (0, 1], is the effective sample size as a
+    share of the tokens), log_ratio_mean (of |logp - old| by token, not clamped), approx_kl (k3 of old against new, by
+    token), kl (k3 against `ref`; absent without one), entropy (absent without one); and ratio_max, log_ratio_max, the
+    largest of a token, and tokens, the number of them, the weight with which micro-batches' metrics are averaged.
     """
     _check_tokens(old=old, ref=ref, adv=adv, entropy=entropy, logp=logp)
     _check_options(logp.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator, ratio)

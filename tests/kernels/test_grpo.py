@@ -89,7 +89,7 @@ def test_a_live_nan_is_seen(device: torch.device) -> None:
     t["logp"][17] = torch.nan
     loss, metrics = kernel.grpo_loss(**t)
     assert loss.isnan()
-    assert all(metrics[k].isnan() for k in ("ratio_mean", "ratio_max", "log_ratio_max", "approx_kl"))
+    assert all(x.isnan() for name, x in metrics.items() if "ratio" in name or name == "approx_kl")
 
 
 @pytest.mark.parametrize("kl", ["k1", "k2", "k3"])

@@ -197,6 +197,49 @@ def test_linear_loss_equals_float64(
         assert_relative(a, b, tolerance)
 
 
+@pytest.mark.parametrize(
+    "options", [o for o in OPTIONS if not {"temperature", "skip_zero_advantage"} & set(o)], ids=str
+)
+@pytest.mark.parametrize("tokens", [1, 7, 16, 17, 1100])
+def test_loss_of_log_probs_equals_float64(level: str, tokens: int, options: dict) -> None:
+    """Every instruction set, whole vectors and rests of them, blocks and a rest; log-ratios beyond the clamp."""
+    g = torch.Generator().manual_seed(tokens)
+    names = ("logp", "old", "ref", "adv", "entropy")
+    t = dict(zip(names, torch.randn(len(names), tokens, generator=g) * 0.3, strict=True))
+    t["old"][::11] -= 25.0
+    t["ref"][::13] += 25.0
+    options = {"mask": torch.arange(tokens) % 6 != 5, "cu_seqlens": torch.tensor([0, tokens // 3, tokens]), **options}
+    exact = {k: x.double() for k, x in t.items()}
+    for leaves in (t, exact):
+        leaves["logp"].requires_grad_()
+        leaves["entropy"].requires_grad_()
+    loss, metrics = native.grpo_loss(**t, **options)
+    expected, expected_metrics = reference.grpo_loss(**exact, **options)
+    assert loss.item() == pytest.approx(expected.item(), rel=2e-6, abs=2e-6)
+    assert metrics.keys() == expected_metrics.keys()
+    for name, x in metrics.items():
+        assert x.item() == pytest.approx(float(expected_metrics[name]), rel=1e-5, abs=1e-6), name
+    asked = ["logp", "entropy"] if "entropy_coef" in options else ["logp"]
+    found = torch.autograd.grad(loss, [t[name] for name in asked])
+    for a, b in zip(found, torch.autograd.grad(expected, [exact[name] for name in asked]), strict=True):
+        assert_relative(a, b, 1e-5)
+
+
+@pytest.mark.parametrize("place", [0, 16, 36])
+def test_nan_in_a_token_reaches_loss_and_metrics(level: str, place: int) -> None:
+    logp, old = torch.zeros(2, 37)
+    logp[place] = torch.nan
+    loss, metrics = native.grpo_loss(logp, old, None, torch.ones(37))
+    assert loss.isnan()
+    assert all(x.isnan() for name, x in metrics.items() if "ratio" in name or name == "approx_kl")
+
+
+def test_sums_of_another_length_are_refused() -> None:
+    x = np.zeros(1, np.float32)
+    with pytest.raises(ValueError, match="sums must be"):
+        _core.policy_tokens(x, x, x, x, None, None, None, 0.2, 0.2, 0.0, "k3", 0.0, x.copy(), np.zeros(8))
+
+
 def test_chunks_and_threads_change_nothing_but_rounding(two_threads: None) -> None:
     inputs = problem((60, 8, 97))
     leaves = [inputs["hidden"], inputs["weight"]]

@@ -88,7 +88,10 @@ def test_sequence_ratio_is_gspo(mask: torch.Tensor) -> None:
     torch.testing.assert_close(*(torch.autograd.grad(x, t["logp"])[0] for x in (loss, expected)))
     assert metrics["ratio_mean"] == pytest.approx(sum(ratios) / len(ratios))
     assert metrics["ratio_max"] == pytest.approx(max(ratios))
-    assert metrics["log_ratio_max"] == pytest.approx((t["logp"] - t["old"])[mask].abs().max().item())
+    assert metrics["ratio_square_mean"] == pytest.approx(sum(r * r for r in ratios) / len(ratios))
+    gaps = (t["logp"] - t["old"])[mask].abs()  # of the tokens, whatever the ratio
+    assert metrics["log_ratio_max"] == pytest.approx(gaps.max().item())
+    assert metrics["log_ratio_mean"] == pytest.approx(gaps.mean().item())
 
 
 def test_sequence_ratio_lets_advantages_differ_within_a_response() -> None:
@@ -121,8 +124,8 @@ def test_gradient_on_policy_is_the_policy_gradient() -> None:
     (gradient,) = torch.autograd.grad(loss, t["logp"])
     torch.testing.assert_close(gradient, -t["adv"] / TOKENS)
     assert metrics["clip_fraction"] == 0
-    assert metrics["ratio_mean"] == metrics["ratio_max"] == 1
-    assert metrics["approx_kl"] == 0
+    assert metrics["ratio_mean"] == metrics["ratio_max"] == metrics["ratio_square_mean"] == 1
+    assert metrics["approx_kl"] == metrics["log_ratio_mean"] == 0
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
@@ -155,6 +158,9 @@ def test_metrics_by_hand() -> None:
     assert metrics["clip_fraction"] == 0.5  # ratio 0.5 with A < 0 and 2 with A > 0; 0.5 with A > 0 is not clipped
     assert metrics["ratio_mean"] == pytest.approx((1 + 0.5 + 2 + 0.5) / 4)
     assert metrics["ratio_max"] == pytest.approx(2)
+    assert metrics["ratio_square_mean"] == pytest.approx((1 + 0.25 + 4 + 0.25) / 4)
+    assert metrics["log_ratio_mean"] == pytest.approx(-3 * half / 4)
+    assert metrics["log_ratio_max"] == pytest.approx(-half)
     assert metrics["approx_kl"] == pytest.approx((0 + 2 * (0.5 - 1 - half) + (2 - 1 + half)) / 4)
     k3 = [math.exp(x) - x - 1 for x in (half, 0.0, 2 * half, 0.0)]
     assert metrics["kl"] == pytest.approx(sum(k3) / 4)
@@ -174,7 +180,7 @@ def test_extreme_log_ratios_stay_finite(kl: str, dtype: torch.dtype) -> None:
         (gradient,) = torch.autograd.grad(loss, leaf)
         assert torch.isfinite(loss)
         assert torch.isfinite(gradient).all()
-        assert all(torch.isfinite(x.double()) for name, x in metrics.items() if name != "log_ratio_max")
+        assert all(torch.isfinite(x.double()) for name, x in metrics.items() if not name.startswith("log_ratio"))
 
 
 def test_masked_tokens_may_be_anything() -> None:
@@ -195,7 +201,17 @@ def test_nan_in_a_live_token_is_not_hidden() -> None:
     t = make()
     with torch.no_grad():
         t["logp"][4] = torch.nan
-    assert torch.isnan(grpo_loss(**t)[0])
+    loss, metrics = grpo_loss(**t)
+    assert torch.isnan(loss)
+    assert {name for name, x in metrics.items() if torch.isnan(x)} >= {x for x in metrics if "ratio" in x}
+
+
+def test_effective_sample_size() -> None:
+    """ratio_mean^2 / ratio_square_mean: 1 for equal ratios, 1 / T where one token has all the weight."""
+    t = make()
+    for log_ratio, expected in ((torch.full((TOKENS,), 0.7), 1.0), (torch.eye(TOKENS)[3] * 40 - 20, 1 / TOKENS)):
+        _, metrics = grpo_loss(t["old"] + log_ratio, t["old"], None, t["adv"])
+        assert metrics["ratio_mean"] ** 2 / metrics["ratio_square_mean"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
@@ -213,7 +229,8 @@ def test_nothing_to_train_on(aggregation: str, tokens: int, bounds: list[int]) -
 def test_optional_inputs_leave_out_their_metrics() -> None:
     t = make()
     _, metrics = grpo_loss(t["logp"], t["old"], None, t["adv"])
-    assert set(metrics) == {"clip_fraction", "ratio_mean", "ratio_max", "log_ratio_max", "approx_kl", "tokens"}
+    gaps = {f"{of}_{how}" for of in ("ratio", "log_ratio") for how in ("mean", "max")}
+    assert set(metrics) == {"clip_fraction", "ratio_square_mean", "approx_kl", "tokens"} | gaps
 
 
 def linear_inputs() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

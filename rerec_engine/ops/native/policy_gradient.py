@@ -43,7 +43,7 @@ class Objective:
             self.weights = (weights / float(count if denominator is None else denominator)).float()
         self.options = (clip_low, clip_high, beta, kl, entropy_coef)
         self.entropy_coef = entropy_coef
-        self.sums = np.zeros(8)
+        self.sums = np.zeros(10)
         self.tokens = 0
 
     def add(
@@ -74,17 +74,22 @@ class Objective:
         return torch.tensor(self.sums[0], dtype=torch.float32)
 
     def metrics(self, entropy: bool) -> dict[str, torch.Tensor]:
-        _, clipped, ratio, ratio_max, log_ratio_max, approx_kl, kl, total_entropy = self.sums.tolist()
+        _, clipped, ratio, square, ratio_max, log_ratio, log_ratio_max, approx_kl, kl, entropies = self.sums.tolist()
         count = max(self.tokens, 1)
-        found = {"clip_fraction": clipped / count, "ratio_mean": ratio / count, "approx_kl": approx_kl / count}
+        found = {
+            "clip_fraction": clipped / count,
+            "ratio_mean": ratio / count,
+            "ratio_square_mean": square / count,
+            "log_ratio_mean": log_ratio / count,
+            "approx_kl": approx_kl / count,
+        }
         if self.ref is not None:
             found["kl"] = kl / count
         if entropy:
-            found["entropy"] = total_entropy / count
+            found["entropy"] = entropies / count
         found |= {"ratio_max": ratio_max, "log_ratio_max": log_ratio_max}
-        return {name: torch.tensor(x, dtype=torch.float32) for name, x in found.items()} | {
-            "tokens": torch.tensor(self.tokens)
-        }
+        values = torch.tensor(list(found.values()), dtype=torch.float32).unbind()
+        return dict(zip(found, values, strict=True)) | {"tokens": torch.tensor(self.tokens)}
 
 
 def response_log_ratio(

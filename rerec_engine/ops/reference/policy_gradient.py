@@ -44,6 +44,8 @@ def grpo_loss(
     metrics = {
         "clip_fraction": clipped < free,
         "ratio_mean": h,
+        "ratio_square_mean": h.detach().square(),
+        "log_ratio_mean": (logp - old).detach().abs(),
         "approx_kl": torch.expm1(log_ratio) - log_ratio,
     }
     if ref is not None:
@@ -58,7 +60,7 @@ def grpo_loss(
             per_token = per_token - entropy_coef * entropy
     weights, count = token_weights(kept, cu_seqlens, aggregation, per_token.dtype)
     loss = (per_token * weights).sum() / (count if denominator is None else denominator)
-    return loss, _summarise(metrics, kept, (logp - old).detach())
+    return loss, _summarise(metrics, kept)
 
 
 def linear_grpo_loss(
@@ -141,14 +143,12 @@ def _kl(x: torch.Tensor, kind: Kl) -> torch.Tensor:
     return x.square() / 2 if kind == "k2" else torch.expm1(x) - x
 
 
-def _summarise(
-    per_token: dict[str, torch.Tensor], kept: torch.Tensor, log_ratio: torch.Tensor
-) -> dict[str, torch.Tensor]:
+def _summarise(per_token: dict[str, torch.Tensor], kept: torch.Tensor) -> dict[str, torch.Tensor]:
     tokens = kept.sum()
     divisor = tokens.clamp(min=1)
     metrics = {name: (x.detach() * kept).sum() / divisor for name, x in per_token.items()}
-    ratio = per_token["ratio_mean"].detach() * kept
-    metrics["ratio_max"] = ratio.max() if ratio.numel() else ratio.sum()
-    metrics["log_ratio_max"] = log_ratio.abs().max() if ratio.numel() else ratio.sum()
+    for name in ("ratio", "log_ratio"):
+        x = per_token[f"{name}_mean"].detach() * kept
+        metrics[f"{name}_max"] = x.max() if x.numel() else x.sum()
     metrics["tokens"] = tokens
     return metrics
