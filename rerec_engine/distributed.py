@@ -152,7 +152,7 @@ def _from_main(x: Tensor, device: torch.device) -> Tensor:
 
 def whole(x: Tensor) -> Tensor:
     """A parameter's full value; with a sharded one, all ranks must ask at once."""
-    return x.detach().full_tensor() if isinstance(x, DTensor) else x.detach()
+    return x.full_tensor().detach() if isinstance(x, DTensor) else x.detach()
 
 
 def whole_parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

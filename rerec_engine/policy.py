@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
+from rerec_engine.distributed import shard, whole_parameters
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.ops import token_logprob
 from rerec_engine.sequences import Row, response_states
@@ -52,6 +53,9 @@ class Policy:
     pad_id: int
     dtype: torch.dtype
     """Of the arithmetic; the weights may be fp32 under bf16 arithmetic."""
+
+    sharded: bool = False
+    """Over the ranks of the run, by FSDP2."""
 
     def __post_init__(self) -> None:
         self.body = Body(self.model)
@@ -100,15 +104,37 @@ class Policy:
         return getattr(self.model.config, "final_logit_softcapping", None)
 
     def autocast(self) -> torch.autocast:
-        """bf16 arithmetic on fp32 weights, where `dtype` is bf16."""
-        mixed = self.dtype == torch.bfloat16 and self.model.dtype == torch.float32
+        """bf16 arithmetic on fp32 weights, where `dtype` is bf16 and FSDP does not see to it."""
+        mixed = self.dtype == torch.bfloat16 and self.model.dtype == torch.float32 and not self.sharded
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed)
 
-    def save(self, path: str | Path) -> None:
-        """Write model (safetensors) and tokenizer as `from_pretrained` reads them."""
-        disable_progress_bar()
-        self.model.save_pretrained(path)
-        self.tokenizer.save_pretrained(path)
+    def shard(self, device: torch.device) -> None:
+        """Spread the weights over all ranks. Rank 0's count; the others' may be on the meta device."""
+        names = set(self.model._no_split_modules or ())
+        blocks = [module for module in self.model.modules() if type(module).__name__ in names]
+        shard(self.body, blocks, self.dtype, device)
+        self.sharded = True
+
+    def reshard(self) -> None:
+        """Let go of the full weights that the last forward pass left gathered."""
+        if self.sharded:
+            body: Any = self.body
+            body.reshard()
+
+    def whole_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Names, as Hugging Face has them, and full values of the weights, one at a time; all ranks in step."""
+        return whole_parameters(self.model)
+
+    def save(self, path: str | Path, main: bool = True) -> None:
+        """Write model (safetensors) and tokenizer as `from_pretrained` reads them. All ranks call it; `main` writes."""
+        weights = None
+        if self.sharded:
+            parts = ((name, value.cpu() if main else None) for name, value in self.whole_parameters())
+            weights = {name: value for name, value in parts if value is not None}
+        if main:
+            disable_progress_bar()
+            self.model.save_pretrained(path, state_dict=weights)
+            self.tokenizer.save_pretrained(path)
 
 
 def make_policy(
@@ -138,11 +164,18 @@ def make_policy(
     return Policy(model.eval(), tokenizer, end_ids, int(pad), dtype or model.dtype)
 
 
-def load_policy(path: str, device: str = "auto", dtype: str = "fp32", master: str | None = None) -> Policy:
+def load_policy(
+    path: str,
+    device: str | torch.device = "auto",
+    dtype: str = "fp32",
+    master: str | None = None,
+    *,
+    empty: bool = False,
+) -> Policy:
     """Load any Hugging Face causal LM, by directory or hub name, with its tokenizer and chat template.
 
     dtype: of the arithmetic. master: of the weights, default `dtype`; training keeps fp32 weights, since bf16 ones
-    would round small updates away.
+    would round small updates away. empty: leave the weights out (meta device), for another rank to send them.
     """
     if dtype not in DTYPES or (master or dtype) not in DTYPES:
         raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
@@ -150,10 +183,25 @@ def load_policy(path: str, device: str = "auto", dtype: str = "fp32", master: st
     if looks_local and not (Path(path).expanduser() / "config.json").is_file():
         raise file_error(path, "no model here (config.json is missing)")
     source = str(Path(path).expanduser()) if looks_local else path
+    weights = DTYPES[master or dtype]
     disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=DTYPES[master or dtype])
+        if empty:
+            with torch.device("meta"):
+                model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), dtype=weights)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=weights)
     except Exception as error:  # transformers, safetensors and the hub raise a dozen kinds
         raise file_error(path, f"cannot load a causal LM: {str(error).strip().splitlines()[0]}") from error
-    return make_policy(model.to(resolve_device(device)), tokenizer, path, DTYPES[dtype])
+    if not empty:
+        model = model.to(resolve_device(device) if isinstance(device, str) else device)
+    return make_policy(model, tokenizer, path, DTYPES[dtype])
+
+
+def copy_of(policy: Policy) -> Policy:
+    """A second policy of the same architecture, unsharded, in the arithmetic's dtype; its weights are not set."""
+    with torch.device(policy.device):
+        model = AutoModelForCausalLM.from_config(policy.model.config, dtype=policy.dtype)
+    model.requires_grad_(False)
+    return Policy(model.eval(), policy.tokenizer, policy.end_ids, policy.pad_id, policy.dtype)
