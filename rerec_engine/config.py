@@ -104,6 +104,8 @@ class RolloutConfig:
     """DAPO: draw on until the step has enough groups whose rewards differ."""
     max_draws: int = 3
     """Dynamic sampling: at most this many times the step's queries are drawn."""
+    overlap: bool = False
+    """Generate the next step's responses while this one's update runs: they are then one update old."""
 
     def __post_init__(self) -> None:
         _check(self.responses_per_query >= 1, "rollout.responses_per_query", ">= 1", self.responses_per_query)
@@ -158,6 +160,10 @@ class LossConfig:
     """Weight of the entropy bonus."""
     ratio: Literal["token", "sequence"] = "token"
     """sequence: GSPO, one probability ratio for all tokens of a response."""
+    importance_cap: float = 0.0
+    """0: off, the probability ratio is taken against the rollout engine's log-probs. At least 1, e.g. 2: truncated
+    importance sampling; the ratio is taken against the trainer's own log-probs before the step's first update, and
+    advantages are multiplied by min(trainer's / engine's probability, importance_cap). Costs one more forward pass."""
     aggregation: Literal["token_mean", "sequence_mean", "dr_grpo"] = "token_mean"
     value_clip: float = 0.2
     """PPO: clip range of the critic's values."""
@@ -167,6 +173,8 @@ class LossConfig:
         _check(0 < self.clip_low < 1, "loss.clip_low", "in (0, 1)", self.clip_low)
         _check(self.clip_high > 0, "loss.clip_high", "> 0", self.clip_high)
         _check(self.beta >= 0, "loss.beta", ">= 0", self.beta)
+        cap = self.importance_cap
+        _check(cap == 0 or 1 <= cap < math.inf, "loss.importance_cap", "0 or a finite number >= 1", cap)
 
 
 @dataclass(frozen=True)
@@ -201,12 +209,14 @@ class TrainConfig:
     """Validation queries used for the evaluations during training; 0: all."""
     checkpoint_every: int = 20
     keep_checkpoints: int = 2
+    max_skipped_updates: int = 10
+    """So many updates in a row whose gradient is not finite end the run; 0: none do."""
     save_rollouts_every: int = 10
 
     def __post_init__(self) -> None:
         for name in ("steps", "queries_per_step", "queries_per_update", "tokens_per_micro_batch"):
             _check(getattr(self, name) >= 1, f"train.{name}", ">= 1", getattr(self, name))
-        for name in ("eval_every", "eval_queries", "checkpoint_every", "save_rollouts_every"):
+        for name in ("eval_every", "eval_queries", "checkpoint_every", "save_rollouts_every", "max_skipped_updates"):
             _check(getattr(self, name) >= 0, f"train.{name}", ">= 0", getattr(self, name))
         _check(self.keep_checkpoints >= 1, "train.keep_checkpoints", ">= 1", self.keep_checkpoints)
 
