@@ -47,9 +47,10 @@ def token_advantages(
 
     The first four are exactly 0 in a group whose rewards are all equal, the last two where the whole batch's are.
     `token_rewards` are the penalised rewards of RAAE and used by raae only (None elsewhere). `kl` is a penalty per
-    token, already multiplied by its coefficient, for the two estimators that put KL into the reward (reinforce_pp,
-    gae); leave it None where the loss has the KL term. `hits` (is the answer right) is needed with
-    `config.outcome_gate`: a group without a hit then gets 0 after all else, so batch statistics still count it.
+    token, already multiplied by its coefficient (`loss.kl_penalty`), for the two estimators that can have the KL in
+    the reward (reinforce_pp, gae); leave it None where the loss has the KL term. `hits` (is the answer right) is
+    needed with `config.outcome_gate`: a group without a hit then gets 0 after all else, so batch statistics still
+    count it.
 
     Raises ValueError for shapes that do not fit, a missing input, and NaN or infinity, naming the response.
     """
@@ -71,7 +72,9 @@ def token_advantages(
         for name, x in (("token_rewards", token_rewards), ("values", values), ("kl", kl))
     }
     if kl is not None and config.estimator not in ("reinforce_pp", "gae"):
-        raise ValueError(f"advantage.estimator {config.estimator} takes no kl; only reinforce_pp and gae do")
+        raise ValueError(
+            f"advantage.estimator {config.estimator} takes no kl (loss.kl_in reward); only reinforce_pp and gae do"
+        )
     returns = None
     if config.estimator == "raae":
         advantages = standardise(_needed(inputs, "token_rewards", config), torch.ones_like(owner), groups[owner])

@@ -156,6 +156,10 @@ class LossConfig:
     beta: float = 0.01
     """Weight of the KL against the frozen reference; 0 leaves the reference out."""
     kl: Literal["k1", "k2", "k3"] = "k3"
+    """Estimate of the KL, where it is in the loss."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """reward: the KL is a penalty on every token's reward instead, as in PPO; for the estimators gae and
+    reinforce_pp."""
     entropy: float = 0.0
     """Weight of the entropy bonus."""
     ratio: Literal["token", "sequence"] = "token"
@@ -173,6 +177,10 @@ class LossConfig:
         _check(0 < self.clip_low < 1, "loss.clip_low", "in (0, 1)", self.clip_low)
         _check(self.clip_high > 0, "loss.clip_high", "> 0", self.clip_high)
         _check(self.beta >= 0, "loss.beta", ">= 0", self.beta)
+        _finite(**{"loss.entropy": self.entropy})
+        _check(self.value_clip > 0, "loss.value_clip", "> 0", self.value_clip)
+        _check(0 <= self.value_weight < math.inf, "loss.value_weight", "a finite number >= 0", self.value_weight)
+        _check(self.kl_in in ("loss", "reward"), "loss.kl_in", "loss or reward", self.kl_in)
         cap = self.importance_cap
         _check(cap == 0 or 1 <= cap < math.inf, "loss.importance_cap", "0 or a finite number >= 1", cap)
 
@@ -242,3 +250,12 @@ class Config:
     """CPU threads; 0: all cores."""
     output_dir: str | None = None
     """Run directory; None: runs/<time>."""
+
+    def check(self) -> None:
+        """Raise ValueError for settings that do not go together.
+
+        Not part of making a `Config`: a file may hold one of such settings and the command line the other.
+        """
+        if self.loss.kl_in == "reward":
+            estimator, expected = self.advantage.estimator, "gae or reinforce_pp where loss.kl_in is reward"
+            _check(estimator in ("gae", "reinforce_pp"), "advantage.estimator", expected, estimator)

@@ -12,7 +12,10 @@ from rerec_engine.sequences import Row, response_states
 
 
 class Critic(nn.Module):
-    """V(s_t) for the state in which token t is drawn. The head starts at 0: the first advantages are plain rewards."""
+    """V(s_t) for the state in which token t is drawn. The head starts at 0: the first advantages are plain rewards.
+
+    Nothing of it is the policy's: training it changes no log-prob.
+    """
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
@@ -22,7 +25,8 @@ class Critic(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.pad_id = policy.pad_id
 
-    def values(self, rows: Sequence[Row]) -> Tensor:
-        """Values of the responses' tokens, [T] float32."""
-        states, _ = response_states(self.body, rows, self.pad_id)
-        return self.head(states)[:, 0].float()
+    def forward(self, rows: Sequence[Row]) -> Tensor:
+        """Values of the responses' tokens, [T] float32, T = sum of the response lengths, in the rows' order."""
+        states, _ = response_states(self.body, rows, self.pad_id)  # [T, H]
+        values: Tensor = self.head(states)
+        return values[:, 0].float()

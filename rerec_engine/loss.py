@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import SupportsFloat
 
 import torch
 
 from rerec_engine import ops
 from rerec_engine.config import LossConfig
-from rerec_engine.ops.types import Loss
+from rerec_engine.ops.types import LOG_RATIO_LIMIT, Loss
 
 
 def loss_denominator(config: LossConfig, lengths: Sequence[int] | torch.Tensor, max_new_tokens: int) -> float:
@@ -25,6 +26,11 @@ def loss_denominator(config: LossConfig, lengths: Sequence[int] | torch.Tensor, 
     return float(max(total, 1))
 
 
+def _loss_beta(config: LossConfig) -> float:
+    """The weight of the KL term in the loss."""
+    return config.beta if config.kl_in == "loss" else 0.0
+
+
 def policy_loss(
     logp: torch.Tensor,  # [T]
     entropy: torch.Tensor | None,  # [T]
@@ -39,6 +45,7 @@ def policy_loss(
 ) -> Loss:
     """`ops.grpo_loss` of a micro-batch of whole responses, with the options of `config`.
 
+    Where `loss.kl_in` is "reward" the loss has no KL term; the metric `kl` is there whenever `ref_logprobs` are given.
     `denominator` is the whole update's `loss_denominator`: the gradients of its micro-batches then add up to it.
     """
     return ops.grpo_loss(
@@ -50,7 +57,7 @@ def policy_loss(
         cu_seqlens=cu_seqlens,
         clip_low=config.clip_low,
         clip_high=config.clip_high,
-        beta=config.beta,
+        beta=_loss_beta(config),
         kl=config.kl,
         entropy=entropy,
         entropy_coef=config.entropy,
@@ -89,13 +96,36 @@ def linear_policy_loss(
         softcap=softcap,
         clip_low=config.clip_low,
         clip_high=config.clip_high,
-        beta=config.beta,
+        beta=_loss_beta(config),
         kl=config.kl,
         entropy_coef=config.entropy,
         aggregation=config.aggregation,
         denominator=denominator,
         ratio=config.ratio,
     )
+
+
+def kl_penalty(
+    old_logprobs: torch.Tensor,  # [T]
+    ref_logprobs: torch.Tensor,  # [T]
+    config: LossConfig,
+) -> torch.Tensor:
+    """beta * (old - ref) of every token, [T] float32 without gradient, nats: `token_advantages`' `kl`.
+
+    What `loss.kl_in` "reward" takes off the reward (arXiv 1909.08593). `old_logprobs` are those that the ratio is taken
+    against: of the policy that drew the tokens. The difference is clamped to +-20, as in `ops.grpo_loss`. It is the
+    estimate k1, whatever `loss.kl` says: as a reward, the others would have another gradient than the KL's.
+
+    Raises ValueError for shapes that differ, and where `loss.kl_in` is "loss": the KL would count twice.
+    """
+    if config.kl_in != "reward":
+        raise ValueError(f"kl_penalty needs loss.kl_in reward, got {config.kl_in!r}, where the loss has the KL term")
+    if old_logprobs.ndim != 1 or old_logprobs.shape != ref_logprobs.shape:
+        raise ValueError(
+            f"old_logprobs and ref_logprobs must be [T], got {list(old_logprobs.shape)} and {list(ref_logprobs.shape)}"
+        )
+    difference = old_logprobs.detach().double() - ref_logprobs.detach().double()
+    return (config.beta * difference.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)).float()
 
 
 def value_loss(
@@ -130,7 +160,7 @@ def value_loss(
     return loss, metrics
 
 
-def merge_metrics(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, float]:
+def merge_metrics(parts: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
     """Metrics of several micro-batches as one: `tokens` are summed, `*_max` maximised, the rest averaged by tokens.
 
     A metric must be in all parts or in none. No parts, or no tokens at all: what there is, as 0.

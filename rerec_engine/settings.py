@@ -125,6 +125,10 @@ def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | Non
         base = read_yaml(DEMO)
         base = read_yaml(first.config, base) if first.config else base
         chosen = parse_cli(Command, words, prog=prog, default=Command(settings=base)).settings
+    try:
+        chosen.check()
+    except ValueError as error:
+        raise UserError(str(error)) from None
     return chosen, None
 
 

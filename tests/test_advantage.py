@@ -134,6 +134,26 @@ def test_gae_by_doubling_equals_the_recursion(lengths: list[int], gamma: float, 
     np.testing.assert_allclose(ours.numpy(), loop_gae(rewards, values, cu, gamma, lam), atol=1e-11)
 
 
+@given(
+    st.lists(st.integers(0, 12), min_size=1, max_size=4), st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1)
+)
+def test_gae_equals_its_definition(lengths: list[int], gamma: float, lam: float, seed: int) -> None:
+    """A sum over all later errors for each token; and with lambda 1 the discounted return less the value."""
+    cu = np.concatenate([[0], np.cumsum(lengths)])
+    g = np.random.default_rng(seed)
+    rewards, values = g.normal(size=cu[-1]), g.normal(size=cu[-1])
+    tensors = (torch.tensor(rewards), torch.tensor(values), torch.tensor(cu))
+    summed, returned = np.zeros(cu[-1]), np.zeros(cu[-1])
+    for start, end in pairwise(cu):
+        following = np.append(values[start + 1 : end], 0.0)
+        error = rewards[start:end] + gamma * following[: end - start] - values[start:end]
+        for t in range(start, end):
+            summed[t] = sum((gamma * lam) ** (u - t) * error[u - start] for u in range(t, end))
+            returned[t] = sum(gamma ** (u - t) * rewards[u] for u in range(t, end)) - values[t]
+    np.testing.assert_allclose(gae(*tensors, gamma, lam).numpy(), summed, atol=1e-11)
+    np.testing.assert_allclose(gae(*tensors, gamma, 1.0).numpy(), returned, atol=1e-11)
+
+
 def test_only_gae_has_returns() -> None:
     assert {e for e in ESTIMATORS if compute(e)[1] is not None} == {"gae"}
 

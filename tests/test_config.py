@@ -43,6 +43,10 @@ def test_defaults_are_the_published_ones() -> None:
         (c.CurriculumConfig, "probe_share", 1.01),
         (c.LossConfig, "clip_low", 1.0),
         (c.LossConfig, "beta", -1.0),
+        (c.LossConfig, "entropy", math.nan),
+        (c.LossConfig, "value_clip", 0.0),
+        (c.LossConfig, "value_weight", -0.5),
+        (c.LossConfig, "kl_in", "both"),
         (c.LossConfig, "importance_cap", 0.5),
         (c.LossConfig, "importance_cap", -1.0),
         (c.LossConfig, "importance_cap", math.inf),
@@ -57,6 +61,17 @@ def test_bad_value_names_setting_and_value(section: type, field: str, bad: objec
         section(**{field: bad})
     assert field in str(caught.value)
     assert repr(bad) in str(caught.value) or "finite" in str(caught.value)
+
+
+@pytest.mark.parametrize("estimator", ["raae", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae"])
+def test_kl_in_the_reward_needs_an_estimator_that_takes_it(estimator: Any) -> None:
+    config = c.Config(loss=c.LossConfig(kl_in="reward"), advantage=c.AdvantageConfig(estimator=estimator))
+    dataclasses.replace(config, loss=c.LossConfig()).check()
+    if estimator in ("reinforce_pp", "gae"):
+        config.check()
+        return
+    with pytest.raises(ValueError, match=rf"advantage.estimator must be .* loss.kl_in is reward, got '{estimator}'"):
+        config.check()
 
 
 @given(st.sampled_from(["ndcg", "format", "qas", "pas"]), st.floats())

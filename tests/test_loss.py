@@ -1,4 +1,4 @@
-"""policy_loss and value_loss carry the settings; denominators and metrics of micro-batches add up to the whole."""
+"""policy_loss and value_loss carry the settings; KL in loss or reward; micro-batches add up to the whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from rerec_engine import ops
 from rerec_engine.config import LossConfig
-from rerec_engine.loss import linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
+from rerec_engine.loss import kl_penalty, linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
 
 LENGTHS = np.array([3, 0, 5, 4])
 CU = torch.tensor([0, 3, 3, 8, 12])
@@ -70,6 +70,59 @@ def test_linear_form_equals_the_plain_one() -> None:
     torch.testing.assert_close(metrics, plain_metrics)
 
 
+def test_kl_in_the_reward_is_not_in_the_loss() -> None:
+    t = inputs()
+    config = LossConfig(beta=0.3, kl_in="reward")
+    loss, metrics = policy_loss(**t, config=config)
+    without, _ = policy_loss(**{**t, "ref_logprobs": None}, config=LossConfig(beta=0.0))
+    assert torch.equal(loss, without)
+    assert metrics["kl"] == policy_loss(**t, config=LossConfig(beta=0.3))[1]["kl"]
+    g = torch.Generator().manual_seed(5)
+    hidden, weight = torch.randn(TOKENS, 3, generator=g), torch.randn(7, 3, generator=g)
+    rest = {k: t[k].float() for k in ("old_logprobs", "ref_logprobs", "advantages")}
+    targets = torch.randint(0, 7, (TOKENS,), generator=g)
+    options = {"config": config, "temperature": 1.0}
+    linear, metrics = linear_policy_loss(hidden, weight, targets, **rest, **options)
+    without, _ = linear_policy_loss(hidden, weight, targets, **{**rest, "ref_logprobs": None}, **options)
+    assert torch.equal(linear, without)
+    assert metrics["kl"] > 0
+
+
+def test_kl_penalty() -> None:
+    config = LossConfig(beta=0.3, kl_in="reward", kl="k3")
+    old, ref = torch.tensor([-1.0, -2.0, 0.0, -torch.inf]), torch.tensor([-3.0, -1.5, -50.0, 0.0])
+    found = kl_penalty(old.requires_grad_(), ref, config)
+    torch.testing.assert_close(found, 0.3 * torch.tensor([2.0, -0.5, 20.0, -20.0]))
+    assert not found.requires_grad
+    assert found.dtype == torch.float32
+    with pytest.raises(ValueError, match="loss.kl_in reward, got 'loss'"):
+        kl_penalty(old, ref, LossConfig())
+    with pytest.raises(ValueError, match=r"must be \[T\]"):
+        kl_penalty(old, ref[:2], config)
+
+
+@pytest.mark.parametrize("how", ["reward", "k1", "k2"])
+def test_gradient_of_the_kl(how: Any) -> None:
+    """The KL as a penalty on the reward, and k2 in the loss, have the gradient of reward - beta KL; k1 in the loss has
+    no KL in it. A token of four is drawn 1, 2, 3 and 4 times in ten by the policy itself: means over draws are exact.
+    """
+    counts, reward = torch.tensor([1, 2, 3, 4]), torch.tensor([2.0, -1.0, 0.5, 0.3], dtype=torch.float64)
+    logits = (counts / counts.sum()).double().log().requires_grad_()
+    reference = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64).log()
+    logp = logits.log_softmax(0)
+    draws = torch.arange(4).repeat_interleave(counts)
+    beta = 0.0 if how == "k1" else 0.3
+    objective = (logp.exp() * (reward - beta * (logp - reference))).sum()
+    (expected,) = torch.autograd.grad(objective, logits, retain_graph=True)
+    config = LossConfig(beta=0.3, kl_in="reward") if how == "reward" else LossConfig(beta=0.3, kl=how)
+    old, ref, advantages = logp.detach()[draws], reference[draws], reward[draws]
+    if how == "reward":
+        advantages = advantages - kl_penalty(old, ref, config)
+    loss, _ = policy_loss(logp[draws], None, old, ref, advantages, config)
+    (found,) = torch.autograd.grad(-loss, logits)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     "aggregation, expected", [("token_mean", 12.0), ("sequence_mean", 3.0), ("dr_grpo", 4 * 768.0)]
 )
@@ -127,6 +180,24 @@ def test_value_loss_by_hand() -> None:
     assert metrics["tokens"] == 3
     (gradient,) = torch.autograd.grad(loss, values)
     torch.testing.assert_close(gradient, torch.tensor([0.5, -0.9, 0.0, 0.0]) / 3)
+
+
+@pytest.mark.parametrize("clip", [0.05, 0.2, 1e9])
+def test_value_loss_equals_the_formula(clip: float) -> None:
+    g = torch.Generator().manual_seed(1)
+    values, old, returns = torch.randn(3, 200, generator=g, dtype=torch.float64)
+    values = (old + 0.3 * values).requires_grad_()
+    loss, metrics = value_loss(values, old, returns, LossConfig(value_clip=clip, value_weight=0.7))
+    total, clipped, slopes = 0.0, 0, []
+    for v, o, r in zip(values.tolist(), old.tolist(), returns.tolist(), strict=True):
+        free, held = (v - r) ** 2, (min(max(v, o - clip), o + clip) - r) ** 2
+        total, clipped = total + max(free, held), clipped + (held > free)
+        slopes.append(0.0 if held > free else 2 * (v - r))
+    assert loss.item() == pytest.approx(0.7 * total / 200)
+    assert metrics["value_clip_fraction"].item() == pytest.approx(clipped / 200)
+    expected = 0.7 * torch.tensor(slopes, dtype=torch.float64) / 200
+    torch.testing.assert_close(torch.autograd.grad(loss, values)[0], expected)
+    assert (clipped > 0) == (clip < 1)
 
 
 def test_value_loss_micro_batches_and_nothing() -> None:

@@ -35,6 +35,16 @@ def test_command_line_over_file_over_default(tmp_path):
     assert (config.train.steps, config.train.eval_every, config.reward.qas, config.seed) == (9, 3, 0.5, 4)
 
 
+@pytest.mark.parametrize("in_file", ["loss: {kl_in: reward}", "advantage: {estimator: gae}"])
+def test_settings_that_need_each_other_may_come_from_two_places(tmp_path, in_file):
+    file = tmp_path / "run.yaml"
+    file.write_text(in_file)
+    words = ["--advantage.estimator", "gae"] if "loss" in in_file else ["--loss.kl-in", "reward"]
+    for data in ([], ["--data.path", "d"]):
+        config, _ = load_settings(["--config", str(file), *words, *data])
+        assert (config.loss.kl_in, config.advantage.estimator) == ("reward", "gae")
+
+
 def test_the_settings_that_switch_parts_off():
     words = "--reward.qas 0 --advantage.estimator grpo --curriculum.enabled false --advantage.outcome_gate true"
     config, _ = load_settings(words.split())
@@ -49,6 +59,7 @@ def test_the_settings_that_switch_parts_off():
         (["--seed", "x"], "seed"),
         (["--loss.clip-low", "3"], r"loss\.clip_low must be in \(0, 1\), got 3\.0"),
         (["--advantage.estimator", "ppo"], "gae"),
+        (["--loss.kl_in", "reward"], r"advantage\.estimator must be .* loss\.kl_in is reward, got 'raae'"),
         (["surplus"], "surplus"),
         (["--config", "nowhere.yaml"], r"nowhere\.yaml: no such"),
         (["--resume", "nowhere"], r"nowhere/config\.yaml: no such"),
