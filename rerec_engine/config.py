@@ -94,6 +94,36 @@ class WarmStartConfig:
 
 
 @dataclass(frozen=True)
+class VllmConfig:
+    """vLLM, in a process of its own; read with `rollout.engine: vllm`. It computes in `model.dtype`."""
+
+    python: str | None = None
+    """Interpreter that has vLLM, where this one has not, e.g. .venv/vllm/bin/python. None: this one."""
+    kv_cache_gb: float = 4.0
+    """Memory for keys and values, GiB (per GPU with tensor parallelism). vLLM recomputes what does not fit."""
+    max_num_seqs: int = 256
+    """Responses that are decoded at a time."""
+    tensor_parallel: int = 1
+    """GPUs that one engine spreads over: the rank's own and those after it."""
+    enforce_eager: bool = False
+    """Leave CUDA graphs out: a faster start and less memory, slower generation. Always so on the CPU."""
+    sleep: bool = False
+    """CUDA: between generations the engine's weights lie in host memory and its keys and values are freed."""
+    threads: int = 0
+    """CPU threads of the engine; 0: as many as the trainer has."""
+    timeout: float = 1800.0
+    """Seconds for the engine's start, and for each call; then it counts as hung and is killed."""
+
+    def __post_init__(self) -> None:
+        _finite(**{f"rollout.vllm.{name}": getattr(self, name) for name in ("kv_cache_gb", "timeout")})
+        for name in ("kv_cache_gb", "timeout"):
+            _check(getattr(self, name) > 0, f"rollout.vllm.{name}", "positive", getattr(self, name))
+        for name in ("max_num_seqs", "tensor_parallel"):
+            _check(getattr(self, name) >= 1, f"rollout.vllm.{name}", ">= 1", getattr(self, name))
+        _check(self.threads >= 0, "rollout.vllm.threads", ">= 0", self.threads)
+
+
+@dataclass(frozen=True)
 class RolloutConfig:
     engine: Literal["sampler", "vllm"] = "sampler"
     responses_per_query: int = 5
@@ -106,6 +136,7 @@ class RolloutConfig:
     """Dynamic sampling: at most this many times the step's queries are drawn."""
     overlap: bool = False
     """Generate the next step's responses while this one's update runs: they are then one update old."""
+    vllm: VllmConfig = field(default_factory=VllmConfig)
 
     def __post_init__(self) -> None:
         _check(self.responses_per_query >= 1, "rollout.responses_per_query", ">= 1", self.responses_per_query)

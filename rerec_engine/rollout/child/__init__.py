@@ -1,0 +1,1 @@
+"""The rollout engine's own process. It may run under another interpreter: these files import nothing of the package."""
