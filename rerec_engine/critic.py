@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from rerec_engine.policy import Policy
@@ -29,4 +30,4 @@ class Critic(nn.Module):
         """Values of the responses' tokens, [T] float32, T = sum of the response lengths, in the rows' order."""
         states, _ = response_states(self.body, rows, self.pad_id)  # [T, H]
         values: Tensor = self.head(states)
-        return values[:, 0].float()
+        return values[:, 0].to(torch.float32, copy=True)  # FSDP warns where a module returns a view
