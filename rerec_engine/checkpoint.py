@@ -1,5 +1,7 @@
 """Checkpoints: a Hugging Face model and tokenizer with the trainer's state, whole or not there at all.
 
+What is sharded over ranks, or large, is written by torch.distributed.checkpoint and read by any number of ranks.
+
 `checkpoints/step_N/` is written under a temporary name, with a manifest of sizes and SHA-256 sums, and renamed. A
 checkpoint that does not agree with its manifest is refused, and the one before it is used.
 """
@@ -12,16 +14,25 @@ import os
 import random
 import shutil
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
+from rerec_engine.distributed import World
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.policy import Policy
 
 MANIFEST = "manifest.json"
+PARTS = "parts"
+"""Directory of what torch.distributed.checkpoint writes."""
 
 
 def seed_everything(seed: int) -> None:
@@ -62,35 +73,82 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def save_checkpoint(directory: Path, step: int, policy: Policy, state: dict[str, Any], keep: int) -> Path:
-    """Write `directory/step_N` and remove all but the `keep` newest. `state` holds JSON values and tensors.
+def save_checkpoint(
+    directory: Path,
+    step: int,
+    policy: Policy,
+    state: dict[str, Any],
+    parts: dict[str, Any],
+    keep: int,
+    world: World | None = None,
+) -> Path:
+    """Write `directory/step_N` and remove all but the `keep` newest. All ranks call it.
 
-    Raises UserError where the disk refuses; what was there before is untouched then.
+    state: JSON values and tensors, of rank 0. parts: what may be sharded (optimizers, critic), by name; each rank
+    writes its shards. Raises UserError where the disk refuses; what was there before is untouched then.
     """
-    final, temporary = directory / f"step_{step}", directory / f".step_{step}.{os.getpid()}.tmp"
+    world = world or World()
+    final, temporary = directory / f"step_{step}", directory / f".step_{step}.tmp"
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        policy.save(temporary)
-        torch.save(state, temporary / "trainer.pt")
-        files = sorted(path for path in temporary.iterdir() if path.is_file())
-        manifest = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in files}
-        (temporary / MANIFEST).write_text(json.dumps({"step": step, "files": manifest}, indent=1))
-        for path in [*files, temporary / MANIFEST]:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(temporary, final)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+        _together(world, lambda: _make_afresh(temporary) if world.main else None)
+        _together(world, lambda: policy.save(temporary, world.main))
+        if parts:
+            _together(world, lambda: _save_parts(parts, temporary / PARTS, world))
+        _together(world, lambda: _finish(temporary, final, step, state) if world.main else None)
+    except _Failure as error:
         free = shutil.disk_usage(directory).free / 2**20 if directory.is_dir() else 0.0
         reason = f"{str(error).splitlines()[0]}; {free:.1f} MB free on the disk"
         raise file_error(final, f"cannot write the checkpoint ({reason}); the ones before it are untouched") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    for old in checkpoint_steps(directory)[:-keep]:
-        shutil.rmtree(directory / f"step_{old}")
+        if world.main:
+            shutil.rmtree(temporary, ignore_errors=True)
+    if world.main:
+        for old in checkpoint_steps(directory)[:-keep]:
+            shutil.rmtree(directory / f"step_{old}")
     return final
+
+
+def _save_parts(parts: dict[str, Any], path: Path, world: World) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # a world of one
+        save(parts, checkpoint_id=path, no_dist=world.size == 1)
+
+
+class _Failure(Exception):
+    """Writing failed, on this rank or another."""
+
+
+def _together(world: World, work: Callable[[], object]) -> None:
+    """All ranks work; where it fails on one, it fails on all, so that none waits for ever."""
+    error = None
+    try:
+        work()
+    except (OSError, RuntimeError, SafetensorError, CheckpointException) as caught:  # what a full disk turns into
+        error = str(caught) or type(caught).__name__
+    failed = [told for told in world.gather(error) if told]
+    if failed:
+        raise _Failure(failed[0])
+
+
+def _make_afresh(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+
+
+def _finish(temporary: Path, final: Path, step: int, state: dict[str, Any]) -> None:
+    torch.save(state, temporary / "trainer.pt")
+    files = sorted(path for path in temporary.rglob("*") if path.is_file())
+    manifest = {
+        path.relative_to(temporary).as_posix(): {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        for path in files
+    }
+    (temporary / MANIFEST).write_text(json.dumps({"step": step, "files": manifest}, indent=1))
+    for path in [*files, temporary / MANIFEST]:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(temporary, final)
 
 
 def checkpoint_steps(directory: Path) -> list[int]:
@@ -132,3 +190,12 @@ def load_state(path: Path) -> dict[str, Any]:
     """The trainer's state of a verified checkpoint, tensors on the CPU."""
     state: dict[str, Any] = torch.load(path / "trainer.pt", map_location="cpu", weights_only=True)
     return state
+
+
+def load_parts(path: Path, parts: dict[str, Any], world: World | None = None) -> bool:
+    """Fill `parts`, made for this run's ranks, with what any number of ranks saved; False where there was nothing."""
+    if not (path / PARTS).is_dir():
+        return False
+    alone = world is None or world.size == 1
+    load(parts, checkpoint_id=path / PARTS, no_dist=alone)
+    return True

@@ -43,6 +43,12 @@ class Body(torch.nn.Module):
         return self.model.get_decoder()(**inputs)
 
 
+def blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """A transformer's layers: what transformers says should lie on one device."""
+    names = set(model._no_split_modules or ())
+    return [module for module in model.modules() if type(module).__name__ in names]
+
+
 @dataclass
 class Policy:
     """A causal LM with its tokenizer. `end_ids` are the tokens that end a response."""
@@ -110,9 +116,7 @@ class Policy:
 
     def shard(self, device: torch.device) -> None:
         """Spread the weights over all ranks. Rank 0's count; the others' may be on the meta device."""
-        names = set(self.model._no_split_modules or ())
-        blocks = [module for module in self.model.modules() if type(module).__name__ in names]
-        shard(self.body, blocks, self.dtype, device)
+        shard(self.body, blocks(self.model), self.dtype, device)
         self.sharded = True
 
     def reshard(self) -> None:

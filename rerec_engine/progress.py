@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from rerec_engine.distributed import World
 from rerec_engine.rollout.collect import informative
 from rerec_engine.startup import Trainer
 from rerec_engine.types import Batch
@@ -19,8 +20,17 @@ from rerec_engine.types import Batch
 class Interrupt:
     """Ctrl-C or SIGTERM ends the run after the step under way, with a checkpoint; a second one ends it at once."""
 
-    asked = False
     exit_code = 130
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.asked = False
+
+    def asked_anywhere(self) -> bool:
+        """Whether any rank was asked to stop; all ranks call it after the same step."""
+        asked = [code for code in self.world.gather(self.exit_code if self.asked else 0) if code]
+        self.exit_code = max(asked, default=self.exit_code)
+        return bool(asked)
 
     def __enter__(self) -> Interrupt:
         self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -34,7 +44,8 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked, self.exit_code = True, 128 + number
-        print("\nstopping after this step, with a checkpoint; once more to stop at once", file=sys.stderr)
+        if self.world.main:
+            print("\nstopping after this step, with a checkpoint; once more to stop at once", file=sys.stderr)
 
 
 class Progress:
@@ -43,7 +54,12 @@ class Progress:
     def __init__(self, trainer: Trainer) -> None:
         interval = 0.5 if sys.stderr.isatty() else 15.0
         self.bar = tqdm(
-            total=trainer.config.train.steps, initial=trainer.step, desc="reinforce", unit="step", mininterval=interval
+            total=trainer.config.train.steps,
+            initial=trainer.step,
+            desc="reinforce",
+            unit="step",
+            mininterval=interval,
+            disable=not trainer.world.main,
         )
 
     def __enter__(self) -> Progress:
@@ -67,9 +83,10 @@ def step_record(
 ) -> dict[str, object]:
     """The line of metrics.jsonl. Seconds, tokens, MB; kl in nats, against the reference."""
     scores = {name: float(values.mean()) for name, values in batch.scores.items()}
+    counts = trainer.worker.queue.counts()
     return {
         "step": trainer.step,
-        "epoch": trainer.queue.counts()["epoch"],
+        "epoch": counts["epoch"],
         "reward": scores["reward"],
         "accuracy": scores["hit"],
         **{f"reward_{name}": scores[name] for name in ("ndcg", "format", "qas", "pas")},
@@ -79,9 +96,10 @@ def step_record(
         **metrics,
         "response_length": float(batch.lengths.mean()),
         "truncated": float(np.mean([finish == "length" for finish in batch.finish])),
+        "staleness": float(trainer.step - 1 - batch.weight_version.mean()),  # steps between sampling and training
         "zero_variance_groups": float(1 - informative(batch).mean()),
         "tokens_per_second": float(batch.lengths.sum()) / seconds["total"],
         **{f"seconds_{stage}": value for stage, value in seconds.items()},
-        **{f"curriculum_{name}": value for name, value in trainer.queue.counts().items()},
+        **{f"curriculum_{name}": value for name, value in counts.items()},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

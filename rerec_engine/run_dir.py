@@ -24,10 +24,11 @@ from rerec_engine.types import Batch
 
 
 class RunDir:
-    """Where a run writes."""
+    """Where a run writes. Among several ranks, only the one whose `writes` is True does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.writes = True
         self.checkpoints = path / "checkpoints"
         self.rollouts = path / "rollouts"
 
@@ -56,6 +57,8 @@ class RunDir:
 
     def log(self, name: str, record: dict[str, Any]) -> None:
         """Append a record to `name` (metrics.jsonl, eval.jsonl)."""
+        if not self.writes:
+            return
         path = self.path / name
         size = path.stat().st_size if path.exists() else 0
         line = json.dumps(record, allow_nan=False, default=float) + "\n"
@@ -68,6 +71,8 @@ class RunDir:
 
     def save_rollouts(self, step: int, batch: Batch, policy: Policy) -> None:
         """`rollouts/step_N.parquet`: a row per response, with reward parts, token ids and token advantages."""
+        if not self.writes:
+            return
         path = self.rollouts / f"step_{step}.parquet"
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:

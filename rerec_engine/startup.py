@@ -6,13 +6,15 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 
 from rerec_engine.checkpoint import (
     latest_checkpoint,
+    load_parts,
     load_state,
     rng_state,
     save_checkpoint,
@@ -23,14 +25,18 @@ from rerec_engine.config import Config
 from rerec_engine.critic import Critic
 from rerec_engine.curriculum import CurriculumQueue
 from rerec_engine.data.dataset import Dataset, load_dataset
+from rerec_engine.distributed import World, join, leave, shard
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.model_maker import corpus_tokenizer, make_small_policy, phrase_tokenizer
-from rerec_engine.policy import Policy, load_policy
+from rerec_engine.policy import Policy, blocks, load_policy, resolve_device
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.base import RolloutEngine
+from rerec_engine.rollout.replica import ReplicaSampler
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.rollout.vllm import VllmEngine
+from rerec_engine.rollout.worker import RolloutWorker
 from rerec_engine.run_dir import RunDir
-from rerec_engine.types import Query
+from rerec_engine.types import Batch, Query
 from rerec_engine.update import Updater
 from rerec_engine.warm_start import warm_start
 
@@ -40,69 +46,144 @@ class Trainer:
     """All the parts of a run. `step` counts the steps done."""
 
     config: Config
+    world: World
     run: RunDir
     dataset: Dataset
     policy: Policy
     reward: RewardEngine
-    rollout: RolloutEngine
+    worker: RolloutWorker
     updater: Updater
-    queue: CurriculumQueue
-    queries: list[Query]  # of the train split, those whose prompt fits
-    prompts: list[list[int]]
     step: int = 0
 
     def save(self) -> None:
         """Write a checkpoint of the step just done."""
         state = {
             "step": self.step,
-            "queue": self.queue.state_dict(),
-            "updater": self.updater.state_dict(),
-            "rng": rng_state(),
+            "worker": self.worker.state_dict(),
+            "skipped": self.updater.skipped,
+            "rng": self.world.gather(rng_state()),
         }
-        save_checkpoint(self.run.checkpoints, self.step, self.policy, state, self.config.train.keep_checkpoints)
+        parts = self.updater.state_parts()
+        keep = self.config.train.keep_checkpoints
+        save_checkpoint(self.run.checkpoints, self.step, self.policy, state, parts, keep, self.world)
 
     def restore(self, checkpoint: Path) -> None:
         """Continue from a checkpoint, whose model the policy was loaded from."""
         state = load_state(checkpoint)
         self.step = state["step"]
-        self.queue.load_state_dict(state["queue"])
-        self.updater.load_state_dict(state["updater"])
-        set_rng_state(state["rng"])
+        self.worker.load_state_dict(state["worker"])
+        self.updater.skipped = state["skipped"]
+        parts = self.updater.state_parts(empty=True)
+        if load_parts(checkpoint, parts, self.world):
+            self.updater.load_state_parts(parts)
+        if self.world.rank < len(state["rng"]):
+            set_rng_state(state["rng"][self.world.rank])
+
+    def close(self) -> None:
+        """Free what the rollout engine holds and part from the other ranks."""
+        self.worker.close()
+        leave(self.world)
 
 
 def start(config: Config, resume: Path | None) -> Trainer:
-    """Set up a new run, or continue the one in `resume` from its newest whole checkpoint."""
-    if config.rollout.engine == "vllm":
-        raise UserError("rollout.engine vllm is not part of this version; use sampler")
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    """Set up a new run, or continue the one in `resume` from its newest whole checkpoint. Each rank calls it."""
+    try:
+        config.check()
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    world = join(config.device)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(config.threads or max(1, cores // world.local_size))
     seed_everything(config.seed)
-    checkpoint = None
-    if resume is None:
-        run = RunDir.create(config)
-    else:
-        checkpoint = latest_checkpoint(resume / "checkpoints")
-        run = RunDir.resume(resume, int(checkpoint.name[5:]))
-    dataset = load_dataset(_data_path(config, run))
-    policy = _policy(config, run, dataset, checkpoint)
-    reference = _reference(config, run) if config.loss.beta else None
+    checkpoint = world.main_does(lambda: latest_checkpoint(resume / "checkpoints")) if resume is not None else None
+    run = world.main_does(lambda: _run_dir(config, resume, checkpoint))
+    run.writes = world.main
+    data = world.main_does(lambda: _data_path(config, run))
+    dataset = load_dataset(data)
+    source = str(checkpoint) if checkpoint else world.main_does(lambda: _start_model(config, run, dataset))
+    policy = _load(config, source, world, master="fp32")
+    if config.model.gradient_checkpointing:
+        policy.model.gradient_checkpointing_enable()
+    reference = _reference(config, run, world) if config.loss.beta else None
     critic = Critic(policy) if config.advantage.estimator == "gae" else None
-    queries, prompts = _train_queries(config, policy, dataset)
+    if world.size > 1:
+        device = _device(config, world)
+        policy.shard(device)
+        if reference is not None:
+            reference.shard(device)
+        if critic is not None:
+            shard(critic, blocks(critic.body), policy.dtype, device)
+    queries, prompts = _train_queries(config, policy, dataset, world)
+    queue = CurriculumQueue(len(queries), config.curriculum, config.train.queries_per_step, config.seed)
+    reward = RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads)
+    score = partial(score_batch, reward=reward, policy=policy, config=config)
+    engine = _engine(config, policy, source, run, world)
+    worker = RolloutWorker(engine, queue, queries, prompts, score, config, world)
     trainer = Trainer(
         config=config,
+        world=world,
         run=run,
         dataset=dataset,
         policy=policy,
-        reward=RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads),
-        rollout=Sampler(policy),
-        updater=Updater(policy, config, reference, critic),
-        queue=CurriculumQueue(len(queries), config.curriculum, config.train.queries_per_step, config.seed),
-        queries=queries,
-        prompts=prompts,
+        reward=reward,
+        worker=worker,
+        updater=Updater(policy, config, reference, critic, world),
     )
     if checkpoint is not None:
         trainer.restore(checkpoint)
-        print(f"resuming {run.path} after step {trainer.step}", file=sys.stderr)
+        if world.main:
+            print(f"resuming {run.path} after step {trainer.step}", file=sys.stderr)
+    worker.update_weights(trainer.step)
     return trainer
+
+
+def score_batch(batch: Batch, *, reward: RewardEngine, policy: Policy, config: Config) -> None:
+    """Rewards of the responses and, for RAAE, of their tokens, straight from the token ids."""
+    owners = [batch.queries[g] for g in batch.group]
+    known = np.where(batch.token_ids < len(policy.tokenizer), batch.token_ids, policy.pad_id)  # heads may be padded
+    tokens = reward.score_tokens(
+        known,
+        batch.cu_seqlens,
+        [query.ground_truth for query in owners],
+        policy.tokenizer,
+        candidates=[query.candidates or None for query in owners],
+        w_penalty=config.advantage.w_penalty,
+        w_credit=config.advantage.w_credit,
+    )
+    scores = tokens.scores
+    names = ("ndcg", "format", "qas", "pas", "hit")
+    batch.scores = {"reward": scores.total, **{name: getattr(scores, name) for name in names}}
+    batch.token_rewards = tokens.token_rewards
+
+
+def _run_dir(config: Config, resume: Path | None, checkpoint: Path | None) -> RunDir:
+    if resume is None:
+        return RunDir.create(config)
+    assert checkpoint is not None
+    return RunDir.resume(resume, int(checkpoint.name[5:]))
+
+
+def _engine(config: Config, policy: Policy, source: str, run: RunDir, world: World) -> RolloutEngine:
+    if config.rollout.engine == "vllm":
+        return VllmEngine(
+            source,
+            policy.whole_parameters,
+            policy.end_ids,
+            max_tokens=config.data.max_prompt_tokens + config.rollout.max_new_tokens,
+            dtype=policy.dtype,
+            device=_device(config, world),
+            settings=config.rollout.vllm,
+            log=run.path / ("engine.log" if world.main else f"engine_{world.rank}.log"),
+            run_dir=run.path,
+        )
+    if world.size > 1 or config.rollout.overlap:
+        return ReplicaSampler(policy)
+    return Sampler(policy)
+
+
+def _device(config: Config, world: World) -> torch.device:
+    device = resolve_device(config.device)
+    return torch.device("cuda", world.local_rank) if device.type == "cuda" and world.size > 1 else device
 
 
 def _data_path(config: Config, run: RunDir) -> Path:
@@ -116,20 +197,26 @@ def _data_path(config: Config, run: RunDir) -> Path:
     return path
 
 
-def _policy(config: Config, run: RunDir, dataset: Dataset, checkpoint: Path | None) -> Policy:
-    """The policy to train: the checkpoint's, or the start model, warm-started where the settings ask for it."""
-    source = str(checkpoint) if checkpoint else config.model.path
-    if source is not None:
-        policy = load_policy(source, config.device, config.model.dtype, master="fp32")
+def _start_model(config: Config, run: RunDir, dataset: Dataset) -> str:
+    """Where the model lies that reinforcement starts from; made and warm-started where settings say so."""
+    if not _start_is_saved(config):
+        return str(config.model.path)
+    if config.model.path is not None:
+        policy = load_policy(config.model.path, config.device, config.model.dtype, master="fp32")
     else:
         policy = _made_on_the_spot(config, dataset)
-    if config.model.gradient_checkpointing:
-        policy.model.gradient_checkpointing_enable()
-    if checkpoint is None:
-        if config.warm_start.epochs:
-            warm_start(policy, dataset.path / "warm_start.parquet", config.warm_start, config.seed)
-        if _start_is_saved(config):
-            policy.save(run.path / "start")
+    if config.warm_start.epochs:
+        warm_start(policy, dataset.path / "warm_start.parquet", config.warm_start, config.seed)
+    policy.save(run.path / "start")
+    return str(run.path / "start")
+
+
+def _load(config: Config, source: str, world: World, master: str | None = None) -> Policy:
+    """A model of one's own; among several ranks, rank 0 alone has its weights, in host memory, until it is sharded."""
+    if world.size == 1:
+        return load_policy(source, config.device, config.model.dtype, master)
+    policy = load_policy(source, "cpu", config.model.dtype, master, empty=not world.main)
+    policy.end_ids = world.first(policy.end_ids)
     return policy
 
 
@@ -138,10 +225,10 @@ def _start_is_saved(config: Config) -> bool:
     return config.model.path is None or config.warm_start.epochs > 0
 
 
-def _reference(config: Config, run: RunDir) -> Policy:
+def _reference(config: Config, run: RunDir, world: World) -> Policy:
     """The frozen model that reinforcement started from."""
     source = str(run.path / "start") if _start_is_saved(config) else str(config.model.path)
-    reference = load_policy(source, config.device, config.model.dtype)
+    reference = _load(config, source, world)
     reference.model.requires_grad_(False)
     return reference
 
@@ -160,34 +247,18 @@ def _made_on_the_spot(config: Config, dataset: Dataset) -> Policy:
     return make_small_policy(tokenizer, config.model, max_tokens=longest, seed=config.seed, device=config.device)
 
 
-def _train_queries(config: Config, policy: Policy, dataset: Dataset) -> tuple[list[Query], list[list[int]]]:
+def _train_queries(
+    config: Config, policy: Policy, dataset: Dataset, world: World
+) -> tuple[list[Query], list[list[int]]]:
     """Queries of the train split whose prompt fits, and their prompts; what is left out is counted and told."""
     everything = dataset.queries("train")
     prompts = [policy.encode_prompt(query.messages) for query in everything]
     limit = config.data.max_prompt_tokens
     fits = [i for i, prompt in enumerate(prompts) if len(prompt) <= limit]
     left_out = len(everything) - len(fits)
-    print(
-        f"train queries: {len(everything)} read, {len(fits)} kept, {left_out} longer than {limit} tokens",
-        file=sys.stderr,
-    )
+    if world.main:
+        told = f"train queries: {len(everything)} read, {len(fits)} kept, {left_out} longer than {limit} tokens"
+        print(told, file=sys.stderr)
     if not fits:
         raise UserError(f"{dataset.path}: no train query has a prompt within data.max_prompt_tokens ({limit})")
     return [everything[i] for i in fits], [prompts[i] for i in fits]
-
-
-def state_of(trainer: Trainer) -> dict[str, Any]:
-    """Versions and hardware, for `run.json`."""
-    import platform
-
-    import transformers
-
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "device": str(trainer.policy.device),
-        "parameters": sum(p.numel() for p in trainer.policy.model.parameters()),
-    }

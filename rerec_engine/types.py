@@ -74,8 +74,10 @@ class Batch:
     weight_version: np.ndarray  # [B] int64, of the weights that it was drawn with
     scores: dict[str, np.ndarray] = field(default_factory=dict)  # reward, its parts and hit, [B] float32 each
     token_rewards: np.ndarray | None = None  # [T] float32, RAAE's
-    advantages: torch.Tensor | None = None  # [T] float32
+    ref_logprobs: torch.Tensor | None = None  # [T] float32, nats, of the frozen reference (with a KL only)
+    old_logprobs: torch.Tensor | None = None  # [T] float32, nats, of the policy before the step (TIS only)
     values: torch.Tensor | None = None  # [T] float32, of the critic (GAE only)
+    advantages: torch.Tensor | None = None  # [T] float32
     returns: torch.Tensor | None = None  # [T] float32, the critic's targets (GAE only)
 
     @property

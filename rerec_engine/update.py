@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 
 from rerec_engine.config import Config
 from rerec_engine.critic import Critic
+from rerec_engine.distributed import World, whole
+from rerec_engine.errors import RunError
+from rerec_engine.importance import effective_sample_size, mismatch
 from rerec_engine.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
 from rerec_engine.policy import Policy
+from rerec_engine.sequences import Row
 from rerec_engine.types import Batch
+
+FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
+GAP = ("log_ratio_mean", "log_ratio_max", "ratio_square_mean")
+"""Metrics of the loss that tell about the rollout engine rather than the update."""
 
 
 def micro_batches(batch: Batch, rows: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
     """Response indices, longest sequences together, so that padded tokens stay within `max_tokens` a micro-batch."""
-    sizes = np.array([len(batch.prompt_ids[batch.group[i]]) for i in rows]) + batch.lengths[rows]
+    sizes = _sizes(batch, rows)
     order = rows[np.argsort(-sizes, kind="stable")]
     sizes = np.sort(sizes)[::-1]
     start = 0
@@ -29,6 +45,12 @@ def micro_batches(batch: Batch, rows: np.ndarray, max_tokens: int) -> Iterator[n
         start += count
 
 
+def _sizes(batch: Batch, rows: np.ndarray) -> np.ndarray:
+    """Prompt + response tokens of each row."""
+    prompts = [len(batch.prompt_ids[batch.group[i]]) for i in rows]
+    return np.array(prompts, dtype=np.int64) + batch.lengths[rows]
+
+
 def token_index(batch: Batch, rows: np.ndarray) -> np.ndarray:
     """Positions of the rows' tokens in the packed batch, in the rows' order, int64."""
     spans = [np.arange(batch.cu_seqlens[i], batch.cu_seqlens[i + 1]) for i in rows]
@@ -36,26 +58,43 @@ def token_index(batch: Batch, rows: np.ndarray) -> np.ndarray:
 
 
 class Updater:
-    """Owns the optimizers. `reference` is the frozen start of training, for the KL term; `critic` is PPO's."""
+    """Owns the optimizers. `reference` is the frozen start of training, for the KL term; `critic` is PPO's.
 
-    def __init__(self, policy: Policy, config: Config, reference: Policy | None, critic: Critic | None) -> None:
+    Among several ranks each one trains on its share of the rows; gradients, and the metrics, are those of the whole.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        config: Config,
+        reference: Policy | None,
+        critic: Critic | None,
+        world: World | None = None,
+    ) -> None:
         self.policy, self.config, self.reference, self.critic = policy, config, reference, critic
+        self.world = world or World()
         self.optimizers = {"policy": _adamw(policy.model, config, config.optim.learning_rate)}
         if critic is not None:
             self.optimizers["critic"] = _adamw(critic, config, config.optim.critic_learning_rate)
         self.skipped = 0
         """Optimizer steps left out so far because a gradient was not finite."""
+        self.skipped_in_a_row = 0
+
+    def prepare(self, batch: Batch) -> None:
+        """What needs a forward pass before the advantages: reference and own log-probs, the critic's values."""
+        temperature = self.config.rollout.temperature
+        if self.reference is not None:
+            batch.ref_logprobs = self._logprobs(self.reference, batch, temperature)
+        if self.config.loss.importance_cap:
+            batch.old_logprobs = self._logprobs(self.policy, batch, temperature)
+        if self.critic is not None:
+            batch.values = self.values(batch)
 
     def values(self, batch: Batch) -> Tensor:
         """The critic's values of all response tokens, [T] float32."""
-        assert self.critic is not None
-        values = torch.zeros(len(batch.token_ids), device=self.policy.device)
-        rows = np.arange(len(batch.finish))
-        for part in micro_batches(batch, rows, self.config.train.tokens_per_micro_batch):
-            with torch.no_grad(), self.policy.autocast():
-                index = torch.from_numpy(token_index(batch, part)).to(values.device)
-                values[index] = self.critic.values([batch.row(i) for i in part])
-        return values
+        critic = self.critic
+        assert critic is not None
+        return self._every_token(batch, lambda rows: critic(rows))
 
     def update(self, batch: Batch, step: int) -> dict[str, float]:
         """Train on the batch; returns the metrics of the step. `step` counts from 1."""
@@ -63,101 +102,144 @@ class Updater:
         self._set_learning_rate(step)
         if config.model.gradient_checkpointing:
             self.policy.model.train()
-        parts: list[dict[str, Tensor]] = []
+        parts: list[dict[str, float]] = []
         norms: list[float] = []
-        mismatch = 0.0
+        gap = None if batch.old_logprobs is None else mismatch(batch.old_logprobs, self._drawn(batch))
         per_update = config.train.queries_per_update
         for first in range(0, len(batch.queries), per_update):
             rows = np.nonzero((batch.group >= first) & (batch.group < first + per_update))[0]
             found = self._accumulate(batch, rows)
-            gaps = [float(part.pop("logprob_mismatch_max")) for part in found]
-            mismatch = max(gaps, default=0.0) if first == 0 else mismatch  # later updates see changed weights
+            gap = _gap(found) if gap is None else gap  # the first update's: later ones see changed weights
             parts += found
             norms.append(self._step() if found else 0.0)
         self.policy.model.eval()
         metrics = merge_metrics(parts)
         trained = metrics.pop("tokens", 0.0)
         return {
-            **metrics,
+            **{name: value for name, value in metrics.items() if name not in GAP},
+            **(gap or {}),
             "trained_tokens": trained,
-            "logprob_mismatch_max": mismatch,
             "grad_norm": float(np.mean(norms)),
             "learning_rate": self.optimizers["policy"].param_groups[0]["lr"],
             "skipped_updates": float(self.skipped),
         }
 
-    def _accumulate(self, batch: Batch, rows: np.ndarray) -> list[dict[str, Tensor]]:
-        """Gradients of one update; metrics of its micro-batches."""
+    def _drawn(self, batch: Batch) -> Tensor:
+        """The rollout engine's log-probs, [T] float32, where the policy is."""
+        return torch.from_numpy(batch.rollout_logprobs).to(self.policy.device)
+
+    def _logprobs(self, policy: Policy, batch: Batch, temperature: float) -> Tensor:
+        found = self._every_token(
+            batch, lambda rows: policy.token_logprobs(rows, temperature, return_entropy=False)[0], policy.autocast()
+        )
+        policy.reshard()
+        return found
+
+    def _every_token(
+        self, batch: Batch, compute: Callable[[list[Row]], Tensor], context: AbstractContextManager[Any] | None = None
+    ) -> Tensor:
+        """One number for each response token, [T] float32, without gradients. Each rank computes its share."""
+        found = torch.zeros(len(batch.token_ids), device=self.policy.device)
+        for part, live in self._share(batch, np.arange(len(batch.finish))):
+            with torch.no_grad(), context or self.policy.autocast():
+                values = compute([batch.row(i) for i in part])
+            if live:
+                found[torch.from_numpy(token_index(batch, part)).to(found.device)] = values.float()
+        return self.world.sum(found)
+
+    def _share(self, batch: Batch, rows: np.ndarray) -> list[tuple[np.ndarray, bool]]:
+        """This rank's micro-batches, as many as any rank has: FSDP's ranks go through every layer together.
+
+        Rows are dealt by length, longest first. A rank that has too few parts repeats a row that does not count
+        (False).
+        """
+        limit, size = self.config.train.tokens_per_micro_batch, self.world.size
+        order = rows[np.argsort(-_sizes(batch, rows), kind="stable")]
+        dealt = [list(micro_batches(batch, order[rank::size], limit)) for rank in range(size)]
+        mine, most = dealt[self.world.rank], max(map(len, dealt))
+        return [(part, True) for part in mine] + [(order[-1:], False)] * (most - len(mine))
+
+    def _accumulate(self, batch: Batch, rows: np.ndarray) -> list[dict[str, float]]:
+        """Gradients of one update; metrics of all ranks' micro-batches."""
         loss_config = self.config.loss
         denominator = loss_denominator(loss_config, batch.lengths[rows], self.config.rollout.max_new_tokens)
         tokens = float(batch.lengths[rows].sum())
         parts = []
-        for part in micro_batches(batch, self._needed(batch, rows), self.config.train.tokens_per_micro_batch):
-            parts.append(self._micro_batch(batch, part, denominator, tokens))
-        return parts
+        for part, live in self._share(batch, self._needed(batch, rows)):
+            metrics = self._micro_batch(batch, part, denominator, tokens, live)
+            if live:
+                parts.append(metrics)
+        return [metrics for found in self.world.gather(_floats(parts)) for metrics in found]
 
     def _needed(self, batch: Batch, rows: np.ndarray) -> np.ndarray:
         """Rows that can have a gradient: without KL, entropy bonus and critic, those with an advantage."""
-        if self.config.loss.beta or self.config.loss.entropy or self.critic is not None:
+        loss = self.config.loss
+        if (loss.beta and loss.kl_in == "loss") or loss.entropy or self.critic is not None:
             return rows
         assert batch.advantages is not None
         live = np.concatenate([[0], np.cumsum(batch.advantages.cpu().numpy() != 0)])
         return rows[live[batch.cu_seqlens[rows + 1]] > live[batch.cu_seqlens[rows]]]
 
-    def _micro_batch(self, batch: Batch, part: np.ndarray, denominator: float, tokens: float) -> dict[str, Tensor]:
+    def _micro_batch(
+        self, batch: Batch, part: np.ndarray, denominator: float, tokens: float, live: bool
+    ) -> dict[str, Tensor]:
         config, device = self.config, self.policy.device
         assert batch.advantages is not None
         flat = token_index(batch, part)
         index = torch.from_numpy(flat).to(device)
         rows = [batch.row(i) for i in part]
-        temperature = config.rollout.temperature
         hidden, targets = self.policy.response_states(rows)
-        sampled = torch.from_numpy(batch.rollout_logprobs[flat]).to(device)
-        reference = None
-        if self.reference is not None:
-            with torch.no_grad():
-                reference, _ = self.reference.token_logprobs(rows, temperature, return_entropy=False)
+        old = self._drawn(batch) if batch.old_logprobs is None else batch.old_logprobs
         bounds = torch.from_numpy(np.concatenate([[0], np.cumsum(batch.lengths[part])])).to(device)
         advantages = batch.advantages.to(device)[index]
         loss, metrics = linear_policy_loss(
             hidden,
             self.policy.head,
             targets,
-            sampled,
-            reference,
+            old[index],
+            batch.ref_logprobs[index] if batch.ref_logprobs is not None else None,
             advantages,
             config.loss,
-            temperature=temperature,
+            temperature=config.rollout.temperature,
             softcap=self.policy.softcap,
             cu_seqlens=bounds,
             denominator=denominator,
         )
-        metrics["logprob_mismatch_max"] = metrics.pop("log_ratio_max")
         if self.critic is not None:
             assert batch.values is not None
             assert batch.returns is not None
             with self.policy.autocast():
-                values = self.critic.values(rows)
+                values = self.critic(rows)
             error, more = value_loss(
                 values, batch.values[index], batch.returns.to(device)[index], config.loss, denominator=tokens
             )
             loss, metrics = loss + error, {**metrics, **more}
-        loss.backward()
+        # FSDP takes the mean over ranks, but the denominators are those of all ranks' tokens.
+        (loss * (self.world.size if live else 0)).backward()
         metrics["loss"] = loss.detach() * denominator / max(len(flat), 1)
         return dict(metrics)
 
     def _step(self) -> float:
-        """Clip and step; returns the policy's gradient norm. A gradient that is not finite changes nothing."""
+        """Clip and step; returns the policy's gradient norm. A gradient that is not finite changes nothing.
+
+        Raises RunError after `train.max_skipped_updates` such gradients in a row.
+        """
         limit = self.config.optim.max_grad_norm
-        norm = float(torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), limit))
+        norm = _clip(self.policy.model, limit)
         finite = math.isfinite(norm)
         if self.critic is not None:
-            finite &= math.isfinite(float(torch.nn.utils.clip_grad_norm_(self.critic.parameters(), limit)))
+            finite &= math.isfinite(_clip(self.critic, limit))
         for optimizer in self.optimizers.values():
             if finite:
                 optimizer.step()
             optimizer.zero_grad()
         self.skipped += not finite
+        self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
+        if self.skipped_in_a_row == (self.config.train.max_skipped_updates or math.inf):
+            raise RunError(
+                f"{self.skipped_in_a_row} updates in a row had a gradient that is not finite, and changed nothing "
+                "(train.max_skipped_updates): look at the rollouts, or start again with a lower optim.learning_rate"
+            )
         return norm if finite else 0.0
 
     def _set_learning_rate(self, step: int) -> None:
@@ -171,18 +253,55 @@ class Updater:
             for group in optimizer.param_groups:
                 group["lr"] = rates[name] * share
 
-    def state_dict(self) -> dict[str, Any]:
-        state: dict[str, Any] = {name: o.state_dict() for name, o in self.optimizers.items()}
-        if self.critic is not None:
-            state["critic_weights"] = self.critic.state_dict()
-        return {**state, "skipped": self.skipped}
+    def state_parts(self, empty: bool = False) -> dict[str, Any]:
+        """State of the optimizers, and the critic's weights, by name, as torch.distributed.checkpoint takes them.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        An optimizer that has not stepped yet has none, unless `empty` asks for one to load into.
+        """
+        parts: dict[str, Any] = {}
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state[name])
+            if optimizer.state or empty:
+                parts[name] = get_optimizer_state_dict(self._module(name), optimizer, options=FLAT)
         if self.critic is not None:
-            self.critic.load_state_dict(state["critic_weights"])
-        self.skipped = state["skipped"]
+            parts["critic_weights"] = get_model_state_dict(self.critic)
+        return parts
+
+    def load_state_parts(self, parts: dict[str, Any]) -> None:
+        """Take over what was loaded into `state_parts(empty=True)`."""
+        for name, optimizer in self.optimizers.items():
+            set_optimizer_state_dict(self._module(name), optimizer, parts[name], options=FLAT)
+        if self.critic is not None:
+            set_model_state_dict(self.critic, parts["critic_weights"])
+
+    def _module(self, name: str) -> torch.nn.Module:
+        module = self.policy.model if name == "policy" else self.critic
+        assert module is not None
+        return module
+
+
+def _clip(module: torch.nn.Module, limit: float) -> float:
+    """Clip a module's gradients to a norm of `limit`; returns the norm before."""
+    return float(whole(torch.nn.utils.clip_grad_norm_(module.parameters(), limit)))
+
+
+def _floats(parts: list[dict[str, Tensor]]) -> list[dict[str, float]]:
+    """Metrics as numbers, with one wait for the device instead of one a metric."""
+    names = [list(part) for part in parts]
+    values = torch.stack([value.double() for part in parts for value in part.values()]).tolist() if parts else []
+    numbers = iter(values)
+    return [{name: next(numbers) for name in part} for part in names]
+
+
+def _gap(parts: list[dict[str, float]]) -> dict[str, float]:
+    """`importance.mismatch` of the tokens of an update, from the loss's metrics: its ratio is against the engine."""
+    merged = merge_metrics(parts)
+    if not merged.get("tokens"):
+        return {}
+    return {
+        "logprob_mismatch_mean": merged["log_ratio_mean"],
+        "logprob_mismatch_max": merged["log_ratio_max"],
+        "effective_sample_size": effective_sample_size(merged["ratio_mean"], merged["ratio_square_mean"]),
+    }
 
 
 def _adamw(module: torch.nn.Module, config: Config, learning_rate: float) -> torch.optim.AdamW:

@@ -15,7 +15,7 @@ from rerec_engine.errors import UserError
 
 def save(tmp_path, policy, steps, keep=3):
     for step in steps:
-        ck.save_checkpoint(tmp_path, step, policy, {"step": step, "tensor": torch.arange(step + 1)}, keep)
+        ck.save_checkpoint(tmp_path, step, policy, {"step": step, "tensor": torch.arange(step + 1)}, {}, keep)
 
 
 def test_round_trip_and_rotation(tmp_path, tiny_policy):

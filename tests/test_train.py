@@ -192,7 +192,6 @@ def test_mistakes_are_one_line(mini_demo, tmp_path):
         ({"data.path": mini_demo, "output-dir": full}, "not empty"),
         ({"data.path": mini_demo, "rewards.qas": 1}, "rewards.qas"),
         ({"data.path": mini_demo, "data.max-prompt-tokens": 3}, "max_prompt_tokens"),
-        ({"data.path": mini_demo, "rollout.engine": "vllm"}, "vllm"),
     ]
     for number, (settings, message) in enumerate(cases):
         output = {} if "output-dir" in settings else {"output-dir": tmp_path / f"out{number}"}

@@ -64,7 +64,9 @@ def test_micro_batches_change_nothing(tiny_policy, beta):
     for tokens in (60, 100_000):
         policy, reference = tiny_policy(seed=1), tiny_policy(seed=2) if beta else None
         updater = Updater(policy, config_of(beta, tokens), reference, None)
-        metrics = updater.update(batch_of(policy), 1)
+        batch = batch_of(policy)
+        updater.prepare(batch)
+        metrics = updater.update(batch, 1)
         found.append((gradient(updater), metrics))
     assert found[0][0].abs().max() > 1e-3
     assert torch.allclose(found[0][0], found[1][0], atol=1e-7)
@@ -137,9 +139,8 @@ def test_critic_learns_its_returns(tiny_policy):
     errors = [updater.update(batch, step)["value_error"] for step in range(1, 12)]
     assert errors[0] == pytest.approx(1.0)
     assert errors[-1] < 0.9
-    state = updater.state_dict()
     other = Updater(policy, config, None, Critic(policy))
-    other.load_state_dict(state)
+    other.load_state_parts(updater.state_parts())
     assert torch.equal(other.values(batch), updater.values(batch))
 
 

@@ -7,21 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rerec_engine.rollout.base import RolloutEngine
-from rerec_engine.types import Batch, Query, Rollout, Sampling
+from rerec_engine.types import Batch, Query, Rollout
 
 
 def derive_seed(*parts: object) -> int:
     """A seed of 63 bits for (run seed, step, ...): the same everywhere and for ever."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
-
-
-def collect(
-    engine: RolloutEngine, queries: Sequence[Query], prompt_ids: Sequence[list[int]], n: int, sampling: Sampling
-) -> Batch:
-    """n responses to each query."""
-    return pack(queries, prompt_ids, engine.generate(prompt_ids, n, sampling), n)
 
 
 def pack(queries: Sequence[Query], prompt_ids: Sequence[list[int]], rollouts: Sequence[Rollout], n: int) -> Batch:

@@ -1,0 +1,24 @@
+"""The sampler on a copy of the policy: where the policy is sharded, or trains while the copy generates."""
+
+from __future__ import annotations
+
+import torch
+
+from rerec_engine.policy import Policy, copy_of
+from rerec_engine.rollout.sampler import Sampler
+
+
+class ReplicaSampler(Sampler):
+    """A `Sampler` whose weights change in `update_weights` alone. All ranks of a sharded policy call that at once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.source = policy
+        super().__init__(copy_of(policy))
+        self.update_weights()
+
+    @torch.no_grad()
+    def update_weights(self) -> None:
+        mine = dict(self.policy.model.named_parameters())
+        for name, value in self.source.whole_parameters():
+            mine[name].copy_(value)
+        super().update_weights()

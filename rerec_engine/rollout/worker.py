@@ -1,0 +1,151 @@
+"""The rollout worker: pulls queries from the curriculum queue, has them answered and scored, and reports back.
+
+With `rollout.overlap` the responses of the next step are generated while this one's update runs: they are one update
+old when they are trained on, which the probability ratio corrects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from rerec_engine.config import Config
+from rerec_engine.curriculum import CurriculumQueue, query_difficulty
+from rerec_engine.distributed import World
+from rerec_engine.rollout.base import RolloutEngine
+from rerec_engine.rollout.collect import derive_seed, informative, pack, select
+from rerec_engine.types import Batch, Query, Rollout, Sampling
+
+Seconds = dict[str, float]
+"""Seconds by stage, added up."""
+
+
+@contextmanager
+def timed(seconds: Seconds, stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+class RolloutWorker:
+    """Owns the queue and the rollout engine. `score` fills a batch's scores and token rewards.
+
+    Every rank has one; each generates its share of the prompts, and all have all responses.
+    """
+
+    def __init__(
+        self,
+        engine: RolloutEngine,
+        queue: CurriculumQueue,
+        queries: Sequence[Query],
+        prompts: Sequence[list[int]],
+        score: Callable[[Batch], None],
+        config: Config,
+        world: World | None = None,
+    ) -> None:
+        self.engine, self.queue, self.score, self.config = engine, queue, score, config
+        self.queries, self.prompts = queries, prompts
+        self.world = world or World()
+        self._ahead: tuple[list[int], Future[list[Rollout]]] | None = None  # this rank's share of the next step
+        self._kept: tuple[list[int], list[Rollout]] | None = None  # all of it, where it has been waited for
+        self._thread = ThreadPoolExecutor(1, "rollout")
+
+    def next_batch(self, step: int, seconds: Seconds) -> Batch:
+        """Responses for step `step` (from 1), scored. Dynamic sampling draws on until enough groups teach something."""
+        config = self.config
+        wanted = min(config.train.queries_per_step, len(self.queries))
+        drawn: list[Batch] = []
+        for attempt in range(config.rollout.max_draws if config.rollout.dynamic_sampling else 1):
+            with timed(seconds, "rollout"):
+                indices, rollouts = (self._take() if attempt == 0 else None) or self._draw(step, attempt)
+                asked = [self.queries[i] for i in indices], [self.prompts[i] for i in indices]
+                batch = pack(*asked, rollouts, config.rollout.responses_per_query)
+            with timed(seconds, "reward"):
+                self.score(batch)
+            values = batch.scores["ndcg" if config.curriculum.difficulty == "ndcg" else "reward"]
+            self.queue.report(indices, query_difficulty(values, batch.group))
+            drawn.append(batch)
+            if sum(informative(b).sum() for b in drawn) >= wanted:
+                break
+        return _useful(drawn, wanted) if config.rollout.dynamic_sampling else drawn[0]
+
+    def look_ahead(self, step: int) -> None:
+        """Begin to generate for step `step` with the weights as they are, where the settings ask for it."""
+        if self.config.rollout.overlap and step <= self.config.train.steps:
+            indices = self.queue.next_batch()
+            self._ahead = indices, self._thread.submit(self._generate_share, *self._request(indices, step, 0))
+
+    def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
+        """As `RolloutEngine.generate`, shared out over the ranks."""
+        self._wait()
+        return self._join(self._generate_share(prompts, n, sampling))
+
+    def update_weights(self, step: int) -> None:
+        """Hand the engine the weights as they are after step `step`."""
+        self._wait()
+        self.engine.update_weights()
+        self.engine.weight_version = step
+
+    def state_dict(self) -> dict[str, Any]:
+        """The queue, and what has been generated ahead, which no one could generate again."""
+        self._wait()
+        ahead = None
+        if self._kept is not None:
+            indices, rollouts = self._kept
+            ahead = {"indices": indices, "rollouts": [asdict(rollout) for rollout in rollouts]}
+        return {"queue": self.queue.state_dict(), "ahead": ahead}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.queue.load_state_dict(state["queue"])
+        ahead = state["ahead"]
+        self._kept = ahead and (ahead["indices"], [Rollout(**rollout) for rollout in ahead["rollouts"]])
+
+    def close(self) -> None:
+        self.engine.close()
+        self._thread.shutdown(cancel_futures=True)
+
+    def _draw(self, step: int, attempt: int) -> tuple[list[int], list[Rollout]]:
+        indices = self.queue.next_batch()
+        return indices, self.generate(*self._request(indices, step, attempt))
+
+    def _take(self) -> tuple[list[int], list[Rollout]] | None:
+        self._wait()
+        kept, self._kept = self._kept, None
+        return kept
+
+    def _wait(self) -> None:
+        """Until the engine is free. All ranks wait at the same places: what they generated is put together here."""
+        if self._ahead is not None:
+            indices, future = self._ahead
+            self._ahead = None
+            self._kept = indices, self._join(future.result())
+
+    def _request(self, indices: Sequence[int], step: int, attempt: int) -> tuple[list[list[int]], int, Sampling]:
+        rollout = self.config.rollout
+        seed = derive_seed(self.config.seed, "rollout", step - 1, attempt)
+        sampling = Sampling(rollout.max_new_tokens, rollout.temperature, seed)
+        return [self.prompts[i] for i in indices], rollout.responses_per_query, sampling
+
+    def _generate_share(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
+        mine = self.world.share(len(prompts))
+        place = Sampling(sampling.max_new_tokens, sampling.temperature, sampling.seed, sampling.first + mine.start)
+        return self.engine.generate(prompts[mine], n, place)
+
+    def _join(self, share: list[Rollout]) -> list[Rollout]:
+        return [rollout for part in self.world.gather(share) for rollout in part]
+
+
+def _useful(drawn: Sequence[Batch], wanted: int) -> Batch:
+    """The first `wanted` groups of several draws that teach something; the last draw where none does."""
+    useful = [informative(batch) for batch in drawn]
+    if not any(u.any() for u in useful):
+        return drawn[-1]
+    kept = np.cumsum(np.concatenate(useful)) <= wanted
+    bounds = np.cumsum([len(u) for u in useful])[:-1]
+    return select(drawn, [u & k for u, k in zip(useful, np.split(kept, bounds), strict=True)])
