@@ -15,7 +15,8 @@ import random
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,16 @@ def save_checkpoint(
 
 
 def _save_parts(parts: dict[str, Any], path: Path, world: World) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # a world of one
+    with _quiet():
         save(parts, checkpoint_id=path, no_dist=world.size == 1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's warning that a world of one is one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
 class _Failure(Exception):
@@ -197,5 +205,6 @@ def load_parts(path: Path, parts: dict[str, Any], world: World | None = None) ->
     if not (path / PARTS).is_dir():
         return False
     alone = world is None or world.size == 1
-    load(parts, checkpoint_id=path / PARTS, no_dist=alone)
+    with _quiet():
+        load(parts, checkpoint_id=path / PARTS, no_dist=alone)
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from transformers import AutoModelForCausalLM
 
 from rerec_engine.errors import UserError
@@ -69,8 +71,15 @@ def assert_same_run(a: Path, b: Path) -> None:
         assert pq.read_table(a / "rollouts" / name).equals(pq.read_table(b / "rollouts" / name))
     assert (a / "final" / "model.safetensors").read_bytes() == (b / "final" / "model.safetensors").read_bytes()
     last = max(int(p.name[5:]) for p in (a / "checkpoints").iterdir())
-    states = [torch.load(p / "checkpoints" / f"step_{last}" / "trainer.pt", weights_only=True) for p in (a, b)]
-    assert_equal(*states)
+    assert_equal(*(trainer_state(p / "checkpoints" / f"step_{last}") for p in (a, b)))
+
+
+def trainer_state(checkpoint: Path) -> dict[str, object]:
+    whole = checkpoint.parents[1] / "parts.pt"
+    dcp_to_torch_save(checkpoint / "parts", whole)
+    parts = torch.load(whole, weights_only=True)
+    assert any(name.endswith("exp_avg") for name in parts["policy"])
+    return {**torch.load(checkpoint / "trainer.pt", weights_only=True), **parts}
 
 
 def assert_equal(a: object, b: object) -> None:
@@ -161,12 +170,41 @@ def test_sigterm_ends_at_a_step_with_a_checkpoint(unbroken, mini_demo, tmp_path)
     assert metrics(path) == metrics(unbroken)
 
 
+def test_resumed_equals_unbroken_with_responses_generated_ahead(mini_demo, tmp_path):
+    settings = {"rollout.overlap": "true", "loss.importance-cap": 2, "train.steps": 4, "warm_start.epochs": 0}
+    for name in ("unbroken", "resumed"):
+        train(*load_settings(command(mini_demo, tmp_path / name, **settings)[3:]))
+    assert [line["staleness"] for line in metrics(tmp_path / "unbroken")] == [0, 1, 1, 1]
+    shutil.rmtree(tmp_path / "resumed" / "checkpoints" / "step_4")
+    shutil.rmtree(tmp_path / "resumed" / "final")
+    train(*load_settings(["--resume", str(tmp_path / "resumed")]))
+    assert_same_run(tmp_path / "resumed", tmp_path / "unbroken")
+
+
+def test_a_checkpoint_that_the_disk_refuses_ends_the_run_and_the_one_before_is_good(mini_demo, tmp_path):
+    """A limit on the size of a file stands in for the disk: the model of step 2 does not fit, step 0's did."""
+    path = tmp_path / "full"
+    words = command(mini_demo, path, **{"train.steps": 4})
+    run(command(mini_demo, path, **{"train.steps": 1, "train.checkpoint-every": 1}))
+    size = (path / "checkpoints" / "step_1" / "model.safetensors").stat().st_size
+    limited = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size // 2}, {size // 2})); "
+    limited += "runpy.run_module('rerec_engine.train', run_name='__main__')"
+    words = [sys.executable, "-c", limited, "--resume", str(path), "--train.steps", "4"]
+    told = run(words, code=2)
+    assert "step_2: cannot write the checkpoint" in told.splitlines()[-1]
+    assert "the ones before it are untouched" in told
+    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == ["step_0", "step_1"]
+    run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path), "--train.steps", "4"])
+    assert [line["step"] for line in metrics(path)] == [1, 2, 3, 4]
+
+
 SWITCHES = [
     {"advantage.estimator": "grpo", "reward.qas": 0, "curriculum.enabled": "false"},
     {"advantage.estimator": "dr_grpo", "loss.aggregation": "dr_grpo", "loss.beta": 0},
     {"advantage.estimator": "rloo", "loss.kl": "k2", "loss.entropy": 0.01},
     {"advantage.estimator": "reinforce_pp", "loss.clip-high": 0.28},
-    {"advantage.estimator": "gae"},
+    {"advantage.estimator": "gae", "loss.kl_in": "reward"},
+    {"rollout.dynamic-sampling": "true", "rollout.overlap": "true", "loss.ratio": "sequence"},
     {"advantage.outcome-gate": "true", "loss.aggregation": "sequence_mean"},
     {"rollout.dynamic-sampling": "true", "model.dtype": "bf16"},
     {"model.gradient-checkpointing": "true", "train.tokens-per-micro-batch": 300},
@@ -192,6 +230,7 @@ def test_mistakes_are_one_line(mini_demo, tmp_path):
         ({"data.path": mini_demo, "output-dir": full}, "not empty"),
         ({"data.path": mini_demo, "rewards.qas": 1}, "rewards.qas"),
         ({"data.path": mini_demo, "data.max-prompt-tokens": 3}, "max_prompt_tokens"),
+        ({"data.path": mini_demo, "loss.kl-in": "reward"}, "advantage.estimator"),
     ]
     for number, (settings, message) in enumerate(cases):
         output = {} if "output-dir" in settings else {"output-dir": tmp_path / f"out{number}"}

@@ -10,6 +10,7 @@ import torch
 
 from rerec_engine.config import Config, LossConfig, OptimConfig, TrainConfig
 from rerec_engine.critic import Critic
+from rerec_engine.errors import RunError
 from rerec_engine.rollout.collect import informative, pack, select
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.types import Query, Sampling
@@ -96,6 +97,36 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted(tiny_polic
     updater = Updater(policy, config_of(), None, None)
     assert updater.update(batch, 1)["skipped_updates"] == 1
     assert torch.equal(weights(policy), before)
+
+
+def test_so_many_gradients_in_a_row_that_are_not_finite_end_the_run(tiny_policy):
+    policy = tiny_policy()
+    batch = batch_of(policy)
+    config = config_of()
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, max_skipped_updates=2))
+    updater = Updater(policy, config, None, None)
+    good, bad = batch.advantages, torch.full_like(batch.advantages, float("nan"))
+    for advantages in (bad, good, bad):
+        batch.advantages = advantages
+        metrics = updater.update(batch, 1)
+    assert metrics["skipped_updates"] == 2
+    batch.advantages = bad
+    with pytest.raises(RunError, match="2 updates in a row"):
+        updater.update(batch, 1)
+
+
+def test_importance_weights_leave_an_exact_sampler_alone_and_tell_the_gap(tiny_policy):
+    policy = tiny_policy()
+    batch = batch_of(policy)
+    config = dataclasses.replace(config_of(), loss=LossConfig(beta=0.0, importance_cap=2.0))
+    updater = Updater(policy, config, None, None)
+    updater.prepare(batch)
+    assert torch.allclose(batch.old_logprobs, torch.from_numpy(batch.rollout_logprobs), atol=1e-5)
+    batch.rollout_logprobs[:] -= 0.25
+    metrics = updater.update(batch, 1)
+    assert metrics["logprob_mismatch_mean"] == pytest.approx(0.25, abs=1e-4)
+    assert metrics["effective_sample_size"] == pytest.approx(1.0)
+    assert metrics["ratio_max"] == pytest.approx(1.0, abs=1e-4)  # against the trainer's own log-probs
 
 
 def test_one_step_raises_what_had_advantage(tiny_policy):

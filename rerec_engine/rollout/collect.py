@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rerec_engine.errors import RunError
 from rerec_engine.types import Batch, Query, Rollout
 
 
@@ -17,11 +18,12 @@ def derive_seed(*parts: object) -> int:
 
 
 def pack(queries: Sequence[Query], prompt_ids: Sequence[list[int]], rollouts: Sequence[Rollout], n: int) -> Batch:
-    """Pack prompt-major rollouts, n per query."""
+    """Pack prompt-major rollouts, n per query. Raises RunError where the engine returned too few, or an empty one."""
     if len(rollouts) != len(queries) * n:
-        raise RuntimeError(
-            f"the rollout engine returned {len(rollouts)} responses, {len(queries)} x {n} were asked for"
-        )
+        raise RunError(f"the rollout engine returned {len(rollouts)} responses, {len(queries)} x {n} were asked for")
+    empty = [i for i, r in enumerate(rollouts) if not r.token_ids or len(r.token_ids) != len(r.logprobs)]
+    if empty:
+        raise RunError(f"the rollout engine returned response {empty[0]} without tokens or with a log-prob missing")
     lengths = np.array([len(r.token_ids) for r in rollouts], dtype=np.int64)
     return Batch(
         queries=list(queries),
