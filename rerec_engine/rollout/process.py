@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class EngineProcess:
-    """Starts `python program SOCKET DESCRIPTORS... PARENT_ID ON_MAIN_THREAD` as a process group; output goes to `log`.
+    """Starts `python program SOCKET DESCRIPTORS... PARENT_ID` as a process group of its own; output goes to `log`.
 
     What goes wrong is a `RunError` of one line, or a `UserError` where the child says so; after either the whole group
     is gone.
@@ -42,13 +41,12 @@ class EngineProcess:
         self.log, self.remedy = log, remedy
         log.parent.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
-        main_thread = threading.current_thread() is threading.main_thread()
         fds = [theirs.fileno(), *descriptors]
         with open(log, "ab") as output:
             self._log_start = output.tell()
             try:
                 self.process = subprocess.Popen(
-                    [python, str(program), *map(str, fds), str(os.getpid()), str(int(main_thread))],
+                    [python, str(program), *map(str, fds), str(os.getpid())],
                     env=dict(environment),
                     stdin=subprocess.DEVNULL,
                     stdout=output,

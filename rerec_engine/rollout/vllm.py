@@ -25,13 +25,14 @@ from rerec_engine.rollout.shared_memory import WeightMemory
 from rerec_engine.types import Rollout, Sampling
 
 PROGRAM = Path(__file__).parent / "child" / "engine_program.py"
+BATCHED_TOKENS = 8192
 LOWEST_TEMPERATURE = 0.01  # vLLM raises lower ones to it
 LEFT_OUT = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK"}
 LEFT_OUT |= {"ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "VLLM_CPU_KVCACHE_SPACE"}
 
 
 class VllmEngine:
-    """A `RolloutEngine` on vLLM. Starts the engine's process and gives it the weights; create it in the main thread.
+    """A `RolloutEngine` on vLLM. Starts the engine's process and gives it the weights.
 
     model: directory with the model's config.json, or a hub name; its weight files are not read.
     weights: gives every parameter whole, under its Hugging Face name. Called at the start and by `update_weights`, in
@@ -155,6 +156,8 @@ def engine_arguments(
 ) -> dict[str, Any]:
     """What `vllm.LLM` is made with. Weights are dummies, since a push follows at once."""
     on_cuda = device.type == "cuda"
+    # vLLM cannot take back what a CPU generator has drawn, as it does after part of a prompt: prompts are never split.
+    whole_prompts = dict(enable_chunked_prefill=False, max_num_batched_tokens=max(BATCHED_TOKENS, max_tokens))
     return dict(
         model=model,
         load_format="dummy",
@@ -170,6 +173,7 @@ def engine_arguments(
         logprobs_mode="processed_logprobs",  # of the distribution that is sampled, temperature included
         disable_log_stats=True,
         seed=0,
+        **({} if on_cuda else whole_prompts),
     )
 
 

@@ -1,8 +1,8 @@
 """The program of the engine's process: vLLM behind a socket. `rerec_engine/rollout/vllm.py` starts it and asks it.
 
-Arguments: the socket's and the shared memory's descriptors, the trainer's process id, and 1 where the trainer's main
-thread started it. A message is a dictionary with `op`; the answer is `("ok", value)` or `("error", kind, text)`, kind
-being `setting` for what a user can mend and `broken` otherwise.
+Arguments: the socket's and the shared memory's descriptors, and the trainer's process id. A message is a dictionary
+with `op`; the answer is `("ok", value)` or `("error", kind, text)`, kind being `setting` for what a user can mend and
+`broken` otherwise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 import traceback
 from typing import Any
 
@@ -104,32 +103,31 @@ class Engine:
             raise RuntimeError("vLLM did not reset its prefix cache, which holds states of the old weights")
 
 
-def watch(sock: socket.socket) -> None:
-    """When the trainer is gone, so is this process and every process of its group, whatever they are doing."""
+def guard(trainer: int, sock: socket.socket) -> None:
+    """Fork a guard that kills the whole process group when the trainer is gone, whatever the group is doing then."""
     poll = select.poll()
-    poll.register(sock.fileno(), 0)
-    poll.poll()  # of a hang-up alone
-    os.killpg(0, signal.SIGKILL)
-
-
-def bind_to(trainer: int, main_thread: bool) -> None:
-    """The kernel ends this process with the trainer's main thread, which lives as long as the trainer."""
-    if main_thread:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    try:
+        poll.register(os.pidfd_open(trainer), select.POLLIN)
+        own = True
+    except (AttributeError, OSError):  # an old kernel: watch the socket for a hang-up
+        poll.register(sock.fileno(), 0)
+        own = False
     if os.getppid() != trainer:
         sys.exit(1)
+    if os.fork() == 0:
+        if own:
+            sock.close()  # so that the trainer sees the end of this program at once
+        poll.poll()
+        os.killpg(0, signal.SIGKILL)
 
 
 def main() -> None:
-    descriptor, memory, trainer, main_thread = map(int, sys.argv[1:5])
-    bind_to(trainer, bool(main_thread))
+    descriptor, memory, trainer = map(int, sys.argv[1:4])
     os.set_inheritable(descriptor, False)
     os.set_inheritable(memory, False)
     sock = socket.socket(fileno=descriptor)
+    guard(trainer, sock)
     channel = Channel(sock)
-    threading.Thread(target=watch, args=(sock,), daemon=True).start()
     engine: Engine | None = None
     while True:
         message = channel.receive()

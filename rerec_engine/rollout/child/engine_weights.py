@@ -5,12 +5,9 @@ It works in vLLM's own processes where there are some (tensor parallelism); they
 
 from __future__ import annotations
 
-import ctypes
 import math
 import mmap
-import multiprocessing
 import os
-import signal
 from typing import Any
 
 import torch
@@ -19,17 +16,6 @@ import vllm.model_executor.layers.utils as layer_utils
 
 Layout = list[tuple[str, str, tuple[int, ...], int]]
 """Name, dtype, shape and offset in bytes of each tensor."""
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """The kernel kills this process when the thread that started it ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-if multiprocessing.parent_process() is not None:
-    die_with_parent()
 
 # On a CPU vLLM repacks weights for its matrix products. A packed copy does not see a push: layers load nothing at all,
 # a tied LM head keeps the old weights without a word. Both packers are left out, so that weights stay what they are.
