@@ -67,10 +67,24 @@ class ModelConfig:
     """Hugging Face causal LM directory or hub name. None: a small Qwen2 made on the spot for the dataset."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     gradient_checkpointing: bool = False
+    """Keep the layers' inputs alone for the backward pass, and compute the rest again: less memory, more time."""
+    packing: bool = True
+    """Updates without padding, each prompt once for all its responses, where the model's attention allows it."""
+    lora_rank: int = 0
+    """Train a LoRA adapter of this rank on frozen weights; 0: train all weights. Wants a larger learning rate."""
+    lora_alpha: int = 32
+    """The adapter counts lora_alpha / lora_rank. (No dropout: log-probs would differ from the rollout engine's.)"""
+    lora_targets: str = "all-linear"
+    """Names of the linear layers that get an adapter, comma-separated, or all-linear: all but embedding and LM head."""
     hidden_size: int = 128
     """Size of the model made on the spot; unused with `path`, like the next two."""
     layers: int = 4
     heads: int = 4
+
+    def __post_init__(self) -> None:
+        _check(self.lora_rank >= 0, "model.lora_rank", ">= 0", self.lora_rank)
+        _check(self.lora_alpha >= 1, "model.lora_alpha", ">= 1", self.lora_alpha)
+        _check(all(map(str.strip, self.lora_targets.split(","))), "model.lora_targets", "names", self.lora_targets)
 
 
 @dataclass(frozen=True)

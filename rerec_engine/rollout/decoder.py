@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, Qwen2ForCausalLM
 
+from rerec_engine.lora import effective_weight
+
 
 class Decoder(Protocol):
     """B prompts, n responses each; afterwards rows are responses, prompt-major."""
@@ -46,7 +48,7 @@ def make_decoder(model: PreTrainedModel, dtype: torch.dtype) -> Decoder:
 
 
 def _concat(dtype: torch.dtype, *linears: torch.nn.Linear) -> tuple[Tensor, Tensor | None]:
-    weight = torch.cat([layer.weight for layer in linears]).to(dtype)
+    weight = torch.cat([effective_weight(layer) for layer in linears]).to(dtype)
     biased = linears[0].bias is not None
     return weight, torch.cat([layer.bias for layer in linears]).to(dtype) if biased else None
 
@@ -74,7 +76,7 @@ class FusedDecoder:
                 _concat(dtype, layer.self_attn.o_proj),
                 layer.post_attention_layernorm.weight.to(dtype),
                 _concat(dtype, layer.mlp.gate_proj, layer.mlp.up_proj)[0],
-                layer.mlp.down_proj.weight.to(dtype),
+                effective_weight(layer.mlp.down_proj).to(dtype),
             )
             for layer in body.layers
         ]
