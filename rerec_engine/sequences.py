@@ -1,35 +1,127 @@
 """From prompts and responses to the hidden states that predict the responses' tokens.
 
-Sequences are padded on the right, so that causal attention needs no padding mask; only response positions reach the LM
-head.
+Two layouts. Padded: a row per response, padded on the right, so that causal attention needs no padding mask. Packed:
+all in one row without padding, and a prompt that several responses share is laid and computed once. Only response
+positions reach the LM head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from rerec_engine.packing import Blocks, is_flash
+from rerec_engine.types import Batch
 
 Row = tuple[Sequence[int], Any]
 """Prompt ids and response ids (a sequence or an array) of one response."""
 
 
-def response_states(body: torch.nn.Module, rows: Sequence[Row], pad_id: int) -> tuple[Tensor, Tensor]:
+def response_states(
+    body: torch.nn.Module, rows: Sequence[Row], pad_id: int, packed: bool = False
+) -> tuple[Tensor, Tensor]:
     """Hidden states that predict the responses' tokens, and these tokens.
 
+    packed: without padding; `packing.enable_packing` says whether the model can. The same states up to rounding.
     Returns hidden [T, H] and targets [T] int64, T = sum of the response lengths, in the rows' order.
     """
     device = next(body.parameters()).device
+    if packed:
+        inputs, index = packed_inputs(rows, device, _attention(body))
+    else:
+        inputs, index = padded_inputs(rows, pad_id)
+    inputs = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in inputs.items()}
+    targets = torch.cat([_ids(response) for _, response in rows]).to(device)  # [T]
+    states = body(**inputs, use_cache=False).last_hidden_state  # [B, L, H]
+    if "blocks" in inputs and not inputs["blocks"].used:
+        raise ValueError(
+            f"{type(body).__name__} does not hand its arguments on to its attention: switch model.packing off"
+        )
+    return states.flatten(0, 1)[index.to(device)], targets
+
+
+def padded_inputs(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, Any], Tensor]:
+    """A row per response: the model's inputs, and where in the flat [B * L] the predicting positions lie, [T]."""
     longest = max(len(p) + len(r) for p, r in rows)
     ids = torch.full((len(rows), longest), pad_id)
-    selected = torch.zeros(len(rows), longest, dtype=torch.bool)  # positions that predict a response token
+    index = []
     for i, (prompt, response) in enumerate(rows):
-        end = len(prompt) + len(response)
-        ids[i, : len(prompt)] = torch.as_tensor(prompt)
-        ids[i, len(prompt) : end] = torch.as_tensor(response)
-        selected[i, len(prompt) - 1 : end - 1] = True
-    targets = ids[:, 1:][selected[:, :-1]].to(device)  # [T]
-    states = body(input_ids=ids.to(device), use_cache=False).last_hidden_state  # [B, L, H]
-    return states[selected.to(device)], targets
+        start, end = len(prompt), len(prompt) + len(response)
+        ids[i, :start] = _ids(prompt)
+        ids[i, start:end] = _ids(response)
+        index.append(torch.arange(start - 1, end - 1) + i * longest)
+    return {"input_ids": ids}, torch.cat(index)
+
+
+def packed_inputs(rows: Sequence[Row], device: torch.device, attention: str) -> tuple[dict[str, Any], Tensor]:
+    """All in one row: the model's inputs, and where in it the predicting positions lie, [T].
+
+    Under transformers' flash attention each response has its prompt to itself; else a prompt is laid once, before all
+    its responses, whose positions go on from its end.
+    """
+    flash = is_flash(attention)
+    groups: dict[Any, list[int]] = {}  # rows with the same prompt
+    for i, (ids, _) in enumerate(rows):
+        groups.setdefault(i if flash else tuple(ids), []).append(i)
+    spans: list[tuple[Tensor, int, int]] = []  # of each block: tokens, first position, the block before it
+    index = [torch.empty(0)] * len(rows)
+    at = 0
+    for members in groups.values():
+        prompt = _ids(rows[members[0]][0])
+        last, block, shared = at + len(prompt) - 1, len(spans), len(members) > 1
+        if shared:
+            spans.append((prompt, 0, -1))
+            at += len(prompt)
+        for i in members:
+            response = _ids(rows[i][1])
+            start = at if shared else at + len(prompt)
+            places = torch.cat([torch.tensor([last]), torch.arange(start, start + len(response))])
+            index[i] = places[: len(response)]  # the prompt's last token predicts the first
+            spans.append((response, len(prompt), block) if shared else (torch.cat([prompt, response]), 0, -1))
+            at = start + len(response)
+    lengths = tuple(len(tokens) for tokens, _, _ in spans)
+    inputs: dict[str, Any] = {
+        "input_ids": torch.cat([tokens for tokens, _, _ in spans])[None],
+        "position_ids": torch.cat([torch.arange(first, first + len(tokens)) for tokens, first, _ in spans])[None],
+    }
+    blocks = Blocks(lengths, tuple(before for _, _, before in spans), device)
+    if flash:
+        bounds, longest = blocks.bounds[0], max(lengths)
+        inputs |= dict(cu_seq_lens_q=bounds, cu_seq_lens_k=bounds, max_length_q=longest, max_length_k=longest)
+    else:  # a mask of four dimensions is taken as it is: none is built, and packed attention needs none
+        inputs |= dict(blocks=blocks, attention_mask=torch.zeros(1, 1, 1, 1))
+    return inputs, torch.cat(index)
+
+
+def _ids(ids: Any) -> Tensor:
+    return torch.as_tensor(ids, dtype=torch.long)
+
+
+def packed_micro_batches(batch: Batch, rows: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
+    """Response indices of each packed pass, in their order, so that groups share a prompt; <= `max_tokens` in a pass.
+
+    rows: ascending indices. A group that goes over the edge of a pass has its prompt in both.
+    """
+    part: list[int] = []
+    total = 0
+    for i in rows:
+        own, prompt = int(batch.lengths[i]), len(batch.prompt_ids[batch.group[i]])
+        shares = bool(part) and batch.group[part[-1]] == batch.group[i]
+        size = own if shares else prompt + own
+        if part and total + size > max_tokens:
+            yield np.array(part)
+            part, total, size = [], 0, prompt + own
+        part.append(int(i))
+        total += size
+    if part:
+        yield np.array(part)
+
+
+def _attention(body: torch.nn.Module) -> str:
+    """Name of the attention implementation of a model, or of the first one within a module."""
+    config: Any = next(module.config for module in body.modules() if hasattr(module, "config"))
+    return str(config.get_text_config()._attn_implementation)
