@@ -301,6 +301,9 @@ class Config:
 
         Not part of making a `Config`: a file may hold one of such settings and the command line the other.
         """
+        if self.rollout.overlap:
+            expected = "false where rollout.overlap is true"
+            _check(not self.rollout.vllm.sleep, "rollout.vllm.sleep", expected, self.rollout.vllm.sleep)
         if self.loss.kl_in == "reward":
             estimator, expected = self.advantage.estimator, "gae or reinforce_pp where loss.kl_in is reward"
             _check(estimator in ("gae", "reinforce_pp"), "advantage.estimator", expected, estimator)

@@ -39,10 +39,11 @@ class World:
         """Whether this rank writes and speaks for the run."""
         return self.rank == 0
 
-    def share(self, count: int) -> slice:
-        """This rank's part of `count` things in order, as even as can be."""
-        bounds = [count * r // self.size for r in (self.rank, self.rank + 1)]
-        return slice(*bounds)
+    def share(self, count: int, group: int = 1) -> slice:
+        """This rank's part of `count` things in order, as even as can be; only the first of `group` ranks has any."""
+        groups, mine = self.size // group, self.rank // group
+        start, end = (count * g // groups for g in (mine, mine + 1))
+        return slice(start, start if self.rank % group else end)
 
     def gather(self, value: T) -> list[T]:
         """Every rank's value, in the order of ranks, on every rank. Picklable values only."""

@@ -30,7 +30,7 @@ from rerec_engine.errors import UserError, file_error
 from rerec_engine.model_maker import corpus_tokenizer, make_small_policy, phrase_tokenizer
 from rerec_engine.policy import Policy, blocks, load_policy, resolve_device
 from rerec_engine.reward import RewardEngine
-from rerec_engine.rollout.base import RolloutEngine
+from rerec_engine.rollout.base import Follower, RolloutEngine
 from rerec_engine.rollout.replica import ReplicaSampler
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.rollout.vllm import VllmEngine
@@ -133,7 +133,7 @@ def start(config: Config, resume: Path | None) -> Trainer:
         trainer.restore(checkpoint)
         if world.main:
             print(f"resuming {run.path} after step {trainer.step}", file=sys.stderr)
-    worker.update_weights(trainer.step)
+    engine.weight_version = trainer.step
     return trainer
 
 
@@ -165,6 +165,11 @@ def _run_dir(config: Config, resume: Path | None, checkpoint: Path | None) -> Ru
 
 def _engine(config: Config, policy: Policy, source: str, run: RunDir, world: World) -> RolloutEngine:
     if config.rollout.engine == "vllm":
+        group = config.rollout.vllm.tensor_parallel
+        if world.size > 1 and world.local_size % group:
+            raise UserError(f"rollout.vllm.tensor_parallel {group} must divide the {world.local_size} ranks of a host")
+        if world.size > 1 and world.rank % group:
+            return Follower(policy.whole_parameters)
         return VllmEngine(
             source,
             policy.whole_parameters,

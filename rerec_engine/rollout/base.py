@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
+
+from torch import Tensor
 
 from rerec_engine.types import Rollout, Sampling
 
@@ -12,7 +14,7 @@ class RolloutEngine(Protocol):
     """Generates responses with the policy's current weights."""
 
     weight_version: int
-    """Number of weight updates that the engine has taken over."""
+    """The step after which its weights were the policy's."""
 
     def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
         """n responses per prompt, prompt-major: len(prompts) * n rollouts."""
@@ -22,6 +24,38 @@ class RolloutEngine(Protocol):
         """Take over the policy's weights as they are now."""
         ...
 
+    def sleep(self) -> None:
+        """Nothing will be generated for a while: free the device's memory where that is possible."""
+        ...
+
     def close(self) -> None:
         """Free what the engine holds."""
         ...
+
+
+class Follower:
+    """The engine of a rank that has none: an engine on several GPUs belongs to the first of their ranks.
+
+    `weights` gathers a sharded policy's parameters, which takes all ranks; here they are let go of.
+    """
+
+    def __init__(self, weights: Callable[[], Iterable[tuple[str, Tensor]]]) -> None:
+        self.weights = weights
+        self.weight_version = 0
+        self.update_weights()
+
+    def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
+        """Nothing, for no prompt."""
+        if prompts:
+            raise ValueError("a rank without an engine was given prompts")
+        return []
+
+    def update_weights(self) -> None:
+        for _ in self.weights():
+            pass
+
+    def sleep(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -44,6 +44,9 @@ class Sampler:
         self.decoder.refresh()
         self.weight_version += 1
 
+    def sleep(self) -> None:
+        """Nothing is held beyond the policy itself."""
+
     def close(self) -> None:
         """Nothing is held beyond the policy itself."""
 

@@ -52,6 +52,7 @@ class RolloutWorker:
         self.engine, self.queue, self.score, self.config = engine, queue, score, config
         self.queries, self.prompts = queries, prompts
         self.world = world or World()
+        self._group = config.rollout.vllm.tensor_parallel if config.rollout.engine == "vllm" else 1
         self._ahead: tuple[list[int], Future[list[Rollout]]] | None = None  # this rank's share of the next step
         self._kept: tuple[list[int], list[Rollout]] | None = None  # all of it, where it has been waited for
         self._thread = ThreadPoolExecutor(1, "rollout")
@@ -73,6 +74,8 @@ class RolloutWorker:
             drawn.append(batch)
             if sum(informative(b).sum() for b in drawn) >= wanted:
                 break
+        if not config.rollout.overlap:
+            self.engine.sleep()
         return _useful(drawn, wanted) if config.rollout.dynamic_sampling else drawn[0]
 
     def look_ahead(self, step: int) -> None:
@@ -133,7 +136,7 @@ class RolloutWorker:
         return [self.prompts[i] for i in indices], rollout.responses_per_query, sampling
 
     def _generate_share(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
-        mine = self.world.share(len(prompts))
+        mine = self.world.share(len(prompts), self._group)
         place = Sampling(sampling.max_new_tokens, sampling.temperature, sampling.seed, sampling.first + mine.start)
         return self.engine.generate(prompts[mine], n, place)
 

@@ -11,6 +11,7 @@ import pytest
 from rerec_engine.config import Config, CurriculumConfig, RolloutConfig, TrainConfig
 from rerec_engine.curriculum import CurriculumQueue
 from rerec_engine.errors import RunError
+from rerec_engine.rollout.base import Follower
 from rerec_engine.rollout.worker import RolloutWorker
 from rerec_engine.types import Query, Rollout
 
@@ -19,7 +20,7 @@ class Counting:
     """An engine whose response to prompt [i] is [i, step of its weights]."""
 
     def __init__(self):
-        self.weight_version, self.weights, self.calls, self.closed = 0, 0, [], False
+        self.weight_version, self.weights, self.calls, self.slept, self.closed = 0, 0, [], 0, False
         self.may_answer = threading.Event()
         self.may_answer.set()
 
@@ -32,6 +33,9 @@ class Counting:
 
     def update_weights(self):
         self.weights += 1
+
+    def sleep(self):
+        self.slept += 1
 
     def close(self):
         self.closed = True
@@ -65,6 +69,7 @@ def test_results_go_back_to_the_queue():
     assert worker.queue._difficulty[asked].tolist() == expected
     assert seconds.keys() == {"rollout", "reward"}
     assert batch.weight_version.tolist() == [0] * 8
+    assert worker.engine.slept == 1
 
 
 def test_one_step_ahead_is_drawn_with_the_weights_before_the_update():
@@ -118,6 +123,16 @@ def test_an_engine_that_returns_nothing_is_a_clear_error(spoil, overlap):
     worker.look_ahead(2)
     with pytest.raises(RunError, match="the rollout engine returned"):
         worker.next_batch(2, {})
+
+
+def test_a_rank_without_an_engine_gathers_weights_and_generates_nothing():
+    gathered = []
+    follower = Follower(lambda: (gathered.append(i) or (str(i), None) for i in range(3)))
+    follower.update_weights()
+    assert gathered == [0, 1, 2, 0, 1, 2]
+    assert follower.generate([], 5, None) == []
+    with pytest.raises(ValueError, match="without an engine"):
+        follower.generate([[1]], 5, None)
 
 
 def test_an_error_in_the_background_comes_up_and_close_ends_the_engine():
