@@ -130,6 +130,19 @@ def test_a_killed_rank_ends_the_other_and_resume_goes_on_alone(one_rank, mini_de
     assert_close(one_rank, path)
 
 
+def test_a_signal_to_one_rank_stops_all_after_the_same_step(mini_demo, tmp_path):
+    path = tmp_path / "stopped"
+    processes = start(command(mini_demo, path, **{"train.steps": 500, "train.checkpoint-every": 0}), 2)
+    file = path / "metrics.jsonl"
+    while not (file.exists() and file.read_text()) and all(process.poll() is None for process in processes):
+        time.sleep(0.02)
+    processes[1].send_signal(signal.SIGTERM)
+    told = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [128 + signal.SIGTERM] * 2, told[0][-2000:]
+    assert f"continue with --resume {path}" in told[0]
+    assert f"step_{lines(path)[-1]['step']}" in {checkpoint.name for checkpoint in (path / "checkpoints").iterdir()}
+
+
 def test_two_ranks_go_on_from_what_one_saved(one_rank, tmp_path):
     path = tmp_path / "more"
     shutil.copytree(one_rank, path)
