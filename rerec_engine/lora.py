@@ -126,16 +126,20 @@ def merged_parameters(
         yield name.replace(".base_layer.", "."), tensor.detach()
 
 
-def save_adapter(model: PreTrainedModel, path: str | Path, gather: Callable[[Tensor], Tensor] = _same) -> None:
+def save_adapter(
+    model: PreTrainedModel, path: str | Path, gather: Callable[[Tensor], Tensor] = _same, main: bool = True
+) -> None:
     """Write `adapter_model.safetensors` and `adapter_config.json` into a directory, as plain peft reads them.
 
-    With a `gather`, all ranks must call, each with a directory of its own or rank 0 alone with one that is kept.
+    gather: see `merged_parameters`; all ranks call, and `main` writes.
     """
     state = {
         _saved_name(name): gather(parameter).detach().cpu().contiguous()
         for name, parameter in model.named_parameters()
         if is_adapter(name)
     }
+    if not main:
+        return
     Path(path).mkdir(parents=True, exist_ok=True)
     save_file(state, Path(path) / WEIGHTS, metadata={"format": "pt"})
     model.peft_config[ADAPTER].save_pretrained(str(path))

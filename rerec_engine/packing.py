@@ -8,7 +8,6 @@ through transformers' SDPA as before. On CUDA in half precision, torch's own var
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -30,20 +29,19 @@ NAME = "rerec_packed"
 LAYER_TYPES = {"full_attention", "sliding_attention"}
 
 
-@dataclass(eq=False)
 class Blocks:
     """A packed row of N tokens as B blocks. A token sees its block up to itself, and before that the block's prefix.
 
+    lengths: tokens of each block, [B]; their sum is N. prefix: the block that comes before each one's tokens, or -1.
     Example: a prompt of 3 tokens with responses of 2 and 4, then a sequence of 5 on its own:
-    `Blocks((3, 2, 4, 5), (-1, 0, 0, -1), device)`.
+    `Blocks((3, 2, 4, 5), (-1, 0, 0, -1), device)`. No dataclass: FSDP would hand copies of it to the layers.
     """
 
-    lengths: tuple[int, ...]  # [B], tokens; their sum is N
-    prefix: tuple[int, ...]  # [B], the block that comes before this one's tokens, or -1
-    device: torch.device
-    used: bool = False
-    """Whether an attention layer has seen it; a model that hands its arguments on to none must not go unnoticed."""
-    _masks: dict[tuple[int | None, torch.dtype], Tensor] = field(default_factory=dict)
+    def __init__(self, lengths: tuple[int, ...], prefix: tuple[int, ...], device: torch.device) -> None:
+        self.lengths, self.prefix, self.device = lengths, prefix, device
+        self.used = False
+        """Whether an attention layer has seen it; a model that hands its arguments on to none must not go unnoticed."""
+        self._masks: dict[tuple[int | None, torch.dtype], Tensor] = {}
 
     @property
     def key_lengths(self) -> list[int]:

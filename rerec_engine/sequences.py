@@ -102,13 +102,13 @@ def _ids(ids: Any) -> Tensor:
 
 
 def packed_micro_batches(batch: Batch, rows: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Response indices of each packed pass, in their order, so that groups share a prompt; <= `max_tokens` in a pass.
+    """Response indices of each packed pass, of at most `max_tokens`; groups lie together, so that they share a prompt.
 
-    rows: ascending indices. A group that goes over the edge of a pass has its prompt in both.
+    A group that goes over the edge of a pass has its prompt in both.
     """
     part: list[int] = []
     total = 0
-    for i in rows:
+    for i in np.sort(rows):
         own, prompt = int(batch.lengths[i]), len(batch.prompt_ids[batch.group[i]])
         shares = bool(part) and batch.group[part[-1]] == batch.group[i]
         size = own if shares else prompt + own
@@ -119,6 +119,15 @@ def packed_micro_batches(batch: Batch, rows: np.ndarray, max_tokens: int) -> Ite
         total += size
     if part:
         yield np.array(part)
+
+
+def group_shares(batch: Batch, rows: np.ndarray, ranks: int) -> list[np.ndarray]:
+    """The rows of each rank: whole groups, dealt by their tokens, the largest first."""
+    owners = batch.group[rows]
+    groups, place = np.unique(owners, return_inverse=True)
+    tokens = np.bincount(place, batch.lengths[rows], len(groups)) + [len(batch.prompt_ids[g]) for g in groups]
+    order = groups[np.argsort(-tokens, kind="stable")]
+    return [rows[np.isin(owners, order[rank::ranks])] for rank in range(ranks)]
 
 
 def _attention(body: torch.nn.Module) -> str:

@@ -9,11 +9,13 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
 pytest.importorskip("peft")
 
 from rerec_engine.config import ModelConfig
+from rerec_engine.distributed import whole
 from rerec_engine.errors import UserError
 from rerec_engine.lora import (
     add_adapter,
@@ -27,9 +29,11 @@ from rerec_engine.lora import (
     without_adapter,
 )
 from rerec_engine.memory import checkpointed, enable_checkpointing
+from rerec_engine.packing import enable_packing
 from rerec_engine.policy import load_policy
 from rerec_engine.rollout.decoder import FusedDecoder
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.sequences import response_states
 from rerec_engine.types import Sampling
 
 CONFIG = ModelConfig(lora_rank=4, lora_alpha=8)
@@ -263,3 +267,39 @@ def test_checkpointing_changes_no_gradient_of_the_adapter(tiny_policy):
             policy.token_logprobs(rows_of(policy))[0].sum().backward()
         found.append([p.grad for n, p in policy.model.named_parameters() if is_adapter(n)])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sharded_packed_and_checkpointed_is_the_same(tiny_policy, dtype, tmp_path):
+    """FSDP2 with one rank: parameters are DTensors, and arguments go through its hooks."""
+
+    def make():
+        policy = tiny_policy()
+        policy.model.to(dtype)
+        policy.dtype = dtype
+        enable_checkpointing(policy.model)
+        assert enable_packing(policy.model)
+        return adapted(policy)
+
+    def gradient(policy):
+        with checkpointed(policy.model), torch.autocast("cpu", torch.bfloat16, enabled=dtype != torch.float32):
+            hidden, _ = response_states(policy.body, rows_of(policy), policy.pad_id, packed=True)
+        hidden.float().square().sum().backward()
+        return [whole(p.grad) for n, p in policy.model.named_parameters() if is_adapter(n)]
+
+    alone, sharded = make(), make()
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        sharded.shard(torch.device("cpu"))
+        for mine, theirs in zip(gradient(sharded), gradient(alone), strict=True):
+            assert torch.equal(mine, theirs)
+        expected, found = dict(merged_parameters(alone.model)), dict(merged_parameters(sharded.model, whole))
+        assert list(found) == list(expected)
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+        save_adapter(sharded.model, tmp_path, whole)
+        load_adapter(alone.model, tmp_path)
+        with without_adapter(sharded.model), without_adapter(alone.model), torch.no_grad():
+            off = [response_states(p.body, rows_of(p), p.pad_id, packed=True)[0] for p in (alone, sharded)]
+        assert dtype != torch.float32 or torch.equal(*off)
+    finally:
+        dist.destroy_process_group()
