@@ -1,4 +1,4 @@
-"""Checkpoints: a Hugging Face model and tokenizer with the trainer's state, whole or not there at all.
+"""Checkpoints: a Hugging Face model (or LoRA adapter) and tokenizer with the trainer's state, whole or not at all.
 
 What is sharded over ranks, or large, is written by torch.distributed.checkpoint and read by any number of ranks.
 
@@ -92,7 +92,7 @@ def save_checkpoint(
     final, temporary = directory / f"step_{step}", directory / f".step_{step}.tmp"
     try:
         _together(world, lambda: _make_afresh(temporary) if world.main else None)
-        _together(world, lambda: policy.save(temporary, world.main))
+        _together(world, lambda: policy.save_trained(temporary, world.main))
         if parts:
             _together(world, lambda: _save_parts(parts, temporary / PARTS, world))
         _together(world, lambda: _finish(temporary, final, step, state) if world.main else None)

@@ -70,6 +70,8 @@ class ModelConfig:
     """Keep the layers' inputs alone for the backward pass, and compute the rest again: less memory, more time."""
     packing: bool = True
     """Updates without padding, each prompt once for all its responses, where the model's attention allows it."""
+    offload_reference: bool = False
+    """The KL's frozen reference waits in host memory between its uses. (LoRA needs no second model.)"""
     lora_rank: int = 0
     """Train a LoRA adapter of this rank on frozen weights; 0: train all weights. Wants a larger learning rate."""
     lora_alpha: int = 32

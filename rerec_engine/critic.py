@@ -24,10 +24,10 @@ class Critic(nn.Module):
         self.head = nn.Linear(policy.model.config.hidden_size, 1, device=policy.device, dtype=policy.model.dtype)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.pad_id = policy.pad_id
+        self.pad_id, self.packed = policy.pad_id, policy.packed
 
     def forward(self, rows: Sequence[Row]) -> Tensor:
         """Values of the responses' tokens, [T] float32, T = sum of the response lengths, in the rows' order."""
-        states, _ = response_states(self.body, rows, self.pad_id)  # [T, H]
+        states, _ = response_states(self.body, rows, self.pad_id, self.packed)  # [T, H]
         values: Tensor = self.head(states)
         return values[:, 0].to(torch.float32, copy=True)  # FSDP warns where a module returns a view

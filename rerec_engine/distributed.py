@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -113,32 +113,36 @@ def lost_contact(world: World, error: BaseException) -> bool:
     return world.size > 1 and isinstance(error, RuntimeError) and network
 
 
-def shard(body: nn.Module, blocks: list[nn.Module], dtype: torch.dtype, device: torch.device) -> None:
+def shard(
+    body: nn.Module, blocks: list[nn.Module], dtype: torch.dtype, device: torch.device, offload: bool = False
+) -> None:
     """Shard a module over all ranks with FSDP2, `blocks` (its layers) one by one. Rank 0's weights count.
 
     The other ranks' module may be on the meta device: a block is made real, filled and sharded before the next one, so
-    that no rank but the first ever holds the whole model. dtype: of the arithmetic.
+    that no rank but the first ever holds the whole model. dtype: of the arithmetic. offload: the shards lie in host
+    memory, and a block is on the device while it runs.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     mixed = dtype != torch.float32
     policy = MixedPrecisionPolicy(dtype, torch.float32) if mixed else MixedPrecisionPolicy()
+    home = CPUOffloadPolicy(pin_memory=device.type == "cuda") if offload else OffloadPolicy()
     for module in [*blocks, body]:
-        _fill(module, device)
-        fully_shard(module, mesh=mesh, mp_policy=policy)
+        _fill(module, torch.device("cpu") if offload else device, device)
+        fully_shard(module, mesh=mesh, mp_policy=policy, offload_policy=home)
 
 
-def _fill(module: nn.Module, device: torch.device) -> None:
-    """Give a module rank 0's parameters and buffers, on `device`; sharded ones and ties between them stay."""
+def _fill(module: nn.Module, home: torch.device, device: torch.device) -> None:
+    """Give a module rank 0's parameters, on `home`, and buffers, on `device`; sharded ones and ties stay."""
     made: dict[nn.Parameter, nn.Parameter] = {}  # by identity
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is None or isinstance(parameter, DTensor):
                 continue
             if parameter not in made:
-                made[parameter] = nn.Parameter(_from_main(parameter, device), requires_grad=parameter.requires_grad)
+                made[parameter] = nn.Parameter(_from_main(parameter, home), requires_grad=parameter.requires_grad)
             setattr(part, name, made[parameter])
         for name, buffer in part._buffers.items():
             if buffer is not None:
@@ -154,9 +158,3 @@ def _from_main(x: Tensor, device: torch.device) -> Tensor:
 def whole(x: Tensor) -> Tensor:
     """A parameter's full value; with a sharded one, all ranks must ask at once."""
     return x.full_tensor().detach() if isinstance(x, DTensor) else x.detach()
-
-
-def whole_parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Names and full values of a model's parameters, one at a time; tied ones once."""
-    for name, parameter in model.named_parameters():
-        yield name, whole(parameter)

@@ -12,9 +12,13 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from rerec_engine.distributed import shard, whole_parameters
+from rerec_engine.config import ModelConfig
+from rerec_engine.distributed import shard, whole
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.lora import add_adapter, merged_parameters, plain, save_adapter
+from rerec_engine.memory import enable_checkpointing
 from rerec_engine.ops import token_logprob
+from rerec_engine.packing import enable_packing
 from rerec_engine.sequences import Row, response_states
 from rerec_engine.types import Message
 
@@ -60,6 +64,10 @@ class Policy:
     dtype: torch.dtype
     """Of the arithmetic; the weights may be fp32 under bf16 arithmetic."""
 
+    packed: bool = False
+    """Whether its updates run without padding, see `prepare`."""
+    adapted: bool = False
+    """Whether only a LoRA adapter is trained, see `prepare`."""
     sharded: bool = False
     """Over the ranks of the run, by FSDP2."""
 
@@ -95,7 +103,7 @@ class Policy:
     def response_states(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
         """What the LM head takes for the responses' tokens: hidden states [T, H] and targets [T] int64."""
         with self.autocast():
-            hidden, targets = response_states(self.body, rows, self.pad_id)
+            hidden, targets = response_states(self.body, rows, self.pad_id, self.packed)
         return hidden.to(self.dtype), targets
 
     @property
@@ -111,12 +119,22 @@ class Policy:
 
     def autocast(self) -> torch.autocast:
         """bf16 arithmetic on fp32 weights, where `dtype` is bf16 and FSDP does not see to it."""
-        mixed = self.dtype == torch.bfloat16 and self.model.dtype == torch.float32 and not self.sharded
+        some_fp32 = self.model.dtype == torch.float32 or self.adapted
+        mixed = self.dtype == torch.bfloat16 and some_fp32 and not self.sharded
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed)
 
-    def shard(self, device: torch.device) -> None:
+    def prepare(self, config: ModelConfig, seed: int) -> None:
+        """What training needs of the model besides its weights: packing, checkpointing, an adapter. Before sharding."""
+        self.packed = config.packing and enable_packing(self.model)
+        if config.gradient_checkpointing:
+            enable_checkpointing(self.model)
+        if config.lora_rank:
+            add_adapter(self.model, config, seed)
+            self.adapted = True
+
+    def shard(self, device: torch.device, offload: bool = False) -> None:
         """Spread the weights over all ranks. Rank 0's count; the others' may be on the meta device."""
-        shard(self.body, blocks(self.model), self.dtype, device)
+        shard(self.body, blocks(self.model), self.dtype, device, offload)
         self.sharded = True
 
     def reshard(self) -> None:
@@ -126,19 +144,32 @@ class Policy:
             body.reshard()
 
     def whole_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Names, as Hugging Face has them, and full values of the weights, one at a time; all ranks in step."""
-        return whole_parameters(self.model)
+        """Names, as Hugging Face has them, and full values of the weights, one at a time; all ranks in step.
+
+        An adapter is merged into them.
+        """
+        return merged_parameters(self.model, whole)
 
     def save(self, path: str | Path, main: bool = True) -> None:
         """Write model (safetensors) and tokenizer as `from_pretrained` reads them. All ranks call it; `main` writes."""
         weights = None
-        if self.sharded:
+        if self.sharded or self.adapted:
             parts = ((name, value.cpu() if main else None) for name, value in self.whole_parameters())
             weights = {name: value for name, value in parts if value is not None}
         if main:
             disable_progress_bar()
-            self.model.save_pretrained(path, state_dict=weights)
+            with plain(self.model):
+                self.model.save_pretrained(path, state_dict=weights)
             self.tokenizer.save_pretrained(path)
+
+    def save_trained(self, path: str | Path, main: bool = True) -> None:
+        """Write what training changes: the adapter where there is one, else everything. All ranks call it."""
+        if not self.adapted:
+            return self.save(path, main)
+        save_adapter(self.model, path, whole, main)
+        if main:
+            self.tokenizer.save_pretrained(path)
+        return None
 
 
 def make_policy(
@@ -185,7 +216,9 @@ def load_policy(
         raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
     looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
     if looks_local and not (Path(path).expanduser() / "config.json").is_file():
-        raise file_error(path, "no model here (config.json is missing)")
+        adapter = (Path(path).expanduser() / "adapter_config.json").is_file()
+        kind = "a LoRA adapter alone (the run's final/ holds it merged)" if adapter else "no model"
+        raise file_error(path, f"{kind} here (config.json is missing)")
     source = str(Path(path).expanduser()) if looks_local else path
     weights = DTYPES[master or dtype]
     disable_progress_bar()

@@ -27,7 +27,9 @@ from rerec_engine.curriculum import CurriculumQueue
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.distributed import World, join, leave, shard
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.lora import load_adapter
 from rerec_engine.model_maker import corpus_tokenizer, make_small_policy, phrase_tokenizer
+from rerec_engine.packing import enable_packing
 from rerec_engine.policy import Policy, blocks, load_policy, resolve_device
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.base import Follower, RolloutEngine
@@ -100,17 +102,21 @@ def start(config: Config, resume: Path | None) -> Trainer:
     run.writes = world.main
     data = world.main_does(lambda: _data_path(config, run))
     dataset = load_dataset(data)
-    source = str(checkpoint) if checkpoint else world.main_does(lambda: _start_model(config, run, dataset))
-    policy = _load(config, source, world, master="fp32")
-    if config.model.gradient_checkpointing:
-        policy.model.gradient_checkpointing_enable()
-    reference = _reference(config, run, world) if config.loss.beta else None
+    if checkpoint is None:
+        world.main_does(lambda: _make_start_model(config, run, dataset))
+    lora = config.model.lora_rank > 0
+    source = str(checkpoint) if checkpoint and not lora else _start_source(config, run)
+    policy = _load(config, source, world, _device(config, world), master=None if lora else "fp32")
+    policy.prepare(config.model, config.seed)
+    if checkpoint and lora:
+        load_adapter(policy.model, checkpoint)
+    reference = _reference(config, run, world) if config.loss.beta and not lora else None
     critic = Critic(policy) if config.advantage.estimator == "gae" else None
     if world.size > 1:
         device = _device(config, world)
         policy.shard(device)
         if reference is not None:
-            reference.shard(device)
+            reference.shard(device, config.model.offload_reference)
         if critic is not None:
             shard(critic, blocks(critic.body), policy.dtype, device)
     queries, prompts = _train_queries(config, policy, dataset, world)
@@ -202,10 +208,10 @@ def _data_path(config: Config, run: RunDir) -> Path:
     return path
 
 
-def _start_model(config: Config, run: RunDir, dataset: Dataset) -> str:
-    """Where the model lies that reinforcement starts from; made and warm-started where settings say so."""
+def _make_start_model(config: Config, run: RunDir, dataset: Dataset) -> None:
+    """Make the model that reinforcement starts from, and warm-start it, where the settings say so."""
     if not _start_is_saved(config):
-        return str(config.model.path)
+        return
     if config.model.path is not None:
         policy = load_policy(config.model.path, config.device, config.model.dtype, master="fp32")
     else:
@@ -213,13 +219,17 @@ def _start_model(config: Config, run: RunDir, dataset: Dataset) -> str:
     if config.warm_start.epochs:
         warm_start(policy, dataset.path / "warm_start.parquet", config.warm_start, config.seed)
     policy.save(run.path / "start")
-    return str(run.path / "start")
 
 
-def _load(config: Config, source: str, world: World, master: str | None = None) -> Policy:
+def _start_source(config: Config, run: RunDir) -> str:
+    """Where the model lies that reinforcement starts from."""
+    return str(run.path / "start") if _start_is_saved(config) else str(config.model.path)
+
+
+def _load(config: Config, source: str, world: World, device: torch.device, master: str | None = None) -> Policy:
     """A model of one's own; among several ranks, rank 0 alone has its weights, in host memory, until it is sharded."""
     if world.size == 1:
-        return load_policy(source, config.device, config.model.dtype, master)
+        return load_policy(source, device, config.model.dtype, master)
     policy = load_policy(source, "cpu", config.model.dtype, master, empty=not world.main)
     policy.end_ids = world.first(policy.end_ids)
     return policy
@@ -232,8 +242,9 @@ def _start_is_saved(config: Config) -> bool:
 
 def _reference(config: Config, run: RunDir, world: World) -> Policy:
     """The frozen model that reinforcement started from."""
-    source = str(run.path / "start") if _start_is_saved(config) else str(config.model.path)
-    reference = _load(config, source, world)
+    device = torch.device("cpu") if config.model.offload_reference else _device(config, world)
+    reference = _load(config, _start_source(config, run), world, device)
+    reference.packed = config.model.packing and enable_packing(reference.model)
     reference.model.requires_grad_(False)
     return reference
 

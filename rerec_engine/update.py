@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,15 @@ from rerec_engine.critic import Critic
 from rerec_engine.distributed import World, whole
 from rerec_engine.errors import RunError
 from rerec_engine.importance import effective_sample_size, mismatch
+from rerec_engine.lora import without_adapter
 from rerec_engine.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
+from rerec_engine.memory import checkpointed, on_device
 from rerec_engine.policy import Policy
-from rerec_engine.sequences import Row
+from rerec_engine.sequences import Row, group_shares, packed_micro_batches
 from rerec_engine.types import Batch
 
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
+TRAINED, LOADED = StateDictOptions(ignore_frozen_params=True), StateDictOptions(strict=False)
 GAP = ("log_ratio_mean", "log_ratio_max", "ratio_square_mean")
 """Metrics of the loss that tell about the rollout engine rather than the update."""
 
@@ -84,7 +87,12 @@ class Updater:
         """What needs a forward pass before the advantages: reference and own log-probs, the critic's values."""
         temperature = self.config.rollout.temperature
         if self.reference is not None:
-            batch.ref_logprobs = self._logprobs(self.reference, batch, temperature)
+            # FSDP sees to a sharded one's place itself.
+            with nullcontext() if self.reference.sharded else on_device(self.reference.model, self.policy.device):
+                batch.ref_logprobs = self._logprobs(self.reference, batch, temperature)
+        elif self.config.loss.beta and self.policy.adapted:
+            with without_adapter(self.policy.model):
+                batch.ref_logprobs = self._logprobs(self.policy, batch, temperature)
         if self.config.loss.importance_cap:
             batch.old_logprobs = self._logprobs(self.policy, batch, temperature)
         if self.critic is not None:
@@ -100,19 +108,17 @@ class Updater:
         """Train on the batch; returns the metrics of the step. `step` counts from 1."""
         config = self.config
         self._set_learning_rate(step)
-        if config.model.gradient_checkpointing:
-            self.policy.model.train()
         parts: list[dict[str, float]] = []
         norms: list[float] = []
         gap = None if batch.old_logprobs is None else mismatch(batch.old_logprobs, self._drawn(batch))
         per_update = config.train.queries_per_update
-        for first in range(0, len(batch.queries), per_update):
-            rows = np.nonzero((batch.group >= first) & (batch.group < first + per_update))[0]
-            found = self._accumulate(batch, rows)
-            gap = _gap(found) if gap is None else gap  # the first update's: later ones see changed weights
-            parts += found
-            norms.append(self._step() if found else 0.0)
-        self.policy.model.eval()
+        with checkpointed(self.policy.model):
+            for first in range(0, len(batch.queries), per_update):
+                rows = np.nonzero((batch.group >= first) & (batch.group < first + per_update))[0]
+                found = self._accumulate(batch, rows)
+                gap = _gap(found) if gap is None else gap  # the first update's: later ones see changed weights
+                parts += found
+                norms.append(self._step() if found else 0.0)
         metrics = merge_metrics(parts)
         trained = metrics.pop("tokens", 0.0)
         return {
@@ -150,14 +156,17 @@ class Updater:
     def _share(self, batch: Batch, rows: np.ndarray) -> list[tuple[np.ndarray, bool]]:
         """This rank's micro-batches, as many as any rank has: FSDP's ranks go through every layer together.
 
-        Rows are dealt by length, longest first. A rank that has too few parts repeats a row that does not count
-        (False).
+        Packed: whole groups are dealt, by tokens. Else rows, longest first. A rank that has too few parts repeats a row
+        that does not count (False).
         """
         limit, size = self.config.train.tokens_per_micro_batch, self.world.size
-        order = rows[np.argsort(-_sizes(batch, rows), kind="stable")]
-        dealt = [list(micro_batches(batch, order[rank::size], limit)) for rank in range(size)]
+        if self.policy.packed:
+            dealt = [list(packed_micro_batches(batch, share, limit)) for share in group_shares(batch, rows, size)]
+        else:
+            order = rows[np.argsort(-_sizes(batch, rows), kind="stable")]
+            dealt = [list(micro_batches(batch, order[rank::size], limit)) for rank in range(size)]
         mine, most = dealt[self.world.rank], max(map(len, dealt))
-        return [(part, True) for part in mine] + [(order[-1:], False)] * (most - len(mine))
+        return [(part, True) for part in mine] + [(rows[-1:], False)] * (most - len(mine))
 
     def _accumulate(self, batch: Batch, rows: np.ndarray) -> list[dict[str, float]]:
         """Gradients of one update; metrics of all ranks' micro-batches."""
@@ -263,7 +272,7 @@ class Updater:
             if optimizer.state or empty:
                 parts[name] = get_optimizer_state_dict(self._module(name), optimizer, options=FLAT)
         if self.critic is not None:
-            parts["critic_weights"] = get_model_state_dict(self.critic)
+            parts["critic_weights"] = get_model_state_dict(self.critic, options=TRAINED)
         return parts
 
     def load_state_parts(self, parts: dict[str, Any]) -> None:
@@ -271,7 +280,7 @@ class Updater:
         for name, optimizer in self.optimizers.items():
             set_optimizer_state_dict(self._module(name), optimizer, parts[name], options=FLAT)
         if self.critic is not None:
-            set_model_state_dict(self.critic, parts["critic_weights"])
+            set_model_state_dict(self.critic, parts["critic_weights"], options=LOADED)
 
     def _module(self, name: str) -> torch.nn.Module:
         module = self.policy.model if name == "policy" else self.critic
@@ -307,7 +316,7 @@ def _gap(parts: list[dict[str, float]]) -> dict[str, float]:
 def _adamw(module: torch.nn.Module, config: Config, learning_rate: float) -> torch.optim.AdamW:
     optim = config.optim
     return torch.optim.AdamW(
-        module.parameters(),
+        [p for p in module.parameters() if p.requires_grad],
         lr=learning_rate,
         betas=(optim.beta1, optim.beta2),
         weight_decay=optim.weight_decay,

@@ -64,6 +64,8 @@ def test_micro_batches_change_nothing(tiny_policy, beta):
     found = []
     for tokens in (60, 100_000):
         policy, reference = tiny_policy(seed=1), tiny_policy(seed=2) if beta else None
+        if reference is not None:
+            reference.model.requires_grad_(False)
         updater = Updater(policy, config_of(beta, tokens), reference, None)
         batch = batch_of(policy)
         updater.prepare(batch)
