@@ -183,6 +183,7 @@ def child_environment(
     """The trainer's environment without its place among the ranks, with what vLLM reads."""
     kept = {k: v for k, v in environment.items() if k not in LEFT_OUT and not k.startswith("TORCHELASTIC_")}
     kept.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    kept.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin take the cores that the trainer needs
     kept.update(
         VLLM_ENABLE_V1_MULTIPROCESSING="0",
         VLLM_NO_USAGE_STATS="1",
