@@ -13,6 +13,7 @@ from rerec_engine.types import Rollout, Sampling
 
 COMPACT_EVERY = 8
 COMPACT_SHARE = 0.15
+BLOCK = 64  # tokens of the vocabulary whose mass is summed in float32
 
 
 def draw(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,14 +22,41 @@ def draw(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, T
     logits [B, V] fp32, uniform [B] float64 in [0, 1). Returns tokens [B] int64 and their log-probs [B] fp32, nats,
     under the distribution at `temperature` (1 where greedy).
     """
-    logp = torch.log_softmax(logits if temperature in (0, 1) else logits / temperature, -1)
     if temperature == 0:
-        tokens = logp.argmax(-1)
+        tokens = logits.argmax(-1)
     else:
-        cumulative = logp.double().exp().cumsum(-1)
-        tokens = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[:, 0]
-        tokens = tokens.clamp(max=logits.shape[-1] - 1)
-    return tokens, logp.gather(-1, tokens[:, None])[:, 0]
+        logits = logits if temperature == 1 else logits / temperature
+        tokens = None
+    rows, size = logits.shape
+    blocks = -(-size // BLOCK)
+    mass = logits.new_zeros(rows, blocks * BLOCK)
+    peak = logits.amax(-1, keepdim=True)  # [B, 1]
+    torch.sub(logits, peak, out=mass[:, :size])
+    mass[:, :size].exp_()
+    mass = mass.view(rows, blocks, BLOCK)
+    cumulative = mass.sum(-1).double().cumsum(-1)  # [B, blocks]
+    if tokens is None:
+        tokens = _invert(mass, cumulative, uniform).clamp(max=size - 1)
+    logp = logits.gather(-1, tokens[:, None]) - peak
+    return tokens, (logp - cumulative[:, -1:].log().float())[:, 0]
+
+
+def _invert(mass: Tensor, cumulative: Tensor, uniform: Tensor) -> Tensor:
+    """The first token up to which more than uniform's share of the mass lies, block first: [B] int64.
+
+    mass [B, blocks, BLOCK], not normalised; cumulative [B, blocks] float64, of its blocks' sums.
+    """
+    target = _below(uniform[:, None] * cumulative[:, -1:], cumulative[:, -1:])
+    block = torch.searchsorted(cumulative, target, right=True).clamp(max=cumulative.shape[-1] - 1)  # [B, 1]
+    inside = mass.gather(1, block[..., None].expand(-1, 1, BLOCK))[:, 0].double().cumsum(-1)  # [B, BLOCK]
+    begin = cumulative.gather(1, block) - inside[:, -1:]
+    place = torch.searchsorted(inside, _below(target - begin, inside[:, -1:]), right=True).clamp(max=BLOCK - 1)
+    return (block * BLOCK + place)[:, 0]
+
+
+def _below(x: Tensor, end: Tensor) -> Tensor:
+    """x, rounding errors taken off so that 0 <= x < end: a token without mass is never drawn."""
+    return torch.minimum(x.clamp(min=0), torch.nextafter(end, torch.zeros_like(end)))
 
 
 class Sampler:
