@@ -24,7 +24,7 @@ import transformers
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "soak.json"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "config": "rerec_engine/configs/demo.yaml",
     "warm_start.epochs": 0,
     "rollout.responses_per_query": 4,
@@ -107,7 +107,7 @@ def main() -> None:
         "note": "one thread, other work beside it: the seconds are no measure",
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "steps": options.steps,
-        "responses": sum(16 for _ in lines),
+        "responses": len(lines) * SETTINGS["train.queries_per_step"] * SETTINGS["rollout.responses_per_query"],
         "hours": (time.monotonic() - begin) / 3600,
         "seconds_per_step": {
             "first_tenth": float(np.median(seconds[:tenth])),

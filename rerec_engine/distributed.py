@@ -40,8 +40,11 @@ class World:
         return self.rank == 0
 
     def share(self, count: int, group: int = 1) -> slice:
-        """This rank's part of `count` things in order, as even as can be; only the first of `group` ranks has any."""
-        groups, mine = self.size // group, self.rank // group
+        """This rank's part of `count` things in order, as even as can be; only the first of `group` ranks has any.
+
+        A world of one has all of them, whatever the group.
+        """
+        groups, mine = max(1, self.size // group), self.rank // group
         start, end = (count * g // groups for g in (mine, mine + 1))
         return slice(start, start if self.rank % group else end)
 

@@ -165,11 +165,11 @@ class Policy:
     def save_trained(self, path: str | Path, main: bool = True) -> None:
         """Write what training changes: the adapter where there is one, else everything. All ranks call it."""
         if not self.adapted:
-            return self.save(path, main)
+            self.save(path, main)
+            return
         save_adapter(self.model, path, whole, main)
         if main:
             self.tokenizer.save_pretrained(path)
-        return None
 
 
 def make_policy(

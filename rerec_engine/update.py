@@ -110,7 +110,9 @@ class Updater:
         self._set_learning_rate(step)
         parts: list[dict[str, float]] = []
         norms: list[float] = []
-        gap = None if batch.old_logprobs is None else mismatch(batch.old_logprobs, self._drawn(batch))
+        gap = None
+        if batch.old_logprobs is not None:
+            gap = mismatch(batch.old_logprobs.cpu(), torch.from_numpy(batch.rollout_logprobs))
         per_update = config.train.queries_per_update
         with checkpointed(self.policy.model):
             for first in range(0, len(batch.queries), per_update):
@@ -129,10 +131,6 @@ class Updater:
             "learning_rate": self.optimizers["policy"].param_groups[0]["lr"],
             "skipped_updates": float(self.skipped),
         }
-
-    def _drawn(self, batch: Batch) -> Tensor:
-        """The rollout engine's log-probs, [T] float32, where the policy is."""
-        return torch.from_numpy(batch.rollout_logprobs).to(self.policy.device)
 
     def _logprobs(self, policy: Policy, batch: Batch, temperature: float) -> Tensor:
         found = self._every_token(
@@ -198,14 +196,14 @@ class Updater:
         index = torch.from_numpy(flat).to(device)
         rows = [batch.row(i) for i in part]
         hidden, targets = self.policy.response_states(rows)
-        old = self._drawn(batch) if batch.old_logprobs is None else batch.old_logprobs
+        drawn = torch.from_numpy(batch.rollout_logprobs[flat]).to(device)
         bounds = torch.from_numpy(np.concatenate([[0], np.cumsum(batch.lengths[part])])).to(device)
         advantages = batch.advantages.to(device)[index]
         loss, metrics = linear_policy_loss(
             hidden,
             self.policy.head,
             targets,
-            old[index],
+            drawn if batch.old_logprobs is None else batch.old_logprobs[index],
             batch.ref_logprobs[index] if batch.ref_logprobs is not None else None,
             advantages,
             config.loss,

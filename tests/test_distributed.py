@@ -228,5 +228,6 @@ def test_shares_are_even_in_order_and_whole():
             shares = [range(count)[World(rank, size).share(count)] for rank in range(size)]
             assert np.concatenate([np.array(share, dtype=int) for share in shares]).tolist() == list(range(count))
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert range(7)[World().share(7, group=2)] == range(7)  # one process, an engine on two GPUs
     first = [range(7)[World(rank, 6).share(7, group=2)] for rank in range(6)]
     assert [list(share) for share in first] == [[0, 1], [], [2, 3], [], [4, 5, 6], []]
