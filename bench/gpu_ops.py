@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from gpu_clock import Clock, outcome
-from peers.case import ACCEPTED, NAMES, PROMISED, Case, Op, Truth, Unavailable, faults, make_case
+from peers.case import ACCEPTED, NAMES, ON_TENSOR_CORES, Case, Op, Truth, Unavailable, faults, make_case
 from peers.forms import FORMS, SKIPPING, Form, is_ours, surrogate
 from peers.segments import make_segments, segments_of_tokens, segments_ours
 
@@ -79,7 +79,7 @@ def measure_form(clock: Clock, case: Case, truth: Truth, task: Task, name: str, 
             return record | {"status": "absent", "reason": str(reason)}
         record["errors"] = truth.errors(case, task.op, result)
         del result
-        wrong = faults(record["errors"], case.hidden.dtype, PROMISED if is_ours(name) else ACCEPTED)
+        wrong = faults(record["errors"], case.hidden.dtype, ON_TENSOR_CORES if is_ours(name) else ACCEPTED)
         if wrong:
             return record | {"status": "wrong", "reason": ", ".join(f"{k} {v:.1e}" for k, v in wrong.items())}
         record["peak_mb"] = clock.peak_mb(run)

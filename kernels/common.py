@@ -32,7 +32,7 @@ class Tile:
     depth: int
     warps: int
     stages: int
-    group: int = 16  # row blocks that run side by side, so that their hidden states stay in the second-level cache
+    group: int = 32  # row blocks that run side by side, so that their hidden states stay in the second-level cache
     descriptors: bool = False  # loads by TMA
 
     @property

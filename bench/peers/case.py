@@ -22,8 +22,12 @@ Result = dict[str, torch.Tensor]
 CLIP = 0.2
 PROMISED = {"fp64": (1e-9, 1e-9), "fp32": (2e-5, 1e-5), "bf16": (2e-5, 4e-3), "fp16": (2e-5, 4e-3)}
 """Ours: nats of logp, entropy and loss; relative error of a gradient. See docs/kernels.md."""
-ACCEPTED = {"fp64": (1e-9, 1e-9), "fp32": (1e-3, 1e-3), "bf16": (0.1, 0.05), "fp16": (0.1, 0.05)}
-"""Peers: beyond this it is another function. Logits rounded to bf16 are off by up to 0.05 nats and are let through."""
+ON_TENSOR_CORES = {**PROMISED, "bf16": (2e-4, 4e-3), "fp16": (2e-4, 4e-3)}
+"""Ours at a model's shape on a GPU, whose 16-bit products lose some bits of their float32 sums: the largest seen of
+8,192 tokens on an H200, 5e-5 nats of logp and 1e-4 of entropy, H = 3,072; verl's kernel has the same."""
+ACCEPTED = {"fp64": (1e-9, 1e-9), "fp32": (1e-3, 1e-3), "bf16": (0.2, 0.05), "fp16": (0.2, 0.05)}
+"""Peers: beyond this it is another function. Logits rounded to bf16 are off by up to 0.05 nats, the entropy by up to
+0.13, and are let through."""
 NAMES = {torch.float64: "fp64", torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 _ROWS = 256
 """Rows of float64 logits at once."""
