@@ -110,6 +110,7 @@ class VllmEngine:
     def wake(self) -> None:
         """Take the GPU's memory again. `generate` and `update_weights` do so by themselves."""
         if self._asleep:
+            torch.cuda.empty_cache()  # what the trainer holds and does not use is what the engine takes
             self._ask("wake")
             self._asleep = False
 

@@ -1,0 +1,31 @@
+"""What a run does before its first step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rerec_engine.config import Config
+from rerec_engine.data.dataset import load_dataset
+from rerec_engine.distributed import World
+from rerec_engine.errors import UserError
+from rerec_engine.startup import _train_queries
+
+
+def test_prompts_that_are_too_long_are_left_out_counted_and_told(tiny_policy, mini_demo, capsys):
+    policy, dataset = tiny_policy(), load_dataset(mini_demo)
+    lengths = sorted(len(policy.encode_prompt(query.messages)) for query in dataset.queries("train"))
+    limit = lengths[len(lengths) // 2]
+    config = Config()
+    config = replace(config, data=replace(config.data, max_prompt_tokens=limit))
+    queries, prompts = _train_queries(config, policy, dataset, World())
+    kept = sum(length <= limit for length in lengths)
+    assert 0 < kept < len(lengths) and len(queries) == len(prompts) == kept
+    assert max(map(len, prompts)) <= limit
+    assert prompts == [policy.encode_prompt(query.messages) for query in queries]
+    told = f"{len(lengths)} read, {kept} kept, {len(lengths) - kept} longer than {limit} tokens"
+    assert told in capsys.readouterr().err
+    shorter = replace(config, data=replace(config.data, max_prompt_tokens=lengths[0] - 1))
+    with pytest.raises(UserError, match="no train query has a prompt within data.max_prompt_tokens"):
+        _train_queries(shorter, policy, dataset, World())
