@@ -47,12 +47,12 @@ PACKED = Path(__file__).with_name("packed_vllm.py")
 Run = Callable[[], list[list[int]]]
 
 
-def make_policy(sizes: dict[str, int]) -> Policy:
+def make_policy(sizes: dict[str, int], dtype: torch.dtype = torch.float32, spread: float = 0.03) -> Policy:
+    """A random Qwen2 of four layers, or as many as `sizes` says. spread: of the noise on all weights."""
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(
         Qwen2Config(
-            **sizes,
-            num_hidden_layers=4,
+            **{"num_hidden_layers": 4, **sizes},
             num_key_value_heads=2,
             max_position_embeddings=1024,
             tie_word_embeddings=True,
@@ -63,8 +63,8 @@ def make_policy(sizes: dict[str, int]) -> Policy:
     )
     with torch.no_grad():  # spread the distributions, so that differences show
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.03)
-    return Policy(model.eval(), corpus_tokenizer(["a"]), (), 0, torch.float32)
+            parameter.add_(torch.randn_like(parameter) * spread)
+    return Policy(model.to(dtype).eval(), corpus_tokenizer(["a"]), (), 0, dtype)
 
 
 def flops(policy: Policy) -> float:

@@ -14,19 +14,15 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 import transformers
-from rollout import processor, version
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from rollout import make_policy, processor, seconds, version
 
 from rerec_engine.config import VllmConfig
-from rerec_engine.model_maker import corpus_tokenizer
 from rerec_engine.policy import Policy
 from rerec_engine.rollout.vllm import VllmEngine
 from rerec_engine.types import Sampling
@@ -36,27 +32,6 @@ HALF_B = dict(vocab_size=151_936, hidden_size=896, intermediate_size=4864, num_h
 CASES = (("demo", DEMO, torch.float32), ("0.5B", HALF_B, torch.float32), ("0.5B", HALF_B, torch.bfloat16))
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.3}
 """Nats between vLLM's log-probs and those of the policy, which computes in float32."""
-
-
-def make_policy(sizes: dict[str, int], dtype: torch.dtype) -> Policy:
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        **sizes,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    model = Qwen2ForCausalLM(config).to(dtype)
-    return Policy(model.eval(), corpus_tokenizer(["a"]), (), 0, dtype)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
 
 
 def through_file(policy: Policy, folder: Path) -> None:
@@ -84,7 +59,7 @@ def difference(policy: Policy, engine: VllmEngine) -> float:
 def measure(
     name: str, sizes: dict[str, int], dtype: torch.dtype, python: str, rounds: int, root: str
 ) -> dict[str, Any]:
-    policy = make_policy(sizes, dtype)
+    policy = make_policy(sizes, dtype, spread=0.0)
     with tempfile.TemporaryDirectory(dir=root) as folder:
         model = Path(folder) / "model"
         policy.model.config.architectures = [type(policy.model).__name__]
