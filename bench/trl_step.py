@@ -2,302 +2,221 @@
 
     python bench/trl_step.py --data DIR --model DIR [--output bench/results/trl_step.json]     # with TRL: .[trl]
 
-First both train from the same rollouts: the built-in sampler draws for either from its own weights with equal seeds,
-rewards and weights being compared after each step. Then each generates by itself and the two take turns, a step each,
-so that what disturbs the machine disturbs both. Same model, dataset, responses a query, limits, fp32,
-threads, AdamW and reward (the C++ engine; TRL's through `rerec_engine.integrations.trl`). TRL: `transformers.generate`,
-the whole step in one micro-batch, no gradient checkpointing, DAPO's mean over tokens, no KL. A step of ours has its own
-curriculum, metrics and records in it. Tokens are those of the responses.
+First both train from the same rollouts: the built-in sampler draws for either from its own weights with equal seeds;
+rewards, losses and weights are compared after each step. Then each generates by itself for the same prompts, in turns,
+a step each, so that what disturbs the machine disturbs all. Same model, limits, fp32, threads, AdamW and reward (TRL's
+through `rerec_engine.integrations.trl`). TRL: `transformers.generate`, no gradient checkpointing, DAPO's mean over
+tokens, no KL, the fastest of several micro-batch sizes. Tokens are those of all responses. Our update leaves out rows
+without a gradient (groups of equal rewards); `every row` has them in.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
 import transformers
 import trl
-from rollout import processor
-from transformers import TrainerCallback
+from torch.nn.utils import parameters_to_vector as flat
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.grpo_trainer import Dataset
 
 from rerec_engine.config import Config
+from rerec_engine.curriculum import CurriculumQueue
 from rerec_engine.integrations.trl import reward_function
-from rerec_engine.policy import Policy, load_policy
+from rerec_engine.policy import load_policy
+from rerec_engine.rollout.collect import derive_seed
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.settings import load_settings
-from rerec_engine.startup import Trainer, start
+from rerec_engine.startup import start
 from rerec_engine.train import one_step
 from rerec_engine.types import Query, Sampling
 
-QUERIES, RESPONSES, NEW, LEARNING_RATE = 16, 8, 160, 3e-4
-STAGES = ("rollout", "reward", "logprobs", "advantage", "update", "sync")
+QUERIES, RESPONSES, NEW, RATE = 16, 8, 160, 3e-4
+ROWS, MICRO = QUERIES * RESPONSES, (16, 32, 64, 128)  # responses: a step's, a micro-batch's of TRL
+OURS = f"""
+--config rerec_engine/configs/demo.yaml --device cpu --warm-start.epochs 0 --curriculum.enabled false
+--advantage.estimator grpo --advantage.outcome-gate false --rollout.engine sampler
+--rollout.responses-per-query {RESPONSES} --rollout.max-new-tokens {NEW} --optim.learning-rate {RATE}
+--optim.final-share 1.0 --optim.warmup-steps 0 --train.queries-per-step {QUERIES} --train.queries-per-update {QUERIES}
+"""
+THEIRS = dict(lr_scheduler_type="constant", optim="adamw_torch_fused", loss_type="dapo", num_generations=RESPONSES)
+THEIRS |= dict(gradient_checkpointing=False, bf16=False, use_cpu=True, seed=1, shuffle_dataset=False)
+THEIRS |= dict(report_to=[], logging_steps=10_000, save_strategy="no", disable_tqdm=True)
+Step = dict[str, Any]
+"""rate: tokens a second; trained: tokens that the update computed; reward and loss: means; stages: seconds."""
 
 
 def settings(options: argparse.Namespace, folder: Path, steps: int) -> Config:
-    values = {
-        "config": "rerec_engine/configs/demo.yaml",
-        "data.path": options.data,
-        "model.path": options.model,
-        "output-dir": folder,
-        "warm-start.epochs": 0,
-        "advantage.estimator": "grpo",
-        "advantage.outcome-gate": "false",
-        "curriculum.enabled": "false",
-        "rollout.responses-per-query": RESPONSES,
-        "rollout.max-new-tokens": NEW,
-        "optim.learning-rate": LEARNING_RATE,
-        "optim.final-share": 1.0,
-        "optim.warmup-steps": 0,
-        "optim.weight-decay": 0.0,
-        "train.queries-per-step": QUERIES,
-        "train.queries-per-update": QUERIES,
-        "train.steps": steps,
-        "threads": options.threads,
-        "device": "cpu",
+    own = ["--output-dir", str(folder), "--data.path", options.data, "--model.path", options.model]
+    return load_settings([*OURS.split(), *own, "--train.steps", str(steps), "--threads", str(options.threads)])[0]
+
+
+def their_settings(config: Config, folder: Path, steps: int, micro: int) -> GRPOConfig:
+    optim, loss = config.optim, config.loss
+    adam = dict(adam_beta1=optim.beta1, adam_beta2=optim.beta2, weight_decay=optim.weight_decay)
+    adam |= dict(learning_rate=optim.learning_rate, max_grad_norm=optim.max_grad_norm)
+    sizes = dict(per_device_train_batch_size=micro, gradient_accumulation_steps=ROWS // micro, max_steps=steps)
+    draw = dict(temperature=config.rollout.temperature, max_completion_length=config.rollout.max_new_tokens)
+    draw |= dict(beta=loss.beta, epsilon=loss.clip_low, epsilon_high=loss.clip_high)
+    return GRPOConfig(str(folder), **THEIRS, **adam, **sizes, **draw)
+
+
+def column(steps: list[Step], name: str) -> np.ndarray:
+    return np.array([step[name] for step in steps])
+
+
+def spread(values: np.ndarray, digits: int) -> dict[str, float]:
+    shares = {"least": 0, "median": 50, "most": 100}
+    return {name: round(float(np.percentile(values, share)), digits) for name, share in shares.items()}
+
+
+def summary(steps: list[Step]) -> dict[str, Any]:
+    digits, stages = {"rate": 0, "seconds": 3, "tokens": 0}, [Step(step["stages"]) for step in steps]
+    return {
+        **{name: spread(column(steps, name), places) for name, places in digits.items()},
+        "share_of_tokens_in_update": round(column(steps, "trained").sum() / column(steps, "tokens").sum(), 3),
+        "stages": {name: round(float(np.median(column(stages, name))), 4) for name in stages[0]},
     }
-    config, _ = load_settings([word for name, value in values.items() for word in (f"--{name}", str(value))])
-    return config
-
-
-@dataclass
-class Steps:
-    """What the steps of one side took and gave."""
-
-    seconds: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-    stages: list[dict[str, float]] = field(default_factory=list)
-    weights: list[torch.Tensor] = field(default_factory=list)
-
-    def summary(self, warm: int) -> dict[str, Any]:
-        rates = [t / s for t, s in zip(self.tokens[warm:], self.seconds[warm:], strict=True)]
-        stages = self.stages[warm:]
-        return {
-            "tokens_per_second": round(statistics.median(rates)),
-            "tokens_per_second_range": [round(min(rates)), round(max(rates))],
-            "seconds": round(statistics.median(self.seconds[warm:]), 3),
-            "tokens": round(statistics.mean(self.tokens[warm:])),
-            "stages": {name: round(statistics.median(s.get(name, 0.0) for s in stages), 4) for name in stages[0]},
-        }
-
-
-def flat(model: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 class Ours:
-    """Our loop, a step at a time. `calls`: what its engine was asked for."""
+    """Our loop, a step at a time. `asked`: the queries of all its steps."""
 
-    def __init__(self, config: Config) -> None:
-        self.trainer: Trainer = start(config, None)
-        self.steps, self.queries = Steps(), list[Query]()
-        self.calls: list[Sampling] = []
-        engine = self.trainer.worker.engine
-        generate = engine.generate
+    def __init__(self, config: Config, every_row: bool = False) -> None:
+        self.trainer, self.steps = start(config, None), list[Step]()
+        queries = self.trainer.worker.queries
+        queue = CurriculumQueue(len(queries), config.curriculum, QUERIES, config.seed)
+        self.asked = [queries[i] for _ in range(config.train.steps) for i in queue.next_batch()]
+        if every_row:
+            self.trainer.updater._needed = lambda batch, rows: rows  # type: ignore[method-assign]
 
-        def recorded(prompts: Any, n: int, sampling: Sampling) -> Any:
-            self.calls.append(sampling)
-            return generate(prompts, n, sampling)
-
-        engine.generate = recorded  # type: ignore[method-assign]
-
-    def step(self, keep_weights: bool = False) -> None:
+    def step(self) -> None:
         begin = time.perf_counter()
-        metrics, batch = one_step(self.trainer)
-        self.steps.seconds.append(time.perf_counter() - begin)
-        self.steps.tokens.append(int(batch.lengths.sum()))
-        self.steps.rewards.append(float(np.mean(batch.scores["reward"])))
-        self.steps.stages.append({name: float(metrics[f"seconds_{name}"]) for name in STAGES})  # type: ignore[arg-type]
-        self.queries += batch.queries
-        if keep_weights:
-            self.steps.weights.append(flat(self.trainer.policy.model))
+        record, batch = one_step(self.trainer)
+        seconds, metrics, first = time.perf_counter() - begin, Step(record), QUERIES * len(self.steps)
+        assert batch.queries == self.asked[first : first + QUERIES], "the two sides have different prompts"
+        tokens, trained = int(batch.lengths.sum()), metrics["trained_tokens"]
+        stages = {name[8:]: metrics[name] for name in metrics if name[:8] == "seconds_" and name != "seconds_total"}
+        stages["rest"] = seconds - sum(stages.values())
+        loss = metrics["loss"] * trained / tokens if trained else 0.0  # the metric is a mean over those trained
+        found = dict(rate=tokens / seconds, seconds=seconds, tokens=tokens, trained=trained, loss=loss)
+        self.steps.append({**found, "reward": metrics["reward"], "stages": stages})
 
 
-class Theirs(GRPOTrainer):  # type: ignore[misc]
-    """TRL's trainer with a clock around its stages, and nothing else."""
+def clocked(method: Any, stage: str) -> Any:
+    """A method of TRL's trainer; its seconds are added to a stage's, its last result is kept."""
 
-    stage: dict[str, float]
-    steps: Steps
-    rewards: torch.Tensor
-    our_epsilon = False
-    """Beside a group's standard deviation stands 1e-6 instead of 1e-4: a hundredth where rewards hardly differ."""
-
-    @contextmanager
-    def clock(self, name: str) -> Iterator[None]:
+    def run(self: Theirs, *words: Any, **named: Any) -> Any:
         begin = time.perf_counter()
-        yield
-        self.stage[name] = self.stage.get(name, 0.0) + time.perf_counter() - begin
-
-    def _generate(self, *words: Any, **named: Any) -> Any:
-        with self.clock("rollout"):
-            return super()._generate(*words, **named)
-
-    def _calculate_rewards(self, *words: Any, **named: Any) -> Any:
-        with self.clock("reward"):
-            found = super()._calculate_rewards(*words, **named)
-        self.rewards = found[:, 0]
-        self.steps.rewards.append(float(found.mean()))
+        self.begin = self.begin or begin
+        found = method(self, *words, **named)
+        self.last[stage] = found.detach() if isinstance(found, torch.Tensor) else found
+        self.stage[stage] = self.stage.get(stage, 0.0) + time.perf_counter() - begin
         return found
 
-    def _generate_and_score_completions(self, *words: Any, **named: Any) -> Any:
-        with self.clock("batch"):
-            found = super()._generate_and_score_completions(*words, **named)
-        self.steps.tokens.append(int(found["completion_mask"].sum()))
-        if self.our_epsilon:
-            groups = self.rewards.view(-1, RESPONSES)
-            deviation = groups - groups.mean(1, keepdim=True)
-            found["advantages"] = (deviation / (groups.std(1, keepdim=True) + 1e-6)).flatten().float()
+    return run
+
+
+class Theirs(GRPOTrainer):  # type: ignore[misc, unused-ignore]
+    """TRL's trainer with a clock around its stages, until the optimizer has stepped; then comes `between`, off it."""
+
+    _generate = clocked(GRPOTrainer._generate, "rollout")
+    _calculate_rewards = clocked(GRPOTrainer._calculate_rewards, "reward")
+    _batch = clocked(GRPOTrainer._generate_and_score_completions, "batch")
+    compute_loss = clocked(GRPOTrainer.compute_loss, "forward and loss")
+    training_step = clocked(GRPOTrainer.training_step, "training step")
+
+    def __init__(self, config: Config, folder: Path, queries: list[Query], micro: int, draw: Any = None) -> None:
+        self.policy, self.steps, self.begin = load_policy(str(config.model.path), "cpu"), list[Step](), 0.0
+        self.stage, self.last, self.between, self.our_epsilon = Step(), Step(), list[Any](), False
+        truths, among = ([[*getattr(q, name)] for q in queries] for name in ("ground_truth", "candidates"))
+        rows = dict(prompt=[[*map(dict, q.messages)] for q in queries], ground_truth=truths, candidates=among)
+        reward = reward_function(str(config.data.path), threads=config.threads)
+        args = their_settings(config, folder, len(queries) // QUERIES, micro)
+        own = dict(processing_class=self.policy.tokenizer, rollout_func=draw)
+        super().__init__(self.policy.model, reward, args, Dataset.from_dict(rows), **own)
+        assert torch.get_num_threads() == config.threads
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        found = self._batch(inputs)
+        if self.our_epsilon:  # beside a group's standard deviation 1e-6 instead of 1e-4
+            rewards = self.last["reward"].view(-1, RESPONSES)
+            apart = rewards - rewards.mean(1, keepdim=True)
+            found["advantages"] = (apart / (rewards.std(1, keepdim=True) + 1e-6)).flatten().float()
         return found
 
-    def training_step(self, *words: Any, **named: Any) -> Any:
-        with self.clock("forward and backward, with the batch"):
-            return super().training_step(*words, **named)
+    def create_optimizer(self, *words: Any, **named: Any) -> Any:
+        optimizer = super().create_optimizer(*words, **named)
+        optimizer.register_step_post_hook(lambda *_: self.end_step(time.perf_counter() - self.begin))
+        return optimizer
+
+    def end_step(self, seconds: float) -> None:
+        stage, last, tokens = self.stage, self.last, int(self.last["batch"]["completion_mask"].sum())
+        batch, whole = stage.pop("batch"), stage.pop("training step")
+        stage |= {"rest of the batch": batch - stage["rollout"] - stage["reward"]}
+        stage |= {"backward": whole - batch - stage["forward and loss"], "clipping and optimizer": seconds - whole}
+        found = dict(rate=tokens / seconds, seconds=seconds, tokens=tokens, trained=tokens, stages=stage)
+        self.steps.append({**found, "reward": float(last["reward"].mean()), "loss": float(last["training step"])})
+        for act in self.between:
+            act()
+        self.stage, self.last, self.begin = {}, {}, 0.0
 
 
-class Turns(TrainerCallback):  # type: ignore[misc]
-    """After each of TRL's steps, whatever `between` does, off its clock."""
-
-    def __init__(self, between: Callable[[Theirs], None]) -> None:
-        self.between, self.begin = between, 0.0
-        self.trainer: Theirs
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self.begin = time.perf_counter()
-        self.trainer.stage = {}
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        steps, stage = self.trainer.steps, self.trainer.stage
-        steps.seconds.append(time.perf_counter() - self.begin)
-        batch = stage.pop("batch", 0.0)
-        rollout, reward = stage.pop("rollout", 0.0), stage.pop("reward", 0.0)
-        update = stage.pop("forward and backward, with the batch", 0.0) - batch
-        optimizer = steps.seconds[-1] - batch - update
-        steps.stages.append(
-            {
-                "rollout": rollout,
-                "reward": reward,
-                "rest of the batch": batch - rollout - reward,
-                "forward and backward": update,
-                "optimizer and rest": optimizer,
-            }
-        )
-        self.between(self.trainer)
-
-
-def their_trainer(
-    config: Config, folder: Path, queries: list[Query], steps: int, between: Callable[[Theirs], None], **options: Any
-) -> tuple[Theirs, Policy]:
-    policy = load_policy(str(config.model.path), torch.device("cpu"), config.model.dtype)
-    rows = [
-        {
-            "prompt": [dict(m) for m in q.messages],
-            "ground_truth": list(q.ground_truth),
-            "candidates": list(q.candidates),
-        }
-        for q in queries
-    ]
-    arguments = GRPOConfig(
-        output_dir=str(folder),
-        per_device_train_batch_size=QUERIES * RESPONSES,
-        num_generations=RESPONSES,
-        max_completion_length=NEW,
-        learning_rate=LEARNING_RATE,
-        lr_scheduler_type="constant",
-        adam_beta2=config.optim.beta2,
-        weight_decay=0.0,
-        max_grad_norm=config.optim.max_grad_norm,
-        optim="adamw_torch_fused",
-        beta=0.0,
-        loss_type="dapo",
-        temperature=1.0,
-        max_steps=steps,
-        shuffle_dataset=False,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=True,
-        report_to=[],
-        logging_steps=10_000,
-        save_strategy="no",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        seed=1,
-    )
-    turns = Turns(between)
-    trainer = Theirs(
-        model=policy.model,
-        reward_funcs=reward_function(str(config.data.path), threads=config.threads),
-        args=arguments,
-        train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=policy.tokenizer,
-        callbacks=[turns],
-        **options,
-    )
-    trainer.steps, trainer.stage, turns.trainer = Steps(), {}, trainer
-    return trainer, policy
-
-
-def same_rollouts(config: Config, folder: Path, steps: int) -> dict[str, Any]:
-    """Both sides' rewards and weights, step by step; asserts that they go the same way."""
+def same_rollouts(config: Config, folder: Path, our_epsilon: bool) -> dict[str, Any]:
+    """Both sides' rewards, losses and weights, step by step, the sampler drawing for both."""
     ours = Ours(config)
-    first = flat(ours.trainer.policy.model).clone()
-    for _ in range(steps):
-        ours.step(keep_weights=True)
-    calls = iter(ours.calls)
-    ours.trainer.close()
+    first, weights, apart = flat(ours.trainer.policy.model.parameters()).detach(), list[torch.Tensor](), list[float]()
+    for _ in range(config.train.steps):
+        ours.step()
+        weights.append(flat(ours.trainer.policy.model.parameters()).detach())
 
     def draw(prompts: list[Any], trainer: Theirs) -> dict[str, Any]:
-        ids = [policy.encode_prompt(prompt) for prompt in prompts[::RESPONSES]]
-        sampler.update_weights()
-        rollouts = sampler.generate(ids, RESPONSES, next(calls))
-        return {
-            "prompt_ids": [x for x in ids for _ in range(RESPONSES)],
-            "completion_ids": [list(r.token_ids) for r in rollouts],
-            "logprobs": [list(r.logprobs) for r in rollouts],
-        }
+        ids = [trainer.policy.encode_prompt(prompt) for prompt in prompts[::RESPONSES]]
+        sampling = Sampling(NEW, config.rollout.temperature, derive_seed(config.seed, "rollout", len(apart), 0))
+        found = Sampler(trainer.policy).generate(ids, RESPONSES, sampling)
+        drawn = dict(completion_ids=[[*r.token_ids] for r in found], logprobs=[[*r.logprobs] for r in found])
+        return {"prompt_ids": [x for x in ids for _ in range(RESPONSES)], **drawn}
 
-    def keep(trainer: Theirs) -> None:
-        trainer.steps.weights.append(flat(trainer.model))
+    def compare() -> None:
+        now = weights.pop(0)
+        apart.append(float((now - flat(trainer.model.parameters()).detach()).norm() / (now - first).norm()))
 
-    trainer, policy = their_trainer(config, folder / "same", ours.queries, steps, keep, rollout_func=draw)
-    sampler = Sampler(policy)
-    trainer.our_epsilon = True
+    trainer = Theirs(config, folder / "trl", ours.asked, ROWS, draw)
+    trainer.our_epsilon, trainer.between = our_epsilon, [compare]
     trainer.train()
-    theirs = trainer.steps
-    apart = [
-        float((a - b).norm() / (a - first).norm())
-        for a, b in zip(ours.steps.weights, theirs.weights, strict=True)
-    ]  # fmt: skip
-    differences = np.abs(np.subtract(ours.steps.rewards, theirs.rewards))
-    assert differences[0] < 1e-6, "the same rollouts have different rewards"
-    assert max(apart) < 0.01, f"the weights are {max(apart):.3f} of their movement apart"
-    return {
-        "rewards": {"ours": [round(r, 4) for r in ours.steps.rewards], "trl": [round(r, 4) for r in theirs.rewards]},
-        "largest_reward_difference": float(f"{differences.max():.2g}"),
-        "weights_apart_over_movement": [float(f"{x:.2g}") for x in apart],
-        "tokens": {"ours": ours.steps.tokens, "trl": theirs.tokens},
-    }
+    found: dict[str, Any] = {"weights_apart_over_movement": [float(f"{x:.2g}") for x in apart]}
+    for what in ("reward", "loss", "tokens"):
+        values = {name: column(steps, what) for name, steps in (("ours", ours.steps), ("trl", trainer.steps))}
+        found[what] = {name: np.round(x, 6).tolist() for name, x in values.items()}
+        found[f"{what}_difference"] = float(f"{np.abs(values['ours'] - values['trl']).max():.2g}")
+    return found
 
 
-def in_turns(config: Config, folder: Path, rounds: int, warm: int) -> dict[str, Any]:
-    ours = Ours(config)
-    queries = [q for _ in range(4) for q in ours.trainer.dataset.queries("train")]
-    trainer, _ = their_trainer(config, folder / "turns", queries, rounds + warm, lambda _: ours.step())
+def in_turns(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    warm, steps = options.warm, options.warm + options.rounds
+    configs = [settings(options, folder / name, steps) for name in ("ours", "every-row")]
+    ours = {"ours": Ours(configs[0]), "every row": Ours(configs[1], every_row=True)}
+    asked, tried = ours["ours"].asked, dict[int, float]()
+    for micro in MICRO:
+        trial = Theirs(configs[0], folder / "trl", asked[: QUERIES * (warm + 4)], micro)
+        trial.train()
+        tried[micro] = summary(trial.steps[warm:])["rate"]["median"]
+    trainer = Theirs(configs[0], folder / "trl", asked, max(tried, key=lambda size: tried[size]))
+    trainer.between = [side.step for side in ours.values()]
     trainer.train()
-    ours.trainer.close()
-    found = {"ours": ours.steps.summary(warm), "trl": trainer.steps.summary(warm)}
-    found["ratio"] = round(found["ours"]["tokens_per_second"] / found["trl"]["tokens_per_second"], 2)
+    base = column(trainer.steps[warm:], "rate")
+    found: dict[str, Any] = {"trl_tokens_per_second_by_micro_batch": tried, "trl": summary(trainer.steps[warm:])}
+    for name, side in ours.items():
+        rate, about = column(side.steps[warm:], "rate"), summary(side.steps[warm:])
+        ratio = round(float(np.median(rate) / np.median(base)), 2)
+        found[name] = {"times_trl": ratio, "times_trl_by_round": spread(rate / base, 2), **about}
     return found
 
 
@@ -305,28 +224,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", required=True, help="dataset directory")
     parser.add_argument("--model", required=True, help="model that both start from")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--warm", type=int, default=2)
-    parser.add_argument("--same", type=int, default=6, help="steps from the same rollouts")
+    for name, value in {"threads": 2, "rounds": 10, "warm": 2, "same": 8}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--output", type=Path, default=Path("bench/results/trl_step.json"))
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     transformers.logging.set_verbosity_error()
+    cores = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     result: dict[str, Any] = {
-        "hardware": {"processor": processor(), "threads": options.threads},
+        "hardware": {"processor": cores[0].split(": ")[1], "cores": len(cores), "threads": options.threads},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__},
-        "workload": f"{QUERIES} queries x {RESPONSES} responses of at most {NEW} tokens, fp32",
+        "settings": {"ours": " ".join(OURS.split()), "trl": THEIRS},
+        "workload": f"{QUERIES} queries x {RESPONSES} responses of at most {NEW} tokens, fp32, rate {RATE}",
     }
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        result["same_rollouts"] = same_rollouts(
-            settings(options, folder / "same-run", options.same), folder, options.same
-        )
-        print(json.dumps(result["same_rollouts"], indent=1), flush=True)
-        steps = options.rounds + options.warm
-        result["in_turns"] = in_turns(settings(options, folder / "run", steps), folder, options.rounds, options.warm)
-    print(json.dumps(result["in_turns"], indent=1), flush=True)
+        for key, our_epsilon in (("same_rollouts", True), ("same_rollouts_trl_epsilon", False)):
+            folder = Path(name) / key
+            result[key] = found = same_rollouts(settings(options, folder, options.same), folder, our_epsilon)
+            assert not our_epsilon or max(*found["weights_apart_over_movement"], found["reward_difference"]) < 0.01
+        result["in_turns"] = in_turns(options, Path(name))
+    print(json.dumps(result, indent=1))
     options.output.write_text(json.dumps(result, indent=1) + "\n")
 
 

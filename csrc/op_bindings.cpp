@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "attention.hpp"
 #include "logits.hpp"
 #include "policy.hpp"
 #include "python_arrays.hpp"
@@ -89,6 +90,30 @@ void expand(const Array<float>& values, const Array<int64_t>& lengths, Array<flo
   repeat(values.data(), lengths.data(), rows_of(values), out.mutable_data());
 }
 
+AttentionCache make_cache(size_t layers, size_t heads, size_t kv_heads, size_t responses,
+                          const Array<int64_t>& lengths, size_t prompt_length, const Array<float>& cos,
+                          const Array<float>& sin) {
+  const size_t dim = static_cast<size_t>(cos.shape(1));
+  const std::vector<int64_t> all(lengths.data(), lengths.data() + lengths.size());
+  return {{layers, heads, kv_heads, dim}, prompt_length, rows_of(cos) - prompt_length, responses, all, cos.data(),
+          sin.data()};
+}
+
+void set_prompts(AttentionCache& cache, size_t layer, const Array<float>& qkv, int threads) {
+  py::gil_scoped_release release;
+  cache.set_prompts(layer, qkv.data(), threads);
+}
+
+void attend(AttentionCache& cache, size_t layer, const Array<float>& qkv, Array<float> out, int threads) {
+  float* target = out.mutable_data();
+  py::gil_scoped_release release;
+  cache.attend(layer, qkv.data(), target, threads);
+}
+
+void keep(AttentionCache& cache, const Array<int64_t>& rows) {
+  cache.keep(std::vector<int64_t>(rows.data(), rows.data() + rows.size()));
+}
+
 }  // namespace
 
 void register_ops(py::module_& module) {
@@ -104,6 +129,13 @@ void register_ops(py::module_& module) {
   module.def("segment_advantage", &advantage, "lengths"_a, "penalised"_a, "cu_segments"_a, "rewards"_a, "group"_a,
              "w_penalty"_a, "estimator"_a);
   module.def("expand_segments", &expand, "values"_a, "lengths"_a, "out"_a.noconvert());
+  py::class_<AttentionCache>(module, "AttentionCache")
+      .def(py::init(&make_cache), "layers"_a, "heads"_a, "kv_heads"_a, "responses"_a, "lengths"_a, "prompt_length"_a,
+           "cos"_a, "sin"_a)
+      .def("set_prompts", &set_prompts, "layer"_a, "qkv"_a, "threads"_a)
+      .def("attend", &attend, "layer"_a, "qkv"_a, "out"_a.noconvert(), "threads"_a)
+      .def("advance", &AttentionCache::advance)
+      .def("keep", &keep, "rows"_a);
   module.def("vector_levels", &vector_levels);
   module.def("set_vector_level", &set_vector_level, "level"_a);
 }

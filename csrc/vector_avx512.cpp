@@ -4,9 +4,10 @@
 #define REREC_LANES 16
 #include "vector_math.inc"
 
+#include "attention_kernels.inc"
 #include "logits_kernels.inc"
 #include "policy_kernels.inc"
 
 namespace rerec {
-const VectorPasses kAvx512Passes{fold, gradient, policy};
+const VectorPasses kAvx512Passes{fold, gradient, policy, attend};
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "attention.hpp"
 #include "logits.hpp"
 #include "policy.hpp"
 
@@ -13,6 +14,7 @@ struct VectorPasses {
   void (*fold)(const LogitTile&, SoftmaxState, float*);
   void (*gradient)(const LogitTile&, const GradientRows&);
   void (*policy)(const PolicyTokens&, const PolicyOptions&, float*, PolicySums&);
+  void (*attend)(const AttentionTask&);
 };
 
 extern const VectorPasses kAvx512Passes, kAvx2Passes, kPlainPasses;

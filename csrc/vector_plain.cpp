@@ -4,9 +4,10 @@
 #define REREC_LANES 16  // the compiler cuts them to what there is, and the code of avx512 runs everywhere
 #include "vector_math.inc"
 
+#include "attention_kernels.inc"
 #include "logits_kernels.inc"
 #include "policy_kernels.inc"
 
 namespace rerec {
-const VectorPasses kPlainPasses{fold, gradient, policy};
+const VectorPasses kPlainPasses{fold, gradient, policy, attend};
 }

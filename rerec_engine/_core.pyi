@@ -185,6 +185,28 @@ def segment_advantage(
     estimator: str,
 ) -> Floats: ...
 def expand_segments(values: Floats, lengths: NDArray[np.int64], out: Floats) -> None: ...
+
+class AttentionCache:
+    """Keys and values of all layers; what is asked of the shapes is in csrc/attention.hpp."""
+
+    def __init__(
+        self,
+        layers: int,
+        heads: int,
+        kv_heads: int,
+        responses: int,
+        lengths: NDArray[np.int64],
+        prompt_length: int,
+        cos: Floats,
+        sin: Floats,
+    ) -> None: ...
+    def set_prompts(self, layer: int, qkv: Floats, threads: int) -> None: ...
+    def attend(self, layer: int, qkv: Floats, out: Floats, threads: int) -> None:
+        """qkv [rows, heads + 2 * kv_heads, D]; out [rows, heads * D] is written."""
+
+    def advance(self) -> None: ...
+    def keep(self, rows: NDArray[np.int64]) -> None: ...
+
 def vector_levels() -> list[str]:
     """Of avx512, avx2 and plain those that this processor runs, best first; the first is in use."""
 

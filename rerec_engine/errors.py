@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,10 @@ class RunError(RuntimeError):
     that says what happened and how to go on."""
 
 
+class RankLost(RunError):
+    """Another rank ended or is silent. What connects this one to it can no longer be taken down in good order."""
+
+
 def file_error(path: str | Path, message: str, row: int | None = None) -> UserError:
     """A `UserError` that names file and, where known, the row (1-based, as an editor counts lines)."""
     place = f"{path}:{row}" if row is not None else str(path)
@@ -25,8 +30,12 @@ def file_error(path: str | Path, message: str, row: int | None = None) -> UserEr
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """Print one line to stderr and exit."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    _tell(message)
     raise SystemExit(code)
+
+
+def _tell(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -36,6 +45,10 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    except RankLost as error:
+        _tell(str(error))
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(1)  # the interpreter's own end would now and then abort in gloo's threads
     except RunError as error:
         fail(str(error), code=1)
     except (UserError, OSError) as error:

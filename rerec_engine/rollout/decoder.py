@@ -15,9 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, Qwen2ForCausalLM
 
 from rerec_engine.lora import effective_weight
-
-KeysValues = tuple[Tensor, Tensor]
-"""Of one layer, [batch, kv_heads, length, D] each."""
+from rerec_engine.rollout.cache import Heads, make_cache, rotate
 
 
 class Decoder(Protocol):
@@ -32,7 +30,7 @@ class Decoder(Protocol):
         ...
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only (int64 indices)."""
+        """Go on with these rows only (int64 indices, ascending)."""
         ...
 
     def refresh(self) -> None:
@@ -58,15 +56,15 @@ def _concat(dtype: torch.dtype, *linears: torch.nn.Linear) -> tuple[Tensor, Tens
 
 
 class FusedDecoder:
-    """Qwen2 and Llama. Grouped queries, and a prompt's responses, are folded into the query dimension, so that keys and
-    values are never repeated."""
+    """Qwen2 and Llama."""
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
         self.model: Any = model
         self.dtype = dtype
         config = model.config
-        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self.head_dim = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+        dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        self.heads = Heads(config.num_hidden_layers, heads, kv_heads, dim)
         self.eps = config.rms_norm_eps
         self.refresh()
 
@@ -91,112 +89,52 @@ class FusedDecoder:
     @torch.inference_mode()
     def prefill(self, ids: Tensor, valid: Tensor, n: int, max_new: int) -> Tensor:
         batch, width = ids.shape
-        device, kind = ids.device, self.embedding.dtype
-        positions = (valid.long().cumsum(1) - 1).clamp(min=0)  # [B, P]
+        device, heads = ids.device, self.heads
         table = torch.arange(width + max_new, device=device)[None]
-        cos, sin = self.model.model.rotary_emb(torch.empty(1, dtype=kind, device=device), table)
-        low, high = sin[0].chunk(2, -1)
-        self.rotary = cos[0], torch.cat([-low, high], -1)  # [P + new, D] each
+        cos, sin = (x[0] for x in self.model.model.rotary_emb(self.embedding[:0], table))  # [P + new, D]
+        low, high = sin.chunk(2, -1)
+        sin = torch.cat([-low, high], -1)
+        self.cache = make_cache(heads, cos, sin, valid, n)
+        positions = (valid.long().cumsum(1) - 1).clamp(min=0)  # [B, P]
+        at = cos[positions][:, :, None], sin[positions][:, :, None]
         ahead = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-        self.mask = ahead & valid[:, None, None] | torch.eye(width, dtype=torch.bool, device=device)  # [B, 1, P, P]
-        self.prompts: list[KeysValues] = []
-        logits = self._forward(ids, positions, self._attend_to_prompt)
-        shape = (batch * n, self.kv_heads, max_new, self.head_dim)
-        self.cache = [(torch.empty(shape, dtype=kind, device=device), torch.empty(shape, dtype=kind, device=device))]
-        self.cache += [(torch.empty_like(k), torch.empty_like(v)) for k, v in self.cache * (len(self.layers) - 1)]
-        self.filled = 0
-        self.position = positions[:, -1].repeat_interleave(n) + 1  # [rows]
-        self.owner = torch.arange(batch, device=device).repeat_interleave(n)  # [rows], the prompt of each
-        self.slots, self.place = n, torch.arange(batch * n, device=device)  # see _by_prompt
-        blocked = torch.zeros(batch, 1, 1, width, dtype=kind, device=device)
-        self.blocked = blocked.masked_fill_(~valid[:, None, None], float("-inf"))
-        return logits.repeat_interleave(n, 0)
+        mask = ahead & valid[:, None, None] | torch.eye(width, dtype=torch.bool, device=device)  # [B, 1, P, P]
+
+        def attend(layer: int, qkv: Tensor) -> Tensor:
+            qkv = qkv.view(batch, width, heads.all, heads.dim)
+            qk, v = qkv.split([heads.queries + heads.keys, heads.keys], 2)
+            qkv = torch.cat([rotate(qk, *at), v], 2)
+            self.cache.set_prompts(layer, qkv)
+            q, k, v = qkv.transpose(1, 2).split([heads.queries, heads.keys, heads.keys], 1)
+            a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)  # [B, heads, P, D]
+            return a.transpose(1, 2).reshape(batch * width, -1)
+
+        x = self._body(ids.flatten(), attend)
+        return self._logits(x.view(batch, width, -1)[:, -1]).repeat_interleave(n, 0)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
-        logits = self._forward(tokens[:, None], self.position[:, None], self._attend_to_all)
-        self.filled += 1
-        self.position = self.position + 1
-        return logits
+        x = self._body(tokens, self.cache.attend)
+        self.cache.advance()
+        return self._logits(x)
 
     @torch.inference_mode()
     def keep(self, rows: Tensor) -> None:
-        self.cache = [(self._kept(k, rows), self._kept(v, rows)) for k, v in self.cache]
-        self.position = self.position[rows]
-        left, self.owner = torch.unique(self.owner[rows], return_inverse=True)
-        if len(left) < len(self.blocked):
-            self.prompts = [(k[left], v[left]) for k, v in self.prompts]
-            self.blocked = self.blocked[left]
-        count = torch.bincount(self.owner)
-        first = count.cumsum(0) - count
-        self.slots = int(count.max())
-        self.place = self.owner * self.slots + torch.arange(len(rows), device=rows.device) - first[self.owner]
+        self.cache.keep(rows)
 
-    def _kept(self, x: Tensor, rows: Tensor) -> Tensor:
-        fresh = x.new_empty(len(rows), *x.shape[1:])
-        fresh[:, :, : self.filled] = x[:, :, : self.filled][rows]
-        return fresh
-
-    def _forward(
-        self, ids: Tensor, positions: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        rows, width = ids.shape
-        heads, kv_heads, dim = self.heads, self.kv_heads, self.head_dim
-        x = F.embedding(ids.flatten(), self.embedding)  # [rows * width, H]
-        cos, sin = (t[positions.flatten()][:, None] for t in self.rotary)
+    def _body(self, ids: Tensor, attend: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """ids [N] -> [N, H]; attend: layer, queries, keys and values [N, heads, D] -> [N, query heads * D]."""
+        x = F.embedding(ids, self.embedding)
         size = (x.shape[-1],)
         for i, (norm, (qkv, qkv_bias), out, mlp_norm, gate_up, down) in enumerate(self.layers):
             h = F.linear(F.rms_norm(x, size, norm, self.eps), qkv, qkv_bias)
-            h = h.view(len(h), heads + 2 * kv_heads, dim)
-            qk = h[:, : heads + kv_heads]
-            qk = torch.addcmul(qk * cos, qk.roll(dim // 2, -1), sin)
-            h = torch.cat([qk, h[:, heads + kv_heads :]], 1).view(rows, width, heads + 2 * kv_heads, dim)
-            a = attend(i, *h.transpose(1, 2).split([heads, kv_heads, kv_heads], 1))
-            x = x + F.linear(a, *out)
+            x = x + F.linear(attend(i, h.view(len(h), self.heads.all, self.heads.dim)), *out)
             gate, up = F.linear(F.rms_norm(x, size, mlp_norm, self.eps), gate_up).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, down)
-        last = x.view(rows, width, -1)[:, -1]
-        return F.linear(F.rms_norm(last, size, self.norm, self.eps).float(), self.head)
+        return x
 
-    def _attend_to_prompt(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q [B, heads, P, D], k and v [B, kv_heads, P, D] -> [B * P, heads * D]; keeps k and v."""
-        self.prompts.append((k.contiguous(), v.contiguous()))
-        a = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, enable_gqa=True)
-        return a.transpose(1, 2).reshape(-1, self.heads * self.head_dim)
-
-    def _attend_to_all(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q [rows, heads, 1, D], k and v [rows, kv_heads, 1, D] -> [rows, heads * D].
-
-        A prompt's keys and values are read once for all of its responses.
-        """
-        rows, kv_heads, end = len(q), self.kv_heads, self.filled + 1
-        keys, values = self.cache[layer]
-        keys[:, :, self.filled] = k[:, :, 0]
-        values[:, :, self.filled] = v[:, :, 0]
-        prompt_keys, prompt_values = self.prompts[layer]
-        q = q.reshape(rows, kv_heads, -1, self.head_dim) * self.head_dim**-0.5  # [rows, kv_heads, groups, D]
-        to_prompt = self._by_prompt(q) @ prompt_keys.transpose(2, 3) + self.blocked  # [B, kv_heads, slots * groups, P]
-        to_new = q @ keys[:, :, :end].transpose(2, 3)  # [rows, kv_heads, groups, end]
-        scores = torch.cat([self._by_row(to_prompt), to_new], -1)
-        weights = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
-        of_prompt, of_new = weights.split([prompt_keys.shape[2], end], -1)
-        a = self._by_row(self._by_prompt(of_prompt) @ prompt_values) + of_new @ values[:, :, :end]
-        return a.reshape(rows, -1)
-
-    def _by_prompt(self, x: Tensor) -> Tensor:
-        """[rows, kv_heads, groups, X] -> [B, kv_heads, slots * groups, X]; a prompt has a slot for each response."""
-        whole = x
-        if len(x) < len(self.blocked) * self.slots:
-            whole = x.new_zeros(len(self.blocked) * self.slots, *x.shape[1:])
-            whole[self.place] = x
-        whole = whole.reshape(len(self.blocked), self.slots, *x.shape[1:]).transpose(1, 2)
-        return whole.reshape(len(self.blocked), self.kv_heads, -1, x.shape[-1])
-
-    def _by_row(self, x: Tensor) -> Tensor:
-        """The way back."""
-        parts = x.view(len(self.blocked), self.kv_heads, self.slots, -1, x.shape[-1]).transpose(1, 2)
-        whole = parts.reshape(len(self.blocked) * self.slots, *parts.shape[2:])
-        return whole if len(self.place) == len(whole) else whole[self.place]
+    def _logits(self, x: Tensor) -> Tensor:
+        return F.linear(F.rms_norm(x, (x.shape[-1],), self.norm, self.eps).float(), self.head)
 
 
 class GenericDecoder:
