@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from rerec_engine.environment import processor
+
 ROOT = Path(__file__).resolve().parents[1]
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#7F7F7F"
 
@@ -117,19 +119,6 @@ def main() -> None:
     caption = f"{record['hardware']}; torch {torch.__version__}; commit {record['commit']}"
     picture(outputs, results, ROOT / "docs" / "demo.png", caption)
     print(json.dumps(record, indent=1))
-
-
-def processor() -> str:
-    """The processor's name as Linux tells it."""
-    try:
-        names = [
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.machine()
 
 
 if __name__ == "__main__":

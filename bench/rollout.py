@@ -31,6 +31,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import rerec_engine.rollout.vllm as engine_module
 from rerec_engine.config import VllmConfig
+from rerec_engine.environment import processor
 from rerec_engine.model_maker import corpus_tokenizer
 from rerec_engine.policy import Policy
 from rerec_engine.rollout.sampler import Sampler
@@ -214,11 +215,6 @@ def measure(name: str, python: str, threads: int, rounds: int, folder: Path) -> 
         "share_of_limit": {label: round(rate / limit, 3) for label, rate in rates.items() if "bf16" not in label},
         "largest_logprob_difference": {label: float(f"{x:.2g}") for label, x in differences.items()},
     }
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def version(python: str) -> str:

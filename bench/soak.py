@@ -11,7 +11,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+
+from rerec_engine.environment import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "soak.json"
@@ -103,7 +104,7 @@ def main() -> None:
         "commit": subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
         ).stdout.strip(),
-        "hardware": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}",
+        "hardware": f"{os.cpu_count()} cores, {processor()}",
         "note": "one thread, other work beside it: the seconds are no measure",
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "steps": options.steps,

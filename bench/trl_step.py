@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ from trl.trainer.grpo_trainer import Dataset
 
 from rerec_engine.config import Config
 from rerec_engine.curriculum import CurriculumQueue
+from rerec_engine.environment import processor
 from rerec_engine.integrations.trl import reward_function
 from rerec_engine.policy import load_policy
 from rerec_engine.rollout.collect import derive_seed
@@ -229,9 +231,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("bench/results/trl_step.json"))
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()
-    cores = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     result: dict[str, Any] = {
-        "hardware": {"processor": cores[0].split(": ")[1], "cores": len(cores), "threads": options.threads},
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "threads": options.threads},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__},
         "settings": {"ours": " ".join(OURS.split()), "trl": THEIRS},
         "workload": f"{QUERIES} queries x {RESPONSES} responses of at most {NEW} tokens, fp32, rate {RATE}",

@@ -20,9 +20,10 @@ from typing import Any
 import safetensors.torch
 import torch
 import transformers
-from rollout import make_policy, processor, seconds, version
+from rollout import make_policy, seconds, version
 
 from rerec_engine.config import VllmConfig
+from rerec_engine.environment import processor
 from rerec_engine.policy import Policy
 from rerec_engine.rollout.vllm import VllmEngine
 from rerec_engine.types import Sampling

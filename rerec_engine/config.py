@@ -267,6 +267,8 @@ class TrainConfig:
     max_skipped_updates: int = 10
     """So many updates in a row whose gradient is not finite end the run; 0: none do."""
     save_rollouts_every: int = 10
+    report: bool = True
+    """Write report.html at every evaluation, and at the end."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "queries_per_step", "queries_per_update", "tokens_per_micro_batch"):

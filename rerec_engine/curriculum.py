@@ -105,11 +105,15 @@ class CurriculumQueue:
         """Figures for the metrics.
 
         epoch (from 0); active and mastered queries, as of the last refresh; readmitted: mastered ones that the last
-        refresh took back; probed: mastered ones in this epoch's queue; restarts so far; mean_difficulty over the
-        queries reported so far (absent before the first).
+        refresh took back; probed: mastered ones in this epoch's queue; restarts so far. The active ones by their last
+        difficulty, in thirds: easy, medium and hard (2/3 and more); unmeasured before the first report. mean_difficulty
+        over the queries reported so far (absent before the first).
         """
         measured = self._difficulty[~np.isnan(self._difficulty)]
         mastered = int(self._mastered.sum())
+        active = self._difficulty[~self._mastered]
+        easy, below_hard = (int((active < bound).sum()) for bound in (1 / 3, 2 / 3))  # NaN is below nothing
+        unmeasured = int(np.isnan(active).sum())
         figures = {
             "epoch": self._epoch,
             "active": self.num_queries - mastered,
@@ -117,6 +121,10 @@ class CurriculumQueue:
             "readmitted": self._readmitted,
             "probed": self._probed,
             "restarts": self._restarts,
+            "easy": easy,
+            "medium": below_hard - easy,
+            "hard": len(active) - below_hard - unmeasured,
+            "unmeasured": unmeasured,
         }
         return figures | ({"mean_difficulty": float(measured.mean())} if measured.size else {})
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rerec_engine.config import Config
+from rerec_engine.environment import describe
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.policy import Policy
 from rerec_engine.settings import write_yaml
@@ -41,6 +42,7 @@ class RunDir:
         run = cls(path)
         run.rollouts.mkdir(parents=True, exist_ok=True)
         write_yaml(config, path / "config.yaml")
+        (path / "environment.json").write_text(json.dumps(describe(), indent=1) + "\n", encoding="utf-8")
         return run
 
     @classmethod

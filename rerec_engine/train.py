@@ -13,11 +13,12 @@ from rerec_engine.advantage import token_advantages
 from rerec_engine.checkpoint import checkpoint_steps
 from rerec_engine.config import Config
 from rerec_engine.distributed import lost_contact
-from rerec_engine.errors import RankLost, run_command
+from rerec_engine.errors import RankLost, UserError, run_command
 from rerec_engine.evaluate import evaluate_queries
 from rerec_engine.importance import truncated_weights
 from rerec_engine.loss import kl_penalty
 from rerec_engine.progress import Interrupt, Progress, step_record
+from rerec_engine.report import write_report
 from rerec_engine.rollout.worker import timed
 from rerec_engine.settings import load_settings
 from rerec_engine.startup import Trainer, start
@@ -54,14 +55,17 @@ def _run(trainer: Trainer) -> Path:
                 run.save_rollouts(step, batch, trainer.policy)
             if _due(step, config.train.eval_every) and step < config.train.steps:
                 evaluate_and_log(trainer, "val", "during", limit=config.train.eval_queries)
+                report(trainer)
             if _due(step, config.train.checkpoint_every) or step == config.train.steps or stop:
                 trainer.save()
     if stop and trainer.step < config.train.steps:
+        report(trainer)
         if trainer.world.main:
             print(f"stopped after step {trainer.step}; continue with --resume {run.path}", file=sys.stderr)
         raise SystemExit(interrupt.exit_code)
     trainer.policy.save(run.path / "final", trainer.world.main)
     evaluate_and_log(trainer, "test", "after")
+    report(trainer)
     return run.path
 
 
@@ -131,6 +135,15 @@ def evaluate_and_log(trainer: Trainer, split: str, moment: str, limit: int = 0) 
         console = Console(stderr=True)
         console.print(f"\n{moment} reinforcement, {split} split, greedy (step {trainer.step})")
         console.print(report.table())
+
+
+def report(trainer: Trainer) -> None:
+    """Write the report, so far; one that cannot be written ends no run."""
+    if trainer.config.train.report and trainer.world.main:
+        try:
+            write_report(trainer.run.path, tokenizer=trainer.policy.tokenizer)
+        except (UserError, OSError) as error:
+            print(f"no report: {error}", file=sys.stderr)
 
 
 def _due(step: int, every: int) -> bool:

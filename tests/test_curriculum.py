@@ -184,6 +184,10 @@ def test_disabled_shuffles_every_epoch_and_drops_nothing() -> None:
         "readmitted": 0,
         "probed": 0,
         "restarts": 0,
+        "easy": 40,
+        "medium": 0,
+        "hard": 0,
+        "unmeasured": 0,
         "mean_difficulty": 0.0,
     }
 
@@ -193,6 +197,7 @@ def test_queries_never_reported_come_last_and_stay() -> None:
     batch = queue.next_batch()
     queue.report([4, 2], [0.9, 0.3])
     assert sorted(batch) == list(range(6))
+    assert [queue.counts()[name] for name in ("easy", "medium", "hard", "unmeasured")] == [1, 0, 1, 4]
     assert queue.next_batch() == [2, 4, 0, 1, 3, 5]
 
 

@@ -1,0 +1,30 @@
+"""A run's report: one HTML file with everything in it.
+
+    python -m rerec_engine.report RUN_DIR [OTHER_RUN] [--output F.html]
+
+Two runs are compared on one page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rerec_engine.errors import UserError, run_command
+from rerec_engine.evaluate import Parser
+from rerec_engine.report.page import write_report
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(prog="python -m rerec_engine.report", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", type=Path, help="run directory; a second one is compared")
+    parser.add_argument("--output", type=Path, metavar="F.html", help="default: report.html in the first run directory")
+    args = parser.parse_args(argv)
+    if len(args.runs) > 2:
+        raise UserError(f"one or two run directories, got {len(args.runs)}")
+    print(write_report(*args.runs, output=args.output))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,100 @@
+"""What the report shows of a run: its settings, metrics, evaluations and some of its rollouts."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.report.rollouts import read_groups
+from rerec_engine.settings import flatten, read_yaml
+
+POINTS = 600
+"""Most points of a curve; a longer run's are means over equally many steps."""
+ROLLOUT_BYTES = 480_000
+"""Of the page's rollouts, roughly."""
+DIGITS = 5
+"""Significant ones of a figure on the page."""
+
+
+def read_run(path: Path, rollout_bytes: int = ROLLOUT_BYTES, tokenizer: Any = None) -> dict[str, Any]:
+    """A run directory as the page's script reads it. Raises UserError where there is none, or a file is broken."""
+    if not (path / "config.yaml").is_file():
+        raise UserError(f"{path}: no config.yaml there; expected a run directory (see --output-dir of train)")
+    config = read_yaml(path / "config.yaml")
+    lines = _records(path / "metrics.jsonl")
+    if not lines:
+        raise UserError(f"{path / 'metrics.jsonl'}: no step yet; train writes a line a step")
+    metrics, mean_of = _columns(lines)
+    environment = path / "environment.json"
+    groups, left_out = read_groups(path, config, rollout_bytes, tokenizer)
+    return {
+        "name": path.resolve().name,
+        "settings": {name: "" if value is None else str(value) for name, value in flatten(config).items()},
+        "environment": json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {},
+        "metrics": metrics,
+        "mean_of": mean_of,
+        "evals": [_rounded(line) for line in _records(path / "eval.jsonl")],
+        "groups": groups,
+        "groups_left_out": left_out,
+    }
+
+
+def rounded(x: float) -> float | int | None:
+    """To `DIGITS` significant digits; None for what is no finite number."""
+    if not math.isfinite(x):
+        return None
+    value = float(f"{x:.{DIGITS}g}")
+    return int(value) if value == int(value) and abs(value) < 2**53 else value
+
+
+def _rounded(record: Any) -> Any:
+    if isinstance(record, dict):
+        return {name: _rounded(value) for name, value in record.items()}
+    return rounded(record) if isinstance(record, float) else record
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSONL file. A last line that is not whole yet is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found: list[dict[str, Any]] = []
+    for row, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            if row == len(lines):
+                break
+            raise file_error(path, f"not JSON: {error}", row) from None
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            raise file_error(path, "no step in this line", row)
+        found.append(record)
+    return found
+
+
+def _columns(lines: list[dict[str, Any]]) -> tuple[dict[str, list[float | int | None]], int]:
+    """Metric name -> values by step, and over how many steps each is a mean."""
+    mean_of = -(-len(lines) // POINTS)
+    names = dict.fromkeys(name for line in lines for name in line)
+    found = {}
+    for name in names:
+        values = [line.get(name) for line in lines]
+        if not all(value is None or isinstance(value, (int, float)) for value in values):
+            continue
+        numbers = np.array([math.nan if value is None else float(value) for value in values])
+        if np.isnan(numbers).all():
+            continue
+        found[name] = [_of_bin(name, numbers[i : i + mean_of]) for i in range(0, len(numbers), mean_of)]
+    return found, mean_of
+
+
+def _of_bin(name: str, values: np.ndarray) -> float | int | None:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    return rounded(float(known[-1] if name == "step" else known.mean()))
