@@ -94,7 +94,9 @@ class WarmStartConfig:
     """Supervised fine-tuning before reinforcement, on the reasoning traces of a dataset that has some (the demo)."""
 
     epochs: int = 0
-    """Passes over the dataset's warm_start.parquet, in its order; 0: none."""
+    """Passes over the traces, in their order; 0: none."""
+    path: str | None = None
+    """Parquet file of traces; None: the dataset's warm_start.parquet."""
     tokens_per_batch: int = 2048
     learning_rate: float = 3e-3
     """Of AdamW, which trains embeddings and norms."""
@@ -253,6 +255,7 @@ class OptimConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     steps: int = 100
+    """0: the warm start and the evaluations alone."""
     queries_per_step: int = 512
     queries_per_update: int = 256
     """One optimizer update per this many queries of a step."""
@@ -271,9 +274,16 @@ class TrainConfig:
     """Write report.html at every evaluation, and at the end."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "queries_per_step", "queries_per_update", "tokens_per_micro_batch"):
+        for name in ("queries_per_step", "queries_per_update", "tokens_per_micro_batch"):
             _check(getattr(self, name) >= 1, f"train.{name}", ">= 1", getattr(self, name))
-        for name in ("eval_every", "eval_queries", "checkpoint_every", "save_rollouts_every", "max_skipped_updates"):
+        for name in (
+            "steps",
+            "eval_every",
+            "eval_queries",
+            "checkpoint_every",
+            "save_rollouts_every",
+            "max_skipped_updates",
+        ):
             _check(getattr(self, name) >= 0, f"train.{name}", ">= 0", getattr(self, name))
         _check(self.keep_checkpoints >= 1, "train.keep_checkpoints", ">= 1", self.keep_checkpoints)
 

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -58,6 +58,32 @@ def _one_line(box: str) -> str:
     return re.sub(r"[─-]{5,}", "", text.split("For full helptext")[0]).strip() or "the arguments are not understood"
 
 
+def as_words(settings: Mapping[str, Any]) -> list[str]:
+    """Settings by dotted name as a command line."""
+    return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def with_settings(base: Config, settings: Mapping[str, Any], prog: str = "settings") -> Config:
+    """`base` with some settings changed, by dotted name. Raises UserError for a bad one."""
+    return parse_cli(Config, as_words(settings), prog=prog, default=base)
+
+
+def replaced(config: Any, values: Mapping[str, Any]) -> Any:
+    """`config` with some values, of their right types, by dotted name. Raises ValueError for one out of range."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        if rest:
+            nested.setdefault(first, {})[rest] = value
+        else:
+            nested[first] = value
+    parts = {
+        name: replaced(getattr(config, name), value) if isinstance(value, dict) else value
+        for name, value in nested.items()
+    }
+    return dataclasses.replace(config, **parts)
+
+
 def flatten(config: Config) -> dict[str, Any]:
     """Settings by dotted name, e.g. `reward.qas`."""
     return dict(_flatten(dataclasses.asdict(config)))
@@ -84,15 +110,14 @@ def read_yaml(path: Path, base: Config | None = None) -> Config:
     if not isinstance(tree, dict):
         raise file_error(path, f"expected settings by name, got {type(tree).__name__}")
     known = flatten(base or Config())
-    args: list[str] = []
-    for name, value in _flatten(tree):
+    chosen = dict(_flatten(tree))
+    for name, value in chosen.items():
         if name.replace("-", "_") not in known:
             raise file_error(path, f"unknown setting {name!r}{_meant(name, known)}")
         if isinstance(value, list):
             raise file_error(path, f"{name} must be one value, got a list")
-        args += [f"--{name}", str(value)]
     try:
-        return parse_cli(Config, args, prog="settings", default=base or Config())
+        return with_settings(base or Config(), chosen)
     except UserError as error:
         raise file_error(path, str(error)) from None
 

@@ -217,7 +217,8 @@ def _make_start_model(config: Config, run: RunDir, dataset: Dataset) -> None:
     else:
         policy = _made_on_the_spot(config, dataset)
     if config.warm_start.epochs:
-        warm_start(policy, dataset.path / "warm_start.parquet", config.warm_start, config.seed)
+        traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / "warm_start.parquet"
+        warm_start(policy, traces, config.warm_start, config.seed)
     policy.save(run.path / "start")
 
 

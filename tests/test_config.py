@@ -55,7 +55,7 @@ def test_defaults_are_the_published_ones() -> None:
         (c.LossConfig, "importance_cap", math.inf),
         (c.LossConfig, "importance_cap", math.nan),
         (c.OptimConfig, "learning_rate", 0.0),
-        (c.TrainConfig, "steps", 0),
+        (c.TrainConfig, "steps", -1),
         (c.TrainConfig, "keep_checkpoints", 0),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from rerec_engine.config import Config, TrainConfig
 from rerec_engine.errors import UserError
-from rerec_engine.settings import DEMO, load_settings, read_yaml, write_yaml
+from rerec_engine.settings import DEMO, flatten, load_settings, read_yaml, replaced, with_settings, write_yaml
 
 
 def test_defaults_are_the_published_ones():
@@ -33,6 +33,16 @@ def test_command_line_over_file_over_default(tmp_path):
     file.write_text("train:\n  steps: 7\n  eval_every: 3\nreward: {qas: 0.5}\nseed: 4\n")
     config, _ = load_settings(["--config", str(file), "--train.steps", "9", "--data.path", "d"])
     assert (config.train.steps, config.train.eval_every, config.reward.qas, config.seed) == (9, 3, 0.5, 4)
+
+
+def test_changed_by_name_as_text_or_as_values():
+    base = read_yaml(DEMO)
+    changed = with_settings(base, {"reward.qas": "0.5", "rollout.vllm.python": "p", "seed": "4"})
+    assert changed == replaced(base, {"reward.qas": 0.5, "rollout.vllm.python": "p", "seed": 4})
+    before, after = flatten(base), flatten(changed)
+    assert {name for name in before if before[name] != after[name]} == {"reward.qas", "rollout.vllm.python", "seed"}
+    with pytest.raises(ValueError, match=r"train\.steps must be >= 0"):
+        replaced(base, {"train.steps": -1})
 
 
 @pytest.mark.parametrize("in_file", ["loss: {kl_in: reward}", "advantage: {estimator: gae}"])

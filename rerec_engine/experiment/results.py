@@ -1,0 +1,96 @@
+"""What a suite's runs have come to, and the files that tell it: results.json, results.md, results.png."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rerec_engine.environment import describe
+from rerec_engine.experiment.runner import Run, command_line, cpu_seconds, evaluations, finished
+from rerec_engine.experiment.suite import Suite
+from rerec_engine.experiment.table import Comparison, Results, compare, markdown
+
+BLUE, GREY = "#0072b2", "#7f7f7f"
+
+
+def collect(runs: Sequence[Run]) -> Results:
+    """The figures of the finished ones, by arm and seed."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for run in runs:
+        of_arm = found.setdefault(run.arm, {})
+        if finished(run):
+            of_arm[run.seed] = figures(run.path)
+    return found
+
+
+def figures(path: Path) -> dict[str, Any]:
+    """Of a finished run: accuracy and by_category after training, tokens of all its steps, processor minutes."""
+    after = evaluations(path)[-1]
+    metrics = path / "metrics.jsonl"
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.is_file() else []
+    return {
+        "accuracy": after["accuracy"],
+        "by_category": after["by_category"],
+        "mean_length": after["mean_length"],
+        "cpu_minutes": cpu_seconds(path) / 60,
+        "tokens": sum(line["seconds_total"] * line["tokens_per_second"] for line in lines),
+    }
+
+
+def write_results(suite: Suite, output: Path, runs: Sequence[Run]) -> list[Comparison]:
+    """Write the table and the picture of what is finished; returns the table's rows."""
+    results = collect(runs)
+    rows = compare(results, suite.against)
+    record = {
+        "suite": suite.name,
+        "title": suite.title,
+        "against": suite.against,
+        "environment": describe(),
+        "settings": suite.settings,
+        "data": str(suite.data) if isinstance(suite.data, Path) else suite.data,
+        "arms": suite.arms,
+        "table": [_finite(dataclasses.asdict(row)) for row in rows],
+        "results": _finite(results),
+    }
+    (output / "results.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    commands = "\n".join(f"- {arm}: `{command_line(suite, arm)}`" for arm in suite.arms)
+    text = f"# {suite.title}\n\n{markdown(rows, suite.against)}\nCommands, for one seed:\n\n{commands}\n"
+    (output / "results.md").write_text(text, encoding="utf-8")
+    picture(rows, suite.title, output / "results.png")
+    return rows
+
+
+def picture(rows: Sequence[Comparison], title: str, path: Path) -> bool:
+    """Every run as a dot, means with their intervals; False: matplotlib is not there."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7.2, 0.42 * len(rows) + 1.3), layout="constrained")
+    for place, row in enumerate(reversed(rows)):
+        axes.plot(row.runs, [place] * len(row.runs), "o", color=GREY, alpha=0.55, markersize=4)
+        if row.seeds > 1:
+            axes.plot([row.low, row.high], [place, place], color=BLUE, linewidth=2)
+        axes.plot([row.accuracy], [place], "D", color=BLUE, markersize=6)
+    axes.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
+    axes.set_xlabel("test accuracy: runs, mean and 95 % interval of the mean")
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=140)
+    plt.close(figure)
+    return True
+
+
+def _finite(value: Any) -> Any:
+    """NaN as None, which JSON has."""
+    if isinstance(value, dict):
+        return {name: _finite(x) for name, x in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,101 @@
+"""A suite: a grid of settings and seeds, from a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rerec_engine.config import Config
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.settings import DEMO, flatten, read_yaml, with_settings
+
+BUILT_IN = Path(__file__).parent / "suites"
+KNOWN = {"title", "data", "settings", "seeds", "against", "arms"}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """name: of the file. data: options of `prepare demo`, or a dataset directory. settings: those of all arms, over the
+    demo's; an arm's own come on top. against: the arm that the others are compared with."""
+
+    name: str
+    title: str
+    data: dict[str, Any] | Path
+    settings: dict[str, str]
+    seeds: tuple[int, ...]
+    against: str
+    arms: dict[str, dict[str, str]]
+
+    def config(self, arm: str, places: Mapping[str, Path]) -> Config:
+        """The settings of an arm; `{data}` and `{answers}` in them are filled in. Raises UserError for a bad one."""
+        chosen = {**self.settings, **self.arms[arm]}
+        try:
+            filled = {name: value.format_map(places) for name, value in chosen.items()}
+            config = with_settings(read_yaml(DEMO), filled)
+            config.check()
+        except (ValueError, KeyError) as error:
+            raise UserError(f"suite {self.name}, arm {arm!r}: {error}") from None
+        return config
+
+
+def load_suite(source: str) -> Suite:
+    """A suite's YAML file, or the name of one that comes with the package. Raises UserError for anything amiss."""
+    path = Path(source)
+    if not path.suffix and not path.exists():
+        path = BUILT_IN / f"{source}.yaml"
+        if not path.is_file():
+            names = ", ".join(sorted(file.stem for file in BUILT_IN.glob("*.yaml")))
+            raise UserError(f"no suite {source!r}: give a YAML file or one of {names}")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise file_error(path, f"not readable as YAML: {' '.join(str(error).split())}") from None
+    return _suite(path, tree)
+
+
+def _suite(path: Path, tree: Any) -> Suite:
+    if not isinstance(tree, dict) or not isinstance(tree.get("arms"), dict) or not tree["arms"]:
+        raise file_error(path, "expected a mapping with `arms`, settings by arm")
+    if unknown := set(tree) - KNOWN:
+        raise file_error(path, f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(sorted(KNOWN))}")
+    seeds = tree.get("seeds", 5)
+    arms = {str(name): _settings(path, f"arm {name}", own) for name, own in tree["arms"].items()}
+    against = tree.get("against", next(iter(arms)))
+    if against not in arms:
+        raise file_error(path, f"against: no arm {against!r}")
+    if not isinstance(seeds, int) or seeds < 1:
+        raise file_error(path, f"seeds: expected how many, at least 1, got {seeds!r}")
+    data = tree.get("data") or {}
+    return Suite(
+        name=path.stem,
+        title=str(tree.get("title", path.stem)),
+        data=data if isinstance(data, dict) else path.parent / str(data),
+        settings=_settings(path, "settings", tree.get("settings")),
+        seeds=tuple(range(seeds)),
+        against=against,
+        arms=arms,
+    )
+
+
+def _settings(path: Path, place: str, tree: Any) -> dict[str, str]:
+    """Settings by dotted name, each one known, as the command line takes them."""
+    if not isinstance(tree or {}, dict):
+        raise file_error(path, f"{place}: expected settings by name, got {tree!r}")
+    flat = dict(_flat(tree or {}))
+    known = flatten(Config())
+    for name in flat:
+        if name not in known:
+            raise file_error(path, f"{place}: unknown setting {name!r}")
+    return {name: str(value) for name, value in flat.items()}
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        full = f"{prefix}{name}".replace("-", "_")
+        pairs += _flat(value, f"{full}.") if isinstance(value, dict) else [(full, value)]
+    return pairs

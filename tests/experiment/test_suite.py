@@ -1,0 +1,86 @@
+"""Suites: what a YAML file may say, and the settings that come of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rerec_engine.errors import UserError
+from rerec_engine.experiment.runner import arm_runs, command_line, start_run, start_settings
+from rerec_engine.experiment.suite import BUILT_IN, load_suite
+
+PLACES = {"data": Path("D"), "answers": Path("A.parquet"), "starts": Path("S")}
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in BUILT_IN.glob("*.yaml")))
+def test_built_in_suites_are_whole(name):
+    suite = load_suite(name)
+    assert len(suite.seeds) >= 5
+    runs = arm_runs(suite, Path("OUT"), PLACES, list(suite.arms), (0, 3))
+    assert [run.arm for run in runs] == 2 * list(suite.arms)
+    for run in runs[len(suite.arms) :]:
+        assert run.config.seed == 3
+        assert run.config.data.path == "D"
+        assert run.config.model.path == "S/seed_3/final"
+    assert len({run.path for run in runs}) == len(runs)
+    assert command_line(suite, suite.against).startswith("python -m rerec_engine.train --data.path DATA ")
+    start = start_run(start_settings(suite, PLACES), PLACES, 3)
+    assert (start.config.train.steps, start.config.warm_start.epochs, start.config.model.path) == (0, 1, None)
+
+
+def test_an_arms_settings_come_over_the_suites_over_the_demos(tmp_path):
+    suite = load_suite(
+        write(
+            tmp_path / "mine.yaml",
+            "settings: {train: {steps: 7}, optim.learning-rate: 0.5}\n"
+            "arms:\n"
+            "  plain: {train.steps: 9, curriculum.enabled: false}\n"
+            "  taught: {warm_start: {path: '{answers}', epochs: 2}}",
+        )
+    )
+    assert (suite.name, suite.against, len(suite.seeds), suite.data) == ("mine", "plain", 5, {})
+    plain, taught = (suite.config(arm, PLACES) for arm in suite.arms)
+    assert (plain.train.steps, plain.optim.learning_rate, plain.curriculum.enabled) == (9, 0.5, False)
+    assert plain.rollout.responses_per_query == 8  # of the demo
+    assert (taught.train.steps, taught.warm_start.path) == (7, "A.parquet")
+    runs = arm_runs(suite, Path("O"), PLACES, ["plain", "taught"], (0,))
+    assert [run.config.warm_start.epochs for run in runs] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arms: [", "not readable as YAML"),
+        ("title: nothing", "expected a mapping with `arms`"),
+        ("arms: {a: {}}\nseed: 3", "unknown: seed; known are"),
+        ("arms: {a: {}}\nseeds: 0", "seeds: expected how many"),
+        ("arms: {a: {}}\nagainst: b", "against: no arm 'b'"),
+        ("arms: {a: {train.step: 3}}", "arm a: unknown setting 'train.step'"),
+        ("arms: {a: 3}", "arm a: expected settings by name"),
+    ],
+)
+def test_mistakes_name_the_file(tmp_path, text, message):
+    path = write(tmp_path / "suite.yaml", text)
+    with pytest.raises(UserError, match=r"suite\.yaml: ") as caught:
+        load_suite(path)
+    assert message in str(caught.value)
+
+
+def test_a_bad_value_names_the_arm(tmp_path):
+    suite = load_suite(
+        write(tmp_path / "s.yaml", "arms: {a: {optim.learning_rate: -1}, b: {warm_start.path: '{nowhere}'}}")
+    )
+    for arm, message in (("a", "optim.learning_rate"), ("b", "nowhere")):
+        with pytest.raises(UserError, match=f"suite s, arm '{arm}': .*{message}"):
+            suite.config(arm, PLACES)
+
+
+def test_no_such_suite():
+    with pytest.raises(UserError, match="no suite 'nothing': give a YAML file or one of ablation, baselines"):
+        load_suite("nothing")
