@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -48,6 +48,11 @@ class Demo:
     belief_share: float = 0.6
     belief_rate: float = 0.65
     embedding_epochs: int = 30
+    domain: Literal["", "film", "book"] = ""
+    """Of all queries; empty: both."""
+    taste: Literal["", "told", "untold"] = ""
+    """All queries ask for something like two liked items, among candidates that satisfy the words alone; untold: the
+    prompt leaves the liked items out."""
 
 
 @dataclass(frozen=True)

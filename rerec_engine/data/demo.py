@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from rerec_engine.data.dataset import write_dataset
-from rerec_engine.data.demo_queries import Beliefs, DemoQuery, build_prompt, draw_query, trace
-from rerec_engine.data.demo_world import World, make_world
+from rerec_engine.data.demo_queries import Beliefs, DemoQuery, build_prompt, draw_query, personal, trace
+from rerec_engine.data.demo_world import RELATIONS, World, make_world
 from rerec_engine.data.traces import Trace, write_traces
+from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import CATEGORIES, Query
 
@@ -37,20 +38,25 @@ def write_demo(
     belief_share: float = 0.6,
     belief_rate: float = 0.65,
     embedding_epochs: int = 30,
+    domain: str = "",
+    taste: str = "",
 ) -> None:
     """Generate the demo of `seed` as a dataset directory.
 
     short, medium, full traces: reasoning traces for the warm start over about 5, 10 and all candidates, by a teacher
     that knows the catalogue (short lists first: the skill is learned several times faster so). biased: over all
     candidates, by one that takes each of `belief_share` of the genres for another in `belief_rate` of the mentions.
-    No condition set of val or test occurs in train or in a trace.
+    No condition set of val or test occurs in train or in a trace. domain: of all queries, film or book. taste: told or
+    untold, all queries are of the interest kind, with candidates that satisfy what is asked but not the taste.
     """
+    if domain not in ("", *RELATIONS) or taste not in ("", "told", "untold"):
+        raise UserError(f"domain is film or book and taste told or untold, got {domain!r} and {taste!r}")
     from rerec_engine.graph.lightgcn import item_embeddings
 
     world = make_world(seed, films, books, users)
     rng = np.random.default_rng([seed, 1])
     drawn = {
-        split: [draw_query(world, CATEGORIES[i % 5], split, seed, rng, candidates)[0] for i in range(count)]
+        split: [_draw(world, split, i, seed, rng, candidates, domain, taste) for i in range(count)]
         for split, count in (("train", train_queries), ("val", val_queries), ("test", test_queries))
     }
     splits = {
@@ -90,6 +96,15 @@ def write_demo(
         files={"vocabulary.json": json.dumps(_vocabulary(world, drawn, traces, candidates), indent=0)},
     )
     write_traces(Path(output) / "warm_start.parquet", traces)
+
+
+def _draw(
+    world: World, split: str, i: int, seed: int, rng: np.random.Generator, candidates: int, domain: str, taste: str
+) -> DemoQuery:
+    while True:
+        query, _ = draw_query(world, "interest" if taste else CATEGORIES[i % 5], split, seed, rng, candidates)
+        if domain in ("", world.domain[query.target]):
+            return personal(world, query, rng, taste == "told", candidates) if taste else query
 
 
 def _query(world: World, query: DemoQuery, name: str) -> Query:

@@ -9,7 +9,7 @@ one that the user's group likes.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -170,6 +170,19 @@ def draw_query(
         chosen = _candidates(world, target, conditions, rng, candidates)
         user = _user_for(world, category, text, liked, rng)
         return DemoQuery(category, text, conditions, inference, target, chosen, user, liked), believed
+
+
+def personal(world: World, query: DemoQuery, rng: np.random.Generator, told: bool, count: int = 20) -> DemoQuery:
+    """An interest query whose wrong candidates, as far as there are any, are of the genre asked for but not what the
+    liked items share. told: whether the prompt tells what was liked."""
+    pool = rng.permutation(world.domain_items[world.domain[query.target]])
+    genre = {"Genre": query.conditions["Genre"]}
+    missed = world.matches(pool, query.conditions) < len(query.conditions)
+    tempting = pool[missed & (world.matches(pool, genre) == 1)][: (count - 1) // 2]
+    rest = pool[missed & ~np.isin(pool, tempting)][: count - 1 - len(tempting)]
+    chosen = rng.permutation(np.concatenate([[query.target], tempting, rest]))
+    text = query.text if told else query.text.partition(" . ")[2].removesuffix(" like them")
+    return replace(query, text=text, candidates=tuple(int(i) for i in chosen))
 
 
 def _user_for(world: World, category: str, text: str, liked: tuple[int, ...], rng: np.random.Generator) -> int:

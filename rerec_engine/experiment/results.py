@@ -23,20 +23,27 @@ def collect(runs: Sequence[Run]) -> Results:
     for run in runs:
         of_arm = found.setdefault(run.arm, {})
         if finished(run):
-            of_arm[run.seed] = figures(run.path)
+            of_arm[run.seed] = figures(run)
     return found
 
 
-def figures(path: Path) -> dict[str, Any]:
-    """Of a finished run: accuracy and by_category after training, tokens of all its steps, processor minutes."""
-    after = evaluations(path)[-1]
-    metrics = path / "metrics.jsonl"
+def figures(run: Run) -> dict[str, Any]:
+    """Of a finished run: accuracy and by_category on the first of its tests (without tests: after training, on its own
+    data), more (accuracy on the further tests, what is retained), tokens of all its steps, processor minutes."""
+    judged, more = evaluations(run.path)[-1], {}
+    if run.measures:
+        measured = json.loads((run.path / "measured.json").read_text())
+        tests = list(measured["tests"].items())
+        judged = tests[0][1] if tests else judged
+        more = {name: test["accuracy"] for name, test in tests[1:]} | measured["known"]
+    metrics = run.path / "metrics.jsonl"
     lines = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.is_file() else []
     return {
-        "accuracy": after["accuracy"],
-        "by_category": after["by_category"],
-        "mean_length": after["mean_length"],
-        "cpu_minutes": cpu_seconds(path) / 60,
+        "accuracy": judged["accuracy"],
+        "by_category": judged["by_category"],
+        "more": more,
+        "mean_length": judged["mean_length"],
+        "cpu_minutes": cpu_seconds(run.path) / 60,
         "tokens": sum(line["seconds_total"] * line["tokens_per_second"] for line in lines),
     }
 
@@ -52,6 +59,8 @@ def write_results(suite: Suite, output: Path, runs: Sequence[Run]) -> list[Compa
         "environment": describe(),
         "settings": suite.settings,
         "data": str(suite.data) if isinstance(suite.data, Path) else suite.data,
+        "datasets": suite.datasets,
+        "tests": suite.tests,
         "arms": suite.arms,
         "table": [_finite(dataclasses.asdict(row)) for row in rows],
         "results": _finite(results),

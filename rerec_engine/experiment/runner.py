@@ -4,11 +4,12 @@
         data/                the dataset, where the suite makes one
         answers.parquet      its train queries with their right answers, as traces
         seed_N/              the warm start of a seed, a run directory
+    OUTPUT/NAME/data/        the suite's further datasets, with their answers
     OUTPUT/NAME/ARM/seed_N/  a run directory
     OUTPUT/NAME/logs/        what the runs printed
 
 What is finished is left alone, what was cut off is resumed, so that the same command goes on. usage.json in a run
-directory holds the processor time that it took, all its processes together.
+directory holds the processor time that training took, all its processes together.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -37,6 +38,14 @@ from rerec_engine.settings import as_words, flatten, read_yaml, replaced
 
 Places = Mapping[str, Path]
 OPEN = {"data": Path("DATA"), "answers": Path("ANSWERS"), "starts": Path("STARTS")}
+
+
+def open_places(suite: Suite) -> Places:
+    """What stands for the suite's places in commands that are told."""
+    names = [*suite.datasets, *(f"{name}_answers" for name in suite.datasets)]
+    return {**OPEN, **{name: Path(name.upper().replace(" ", "_")) for name in names}}
+
+
 OWN = {"output_dir", "threads"}
 """Settings in which a run's saved settings may differ from the suite's."""
 
@@ -49,6 +58,8 @@ class Run:
     seed: int
     path: Path
     config: Config
+    measures: tuple[str, ...] = ()
+    """Arguments of `rerec_engine.experiment.measure`, where the final model is measured."""
 
     @property
     def name(self) -> str:
@@ -68,30 +79,43 @@ def run_suite(suite: Suite, output: Path, jobs: int, arms: Sequence[str], seeds:
 
 
 def prepare(suite: Suite, output: Path) -> Places:
-    """The dataset, and its train queries with their right answers as traces, made where they are not there yet."""
+    """The datasets, and their train queries with the right answers as traces, made where they are not there yet."""
     starts = output / "starts" / start_key(suite)
     starts.mkdir(parents=True, exist_ok=True)
     data = suite.data if isinstance(suite.data, Path) else starts / "data"
-    if not data.exists() and isinstance(suite.data, dict):
-        temporary = starts / "data.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            write_demo(temporary, **suite.data)
-        except TypeError as error:
-            raise UserError(f"suite {suite.name}, data: {error}") from None
-        temporary.rename(data)
-    answers = starts / "answers.parquet"
-    if not answers.exists():
-        dataset = load_dataset(data)
-        titles = dataset.titles
-        write_traces(
-            answers,
-            [
-                Trace("answers", list(query.messages), f"\\boxed{{ {titles[query.ground_truth[0]]}}}")
-                for query in dataset.queries("train")
-            ],
-        )
-    return {"data": data, "answers": answers, "starts": starts}
+    further = {name: output / suite.name / "data" / name for name in suite.datasets}
+    if isinstance(suite.data, dict):
+        _make_demo(suite, data, suite.data)
+        for name, options in suite.datasets.items():
+            _make_demo(suite, further[name], {**suite.data, **options})
+    answers = {"answers": starts / "answers.parquet"}
+    answers |= {f"{name}_answers": path.with_name(f"{path.name}_answers.parquet") for name, path in further.items()}
+    for path, file in zip([data, *further.values()], answers.values(), strict=True):
+        _make_answers(path, file)
+    return {"data": data, "starts": starts, **further, **answers}
+
+
+def _make_answers(data: Path, file: Path) -> None:
+    """The right answers to a dataset's train queries, as traces without reasoning."""
+    if file.exists():
+        return
+    dataset = load_dataset(data)
+    queries = dataset.queries("train")
+    answers = [f"\\boxed{{ {dataset.titles[query.ground_truth[0]]}}}" for query in queries]
+    traces = [Trace("answers", list(q.messages), answer) for q, answer in zip(queries, answers, strict=True)]
+    write_traces(file, traces)
+
+
+def _make_demo(suite: Suite, path: Path, options: dict[str, Any]) -> None:
+    if path.exists():
+        return
+    temporary = path.with_name(f"{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        write_demo(temporary, **options)
+    except TypeError as error:
+        raise UserError(f"suite {suite.name}, data: {error}") from None
+    temporary.rename(path)
 
 
 def start_settings(suite: Suite, places: Places) -> dict[str, Any]:
@@ -104,7 +128,7 @@ def start_settings(suite: Suite, places: Places) -> dict[str, Any]:
 def start_key(suite: Suite) -> str:
     """Of the directory that suites with this data and these settings of the warm start share."""
     data = str(suite.data.resolve()) if isinstance(suite.data, Path) else suite.data
-    told = json.dumps([data, start_settings(suite, OPEN)], sort_keys=True)
+    told = json.dumps([data, start_settings(suite, open_places(suite))], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
@@ -117,12 +141,20 @@ def start_run(settings: Mapping[str, Any], places: Places, seed: int) -> Run:
 def arm_runs(suite: Suite, output: Path, places: Places, arms: Sequence[str], seeds: Sequence[int]) -> list[Run]:
     """Every arm's run with every seed, seed by seed, from the seed's warm start where the arm makes none of its own."""
     configs = {arm: suite.config(arm, places) for arm in arms}
-    return [_arm_run(suite, output, places, arm, configs[arm], seed) for seed in seeds for arm in arms]
+    runs = [_arm_run(suite, output, places, arm, configs[arm], seed) for seed in seeds for arm in arms]
+    return [dataclasses.replace(run, measures=_measures(suite, places, run)) for run in runs]
+
+
+def _measures(suite: Suite, places: Places, run: Run) -> tuple[str, ...]:
+    tests = ["--tests", *(f"{name}={places[name]}" for name in suite.tests)] if suite.tests else []
+    world = ["--world", json.dumps(suite.data)] if suite.retention else []
+    limit = ["--max-new-tokens", str(run.config.rollout.max_new_tokens)]
+    return (*tests, *world, *limit) if tests or world else ()
 
 
 def _arm_run(suite: Suite, output: Path, places: Places, arm: str, config: Config, seed: int) -> Run:
     settings = {
-        "data.path": str(places["data"]),
+        "data.path": config.data.path or str(places["data"]),
         "model.path": str(places["starts"] / f"seed_{seed}" / "final"),
         "seed": seed,
     }
@@ -143,8 +175,13 @@ def check_settings(run: Run) -> None:
             raise file_error(saved, f"{name} is {there[name]}, but the suite has {value}; choose another --output")
 
 
-def finished(run: Run) -> bool:
+def trained(run: Run) -> bool:
     return bool(last := evaluations(run.path)) and last[-1]["moment"] == "after"
+
+
+def finished(run: Run) -> bool:
+    """Trained, and measured."""
+    return trained(run) and (not run.measures or (run.path / "measured.json").is_file())
 
 
 def evaluations(path: Path) -> list[dict[str, Any]]:
@@ -168,7 +205,7 @@ def command(run: Run) -> list[str]:
 
 def command_line(suite: Suite, arm: str) -> str:
     """The command of an arm's run, with the suite's places left open."""
-    config = arm_runs(suite, Path("OUTPUT"), OPEN, [arm], suite.seeds[:1])[0].config
+    config = arm_runs(suite, Path("OUTPUT"), open_places(suite), [arm], suite.seeds[:1])[0].config
     default = flatten(Config())
     changed = {name: value for name, value in flatten(config).items() if value != default[name]}
     return " ".join(["python -m rerec_engine.train", *as_words(changed)])
@@ -181,18 +218,28 @@ def cpu_seconds(path: Path) -> float:
 
 
 def _execute(run: Run, log: Path) -> int:
-    """The exit code of a run."""
-    before = cpu_seconds(run.path) if resumable(run) else 0.0
-    if not resumable(run):
-        shutil.rmtree(run.path, ignore_errors=True)
+    """The exit code of a run, and of what is measured of it."""
+    code = 0
     with log.open("w") as file:
-        process = subprocess.Popen(command(run), stdout=file, stderr=file, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if run.path.is_dir():
-        used = {"cpu_seconds": round(before + usage.ru_utime + usage.ru_stime, 1)}
-        (run.path / "usage.json").write_text(json.dumps(used) + "\n")
-    return process.returncode
+        if not trained(run):
+            before = cpu_seconds(run.path) if resumable(run) else 0.0
+            if not resumable(run):
+                shutil.rmtree(run.path, ignore_errors=True)
+            code, used = _call(command(run), file)
+            if run.path.is_dir():
+                (run.path / "usage.json").write_text(json.dumps({"cpu_seconds": round(before + used, 1)}) + "\n")
+        if code == 0 and run.measures:
+            measure = [sys.executable, "-m", "rerec_engine.experiment.measure"]
+            code, _ = _call([*measure, str(run.path), *run.measures], file)
+    return code
+
+
+def _call(words: list[str], log: IO[str]) -> tuple[int, float]:
+    """A command's exit code and the seconds of processor time that it took."""
+    process = subprocess.Popen(words, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_utime + usage.ru_stime
 
 
 def _all(runs: list[Run], logs: Path, jobs: int, what: str) -> None:

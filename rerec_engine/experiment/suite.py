@@ -14,24 +14,31 @@ from rerec_engine.errors import UserError, file_error
 from rerec_engine.settings import DEMO, flatten, read_yaml, with_settings
 
 BUILT_IN = Path(__file__).parent / "suites"
-KNOWN = {"title", "data", "settings", "seeds", "against", "arms"}
+KNOWN = {"title", "data", "datasets", "tests", "retention", "settings", "seeds", "against", "arms"}
 
 
 @dataclass(frozen=True)
 class Suite:
-    """name: of the file. data: options of `prepare demo`, or a dataset directory. settings: those of all arms, over the
-    demo's; an arm's own come on top. against: the arm that the others are compared with."""
+    """name: of the file. data: options of `prepare demo`, or a dataset directory. datasets: further ones by name, each
+    options of `prepare demo` over those of data. tests: those whose test split every final model is evaluated on; the
+    first is what arms are compared by (none: the test split of the arm's own data). retention: whether what the models
+    still know is measured. settings: those of all arms, over the demo's; an arm's own come on top. against: the arm
+    that the others are compared with."""
 
     name: str
     title: str
     data: dict[str, Any] | Path
+    datasets: dict[str, dict[str, Any]]
+    tests: tuple[str, ...]
+    retention: bool
     settings: dict[str, str]
     seeds: tuple[int, ...]
     against: str
     arms: dict[str, dict[str, str]]
 
     def config(self, arm: str, places: Mapping[str, Path]) -> Config:
-        """The settings of an arm; `{data}` and `{answers}` in them are filled in. Raises UserError for a bad one."""
+        """The settings of an arm; `{data}`, `{answers}`, `{NAME}` and `{NAME_answers}` of a
+        dataset are filled in. Raises UserError for a bad one."""
         chosen = {**self.settings, **self.arms[arm]}
         try:
             filled = {name: value.format_map(places) for name, value in chosen.items()}
@@ -70,10 +77,20 @@ def _suite(path: Path, tree: Any) -> Suite:
     if not isinstance(seeds, int) or seeds < 1:
         raise file_error(path, f"seeds: expected how many, at least 1, got {seeds!r}")
     data = tree.get("data") or {}
+    datasets, tests, retention = tree.get("datasets") or {}, tree.get("tests") or [], bool(tree.get("retention"))
+    if not isinstance(datasets, dict) or not all(isinstance(own, dict) for own in datasets.values()):
+        raise file_error(path, "datasets: expected options of `prepare demo` by name")
+    if (datasets or retention) and not isinstance(data, dict):
+        raise file_error(path, "datasets and retention go with the demo's data alone")
+    if not isinstance(tests, list) or not set(tests) <= set(datasets):
+        raise file_error(path, f"tests: expected a list of datasets ({', '.join(datasets) or 'there is none'})")
     return Suite(
         name=path.stem,
         title=str(tree.get("title", path.stem)),
         data=data if isinstance(data, dict) else path.parent / str(data),
+        datasets=datasets,
+        tests=tuple(tests),
+        retention=retention,
         settings=_settings(path, "settings", tree.get("settings")),
         seeds=tuple(range(seeds)),
         against=against,

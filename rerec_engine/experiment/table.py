@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Comparison:
     low: float
     high: float
     by_category: dict[str, float]
+    more: dict[str, float]
     difference: float
     difference_low: float
     difference_high: float
@@ -37,7 +38,7 @@ class Comparison:
 
 
 Results = Mapping[str, Mapping[int, dict[str, Any]]]
-"""arm -> seed -> accuracy, by_category, cpu_minutes, tokens (of all responses)."""
+"""arm -> seed -> accuracy, by_category, more, cpu_minutes, tokens (of all responses)."""
 
 
 def compare(results: Results, against: str) -> list[Comparison]:
@@ -51,7 +52,6 @@ def compare(results: Results, against: str) -> list[Comparison]:
         if not runs:
             continue
         values = np.array([run["accuracy"] for run in runs.values()])
-        names = dict.fromkeys(name for run in runs.values() for name in run["by_category"])
         difference, low, high, p = paired.get(arm, nothing)
         rows.append(
             Comparison(
@@ -59,7 +59,8 @@ def compare(results: Results, against: str) -> list[Comparison]:
                 seeds=len(values),
                 accuracy=float(values.mean()),
                 **dict(zip(("low", "high"), interval(values), strict=True)),
-                by_category={name: _mean(run["by_category"].get(name) for run in runs.values()) for name in names},
+                by_category=_means(run["by_category"] for run in runs.values()),
+                more=_means(run.get("more", {}) for run in runs.values()),
                 difference=difference,
                 difference_low=low,
                 difference_high=high,
@@ -110,11 +111,12 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def markdown(rows: Sequence[Comparison], against: str) -> str:
     """The table as Markdown, with the categories."""
-    categories = list(dict.fromkeys(name for row in rows for name in row.by_category))
+    categories = list(dict.fromkeys(name for row in rows for name in [*row.by_category, *row.more]))
     heads = ["", "accuracy", *categories, f"against {against}", "p (Holm)", "CPU minutes", "tokens"]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for row in rows:
-        shares = [f"{row.by_category.get(name, float('nan')):.3f}" for name in categories]
+        told = {**row.by_category, **row.more}
+        shares = [f"{told[name]:.3f}" if name in told else "" for name in categories]
         name, mean, apart, p = cells(row)
         lines.append(_line([name, mean, *shares, apart, p, f"{row.cpu_minutes:.1f}", f"{row.tokens / 1e3:.0f} k"]))
     return "\n".join(lines) + "\n"
@@ -144,6 +146,11 @@ def _p(p: float) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _means(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    parts = list(parts)
+    return {name: _mean(part.get(name) for part in parts) for name in dict.fromkeys(n for part in parts for n in part)}
 
 
 def _mean(values: Any) -> float:

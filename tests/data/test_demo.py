@@ -17,6 +17,9 @@ from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
 
 SEED = 5
+SMALL = {"films": 40, "books": 40, "users": 40, "train_queries": 15, "val_queries": 5, "test_queries": 15} | {
+    "short_traces": 5, "medium_traces": 5, "full_traces": 5, "biased_traces": 5, "embedding_epochs": 1, "candidates": 10
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,39 @@ def test_queries_have_one_right_candidate_and_hard_wrong_ones(world, category):
         if category == "interest":
             assert query.target not in query.liked
     assert hard > 50
+
+
+@pytest.mark.parametrize("domain", ["film", "book"])
+def test_queries_of_one_domain(tmp_path, domain):
+    write_demo(tmp_path / "d", SEED, **SMALL, domain=domain)
+    dataset = load_dataset(tmp_path / "d")
+    world = make_world(SEED, 40, 40, 40)
+    for split in ("train", "test"):
+        queries = dataset.queries(split)
+        assert {query.category for query in queries} == set(CATEGORIES)
+        assert {world.domain[i] for query in queries for i in (*query.ground_truth, *query.candidates)} == {domain}
+
+
+def test_taste_told_and_untold_are_the_same_queries(tmp_path):
+    for taste in ("told", "untold"):
+        write_demo(tmp_path / taste, SEED, **SMALL, taste=taste)
+    world = make_world(SEED, 40, 40, 40)
+    told, untold = (load_dataset(tmp_path / taste).queries("test") for taste in ("told", "untold"))
+    for with_taste, without in zip(told, untold, strict=True):
+        assert (with_taste.candidates, with_taste.ground_truth) == (without.candidates, without.ground_truth)
+        text, bare = (query.messages[0]["content"].split("\n")[0] for query in (with_taste, without))
+        genre = world.facts[with_taste.ground_truth[0]]["Genre"]
+        assert text.startswith("I liked ")
+        assert text.endswith(f". {bare} like them")
+        assert bare.split()[-2] == genre
+        tempting = [i for i in without.candidates if world.facts[i]["Genre"] == genre]
+        assert len(tempting) >= 2  # the words alone do not decide
+
+
+def test_unknown_domain_or_taste(tmp_path):
+    for options in ({"domain": "song"}, {"taste": "bad"}):
+        with pytest.raises(UserError, match="domain is film or book and taste told or untold"):
+            write_demo(tmp_path / "d", **options)
 
 
 def test_a_teacher_without_beliefs_is_always_right(world):

@@ -11,15 +11,23 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from rerec_engine.data.dataset import load_dataset
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import UserError
 from rerec_engine.experiment.__main__ import main
 from rerec_engine.experiment.runner import cpu_seconds, evaluations, start_key
 from rerec_engine.experiment.suite import load_suite
 
+DATA = {"seed": 1, "films": 40, "books": 40, "users": 40, "train_queries": 40, "val_queries": 10} | {
+    "test_queries": 20, "candidates": 6, "short_traces": 600, "medium_traces": 50, "full_traces": 50,
+    "biased_traces": 20, "embedding_epochs": 2,
+}  # fmt: skip
 SUITE = """
 title: A small one
 data: {data}
+datasets: {{films: {{domain: film}}, books: {{domain: book}}}}
+tests: [books, films]
+retention: true
 seeds: 2
 against: rerec
 settings:
@@ -28,7 +36,7 @@ settings:
   loss.entropy: 0.05  # a gradient, whatever the rewards
   train: {{steps: 2, queries_per_step: 4, queries_per_update: 4, eval_every: 0, checkpoint_every: 1, report: false}}
 arms:
-  sft: {{train.steps: 0, warm_start: {{path: "{{answers}}", epochs: 1}}}}
+  sft: {{train.steps: 0, data.path: "{{films}}", warm_start: {{path: "{{films_answers}}", epochs: 1}}}}
   rerec: {{}}
   broken: {{device: "cuda:9"}}
 """
@@ -36,13 +44,13 @@ arms:
 
 def experiment(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rerec_engine.experiment", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory, mini_demo: Path) -> Path:
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("suite") / "small.yaml"
-    path.write_text(SUITE.format(data=mini_demo))
+    path.write_text(SUITE.format(data=json.dumps(DATA)))
     return path
 
 
@@ -76,18 +84,18 @@ def test_suites_share_a_warm_start_where_its_settings_are_the_same(suite, tmp_pa
         (("epochs: 1", "epochs: 2"), True),  # of an arm
         (("steps: 2", "steps: 3"), True),
         (("hidden_size: 32", "hidden_size: 64"), False),
-        (("data: /", "data: /other/"), False),
+        (('"seed": 1', '"seed": 2'), False),
     ):
         other = tmp_path / "other.yaml"
         other.write_text(suite.read_text().replace(*change))
         assert (start_key(load_suite(str(other))) == start_key(base)) == same, change
 
 
-def test_answers_are_the_train_queries_truth(starts, mini_demo):
-    from rerec_engine.data.dataset import load_dataset
-
-    dataset = load_dataset(mini_demo)
-    traces = read_traces(starts / "answers.parquet")
+@pytest.mark.parametrize("name", ["data", "films"])
+def test_answers_are_the_train_queries_truth(done, starts, name):
+    place = starts if name == "data" else done / "data"
+    dataset = load_dataset(place / name)
+    traces = read_traces(place / ("answers.parquet" if name == "data" else "films_answers.parquet"))
     queries = dataset.queries("train")
     assert len(traces) == len(queries)
     for trace, query in zip(traces, queries, strict=True):
@@ -99,11 +107,17 @@ def test_results_tell_what_was_run(done):
     assert [row["arm"] for row in record["table"]] == ["sft", "rerec"]
     for arm in ("sft", "rerec"):
         last = evaluations(done / arm / "seed_0")[-1]
-        assert record["results"][arm]["0"]["accuracy"] == last["accuracy"]
-        assert record["results"][arm]["0"]["cpu_minutes"] == cpu_seconds(done / arm / "seed_0") / 60 > 0
+        measured = json.loads((done / arm / "seed_0" / "measured.json").read_text())
+        told = record["results"][arm]["0"]
+        assert list(measured["tests"]) == ["books", "films"]
+        assert told["accuracy"] == measured["tests"]["books"]["accuracy"]
+        assert told["more"] == {"films": measured["tests"]["films"]["accuracy"], **measured["known"]}
+        assert told["cpu_minutes"] == cpu_seconds(done / arm / "seed_0") / 60 > 0
+        if arm == "sft":  # trained on films, and evaluated on the same films by train
+            assert last["accuracy"] == told["more"]["films"]
     text = (done / "results.md").read_text()
     assert text.startswith("# A small one\n")
-    assert "- sft: `python -m rerec_engine.train --data.path DATA --model.path STARTS/seed_0/final" in text
+    assert "- rerec: `python -m rerec_engine.train --data.path DATA --model.path STARTS/seed_0/final" in text
     assert (done / "results.png").stat().st_size > 5000
 
 

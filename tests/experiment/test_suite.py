@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from rerec_engine.errors import UserError
-from rerec_engine.experiment.runner import arm_runs, command_line, start_run, start_settings
+from rerec_engine.experiment.runner import arm_runs, command_line, open_places, start_key, start_run, start_settings
 from rerec_engine.experiment.suite import BUILT_IN, load_suite
 
 PLACES = {"data": Path("D"), "answers": Path("A.parquet"), "starts": Path("S")}
+NAMES = sorted(file.stem for file in BUILT_IN.glob("*.yaml"))
 
 
 def write(path: Path, text: str) -> str:
@@ -18,20 +19,25 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in BUILT_IN.glob("*.yaml")))
+@pytest.mark.parametrize("name", NAMES)
 def test_built_in_suites_are_whole(name):
     suite = load_suite(name)
     assert len(suite.seeds) >= 5
-    runs = arm_runs(suite, Path("OUT"), PLACES, list(suite.arms), (0, 3))
+    places = {**open_places(suite), **PLACES}
+    runs = arm_runs(suite, Path("OUT"), places, list(suite.arms), (0, 3))
     assert [run.arm for run in runs] == 2 * list(suite.arms)
     for run in runs[len(suite.arms) :]:
         assert run.config.seed == 3
-        assert run.config.data.path == "D"
+        assert run.config.data.path in {"D", *(str(places[name]) for name in suite.datasets)}
         assert run.config.model.path == "S/seed_3/final"
     assert len({run.path for run in runs}) == len(runs)
     assert command_line(suite, suite.against).startswith("python -m rerec_engine.train --data.path DATA ")
-    start = start_run(start_settings(suite, PLACES), PLACES, 3)
+    start = start_run(start_settings(suite, places), places, 3)
     assert (start.config.train.steps, start.config.warm_start.epochs, start.config.model.path) == (0, 1, None)
+
+
+def test_suites_of_the_demo_share_their_warm_starts():
+    assert len({start_key(load_suite(name)) for name in NAMES}) == 1
 
 
 def test_an_arms_settings_come_over_the_suites_over_the_demos(tmp_path):
@@ -62,6 +68,9 @@ def test_an_arms_settings_come_over_the_suites_over_the_demos(tmp_path):
         ("arms: {a: {}}\nseeds: 0", "seeds: expected how many"),
         ("arms: {a: {}}\nagainst: b", "against: no arm 'b'"),
         ("arms: {a: {train.step: 3}}", "arm a: unknown setting 'train.step'"),
+        ("arms: {a: {}}\ndatasets: [b]", "datasets: expected options of `prepare demo` by name"),
+        ("arms: {a: {}}\ndata: D\nretention: true", "datasets and retention go with the demo's data alone"),
+        ("arms: {a: {}}\ndatasets: {b: {}}\ntests: [b, c]", "tests: expected a list of datasets (b)"),
         ("arms: {a: 3}", "arm a: expected settings by name"),
     ],
 )
@@ -82,5 +91,5 @@ def test_a_bad_value_names_the_arm(tmp_path):
 
 
 def test_no_such_suite():
-    with pytest.raises(UserError, match="no suite 'nothing': give a YAML file or one of ablation, baselines"):
+    with pytest.raises(UserError, match="no suite 'nothing': give a YAML file or one of ablation, baselines, "):
         load_suite("nothing")
