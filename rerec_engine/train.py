@@ -21,6 +21,7 @@ from rerec_engine.progress import Interrupt, Progress, step_record
 from rerec_engine.report import write_report
 from rerec_engine.rollout.worker import timed
 from rerec_engine.settings import load_settings
+from rerec_engine.share import write_card
 from rerec_engine.startup import Trainer, start
 from rerec_engine.types import Batch
 
@@ -66,6 +67,7 @@ def _run(trainer: Trainer) -> Path:
     trainer.policy.save(run.path / "final", trainer.world.main)
     evaluate_and_log(trainer, "test", "after")
     report(trainer)
+    card(trainer)
     return run.path
 
 
@@ -144,6 +146,15 @@ def report(trainer: Trainer) -> None:
             write_report(trainer.run.path, tokenizer=trainer.policy.tokenizer)
         except (UserError, OSError) as error:
             print(f"no report: {error}", file=sys.stderr)
+
+
+def card(trainer: Trainer) -> None:
+    """Write the final model's card; one that cannot be written ends no run."""
+    if trainer.world.main:
+        try:
+            write_card(trainer.run.path)
+        except (UserError, OSError) as error:
+            print(f"no model card: {error}", file=sys.stderr)
 
 
 def _due(step: int, every: int) -> bool:

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rerec_engine"
 BASE = {"types", "config", "errors"}
-COMMANDS = {"train", "evaluate", "recommend", "prepare", "report", "experiment"}
+COMMANDS = {"train", "evaluate", "recommend", "prepare", "report", "experiment", "serve", "share"}
 # A part that is not named here is a stage: it may know all but commands and integrations.
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from transformers import AutoModelForCausalLM
 
@@ -122,6 +123,8 @@ def test_run_directory(unbroken):
     for row in table.to_pylist():
         assert len(row["token_ids"]) == len(row["token_advantages"]) == len(row["token_rewards"])
     AutoModelForCausalLM.from_pretrained(unbroken / "final")
+    card = ModelCard.load(unbroken / "final" / "README.md")
+    assert card.data.eval_results[0].metric_value == evaluations[-1]["accuracy"]
 
 
 def test_killed_and_resumed_equals_unbroken(unbroken, mini_demo, tmp_path):
