@@ -54,7 +54,7 @@ unit: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) $(ARGS)
 
 test-vllm: $(VENV)/.test $(VLLM)/.ready
-	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest --quiet tests/rollout/test_vllm.py $(ARGS)
+	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest --quiet tests/rollout/test_vllm.py tests/serve/test_vllm_serve.py $(ARGS)
 
 test-integrations: $(LIBRARIES:%=test-%)
 

@@ -2,7 +2,7 @@
 
     python -m rerec_engine.recommend --model DIR --data DIR [--user ID] ["request"]
 
-Without a request: a chat on standard input, one request a line.
+Without a request: a chat on standard input, one request a line, in which a request may refer to the answers before.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from rerec_engine.assistant.answer import Answer, Assistant
+from rerec_engine.assistant.answer import Answer, Assistant, Turn
+from rerec_engine.assistant.conditions import YEAR
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError, run_command
 from rerec_engine.evaluate import Parser, model_directory, positive
 from rerec_engine.types import Sampling
+
+HELP = """Ask for a recommendation; what follows may refer to it: "something older", "not by him", "another".
+/new starts afresh, /help shows this, Ctrl-D ends."""
 
 
 def render(answer: Answer, out: TextIO) -> None:
@@ -26,10 +30,17 @@ def render(answer: Answer, out: TextIO) -> None:
         print(f"{rank}. {item.title}", file=out)
         for relation, value in item.attributes:
             print(f"   {'*' if value in item.asked else ' '} {relation.replace('_', ' ')}: {value}", file=out)
-    if any(item.asked for item in answer.items):
-        print("   (* named in the request)", file=out)
+        for evidence in item.evidence:
+            if evidence.relation == YEAR:
+                print(f"   * year: {evidence.value} ({evidence.condition})", file=out)
+        for missed in item.missed:
+            print(f"   - {missed}: no", file=out)
+    if any(item.asked or item.evidence for item in answer.items):
+        print("   (* asked for)", file=out)
+    for unmet in answer.unmet:
+        print(f"not met: {unmet}", file=out)
     for note in answer.notes:
-        print(f"note: {note}", file=out)
+        print(f"note: {_plain(note)}", file=out)
 
 
 def load_assistant(args: argparse.Namespace) -> Assistant:
@@ -41,38 +52,54 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
 
     policy = load_policy(str(model), device=args.device)
     sampling = Sampling(max_new_tokens=args.max_new_tokens, temperature=args.temperature, seed=args.seed)
-    return Assistant(dataset, policy.tokenizer, policy.encode_prompt, Sampler(policy).stream, sampling)
+    search = None
+    if args.search_model is not None:
+        from rerec_engine.assistant.search import TextIndex
+
+        search = TextIndex(dataset, args.search_model)
+    return Assistant(dataset, policy.tokenizer, policy.encode_prompt, Sampler(policy).stream, sampling, search)
 
 
-def ask_once(assistant: Assistant, text: str, args: argparse.Namespace, out: TextIO) -> None:
-    """Answer one request on `out`."""
+def ask_once(
+    assistant: Assistant, text: str, args: argparse.Namespace, out: TextIO, earlier: Sequence[Turn] = ()
+) -> Turn:
+    """Answer one request on `out`; earlier: the turns before, oldest first."""
     given = None
     if args.candidates is not None:
         given = [title.strip() for title in args.candidates.split(";") if title.strip()]
         if not given:
             raise UserError('--candidates: no title (expected: --candidates "A; B; C")')
-    ask = assistant.prepare(text, given, args.user)
+    ask = assistant.prepare(text, given, args.user, earlier)
     if args.json:
         answer = assistant.answer(ask, args.top_k)
         print(json.dumps(answer.to_json(assistant.dataset.titles)), file=out, flush=True)
-        return
+        return ask, answer
+    if ask.request.conditions:
+        print(f"asked: {'; '.join(c.text for c in ask.request.conditions)}", file=out)
     print(f"{len(ask.candidates)} candidates: {ask.reason}\n", file=out, flush=True)
     answer = assistant.answer(ask, args.top_k, lambda piece: print(_plain(piece), end="", file=out, flush=True))
     print("\n", file=out)
     render(answer, out)
+    return ask, answer
 
 
 def chat(assistant: Assistant, args: argparse.Namespace, lines: Iterable[str], out: TextIO) -> None:
-    """Answer each line until the input ends. A bad request is told and the chat goes on."""
+    """Answer each line until the input ends, each with the turns before it. A bad request is told; the chat goes on."""
+    turns: list[Turn] = []
     shown = sys.stdin.isatty() and not args.json
     if shown:
-        print("Ask for a recommendation; end with Ctrl-D.", file=out)
+        print(HELP, file=out)
     prompt = "> " if shown else ""
     print(prompt, end="", file=out, flush=True)
     for line in lines:
-        if line.strip():
+        command = line.strip().lower()
+        if command == "/new":
+            turns.clear()
+        elif command == "/help":
+            print(HELP, file=sys.stderr if args.json else out)
+        elif command:
             try:
-                ask_once(assistant, line, args, out)
+                turns.append(ask_once(assistant, line, args, out, turns))
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
         print(prompt, end="", file=out, flush=True)
@@ -92,6 +119,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--candidates", metavar='"A; B"', help="choose among these titles (default: a shortlist of 20)")
     parser.add_argument(
         "--top-k", type=positive, metavar="K", help="show at most K items (default: all that are named)"
+    )
+    parser.add_argument(
+        "--search-model", metavar="DIR|NAME", help="order ties by a sentence-embedding model (extra `search`)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a request")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 (default) is greedy")

@@ -71,7 +71,7 @@ def test_reasoning_comes_first_then_the_item_with_its_attributes(
     out = capsys.readouterr().out
     title = data.titles[data.queries("test")[0].ground_truth[0]]
     _, value = data.attributes.attributes_of(data.queries("test")[0].ground_truth[0])[0]
-    assert out.startswith("20 candidates: those of query test-0, whose request is the same as this one")
+    assert "\n20 candidates: those of query test-0, whose request is the same as this one" in f"\n{out}"
     assert out.index("Naïve:") < out.index(f"1. {title}") < out.index(value, out.index("1. "))
     assert "boxed" not in out
     assert "note:" not in out
@@ -109,6 +109,20 @@ def test_chat_answers_each_line_and_survives_a_bad_one(
     assert captured.err == "error: a request has 1 to 8000 characters, got 9000\n"
 
 
+def test_chat_keeps_the_turns_until_new(
+    model: Path, data: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{request(data)}\nanother\n/help\n/new\nanother\n"))
+    run(model, data, "--json", "--top-k", "1")
+    captured = capsys.readouterr()
+    first, second, third = (json.loads(line) for line in captured.out.splitlines())
+    assert second["follows"]
+    assert not third["follows"]
+    assert second["conditions"] == first["conditions"] != third["conditions"]
+    assert first["items"][0]["title"] not in second["candidates"]
+    assert "/new starts afresh" in captured.err
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -128,6 +142,13 @@ def test_missing_model_and_data_are_named(model: Path, data: Dataset, tmp_path: 
         run(tmp_path / "nowhere", data, "x")
     with pytest.raises(UserError, match="no such dataset directory"):
         recommend.main(["--model", str(model), "--data", str(tmp_path / "nowhere"), "x"])
+
+
+def test_search_model_that_is_none_is_told(model: Path, data: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("model2vec", reason="model2vec is not installed (extra `search`)")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read as a model2vec model"):
+        run(model, data, "--search-model", str(tmp_path), "x")
 
 
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

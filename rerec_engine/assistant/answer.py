@@ -4,55 +4,74 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from rerec_engine import _core
-from rerec_engine.assistant.shortlist import Shortlist, Shortlister, find_query, words_of
+from rerec_engine.assistant.conditions import KIND, Condition, Request
+from rerec_engine.assistant.grounding import Evidence, Unmet, evidence_of, unmet_by
+from rerec_engine.assistant.parse import Earlier, Parser
+from rerec_engine.assistant.queries import QueryIndex, request_of
+from rerec_engine.assistant.shortlist import Search, Shortlist, Shortlister
+from rerec_engine.assistant.stream import TextStream, before_box
+from rerec_engine.assistant.style import Style, build_messages
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
-from rerec_engine.metrics.text import decode
 from rerec_engine.types import Message, Query, Sampling
 
-DEMO_SOURCE = "rerec_engine/demo"
 MAX_REQUEST = 8000  # characters
 _HISTORY = 20  # items of a user's history that a prompt tells
-_BOX = "\\boxed"
+_NUMBERED = re.compile(r"^\d+\. (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request made ready: the prompt, the candidates it lists, and why these."""
+    """One request made ready: the prompt, the candidates it lists, and why these.
+
+    request: what was understood, of a follow-up with all before. prompted: the request's words in the prompt.
+    """
 
     text: str
     messages: tuple[Message, ...]
     candidates: tuple[int, ...]
     reason: str
+    request: Request = field(default_factory=Request)
+    prompted: str = ""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A recommended item and its evidence. asked marks the values that the request names."""
+    """A recommended item and its evidence.
+
+    asked: its values that satisfy a condition. evidence: of each condition that it satisfies. missed: the others.
+    """
 
     item_id: int
     title: str
     among_candidates: bool
     attributes: tuple[tuple[str, str], ...]
     asked: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
+    missed: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The item as it stands in `--json`."""
-        evidence = [{"relation": r, "value": v, "asked": v in self.asked} for r, v in self.attributes]
-        return {**vars(self), "attributes": evidence, "asked": list(self.asked)}
+        return {
+            "item_id": self.item_id,
+            "title": self.title,
+            "among_candidates": self.among_candidates,
+            "attributes": [{"relation": r, "value": v, "asked": v in self.asked} for r, v in self.attributes],
+            "asked": list(self.asked),
+            "evidence": [vars(e) for e in self.evidence],
+            "missed": list(self.missed),
+        }
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said. unknown: titles that are in no catalogue."""
+    """What the model said. unknown: titles that are in no catalogue. unmet: conditions that no item satisfies."""
 
     ask: Ask
     response: str
@@ -60,32 +79,29 @@ class Answer:
     items: tuple[Item, ...]
     unknown: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
+    unmet: tuple[Unmet, ...] = ()
 
     def to_json(self, titles: Sequence[str]) -> dict[str, Any]:
         """The answer as one JSON object."""
+        request = self.ask.request
         return {
             "request": self.ask.text,
+            "prompted": self.ask.prompted or self.ask.text,
+            "follows": request.follows,
+            "conditions": [c.text for c in request.conditions],
+            "liked": [titles[item] for item in request.liked],
             "candidates": [titles[item] for item in self.ask.candidates],
             "candidates_from": self.ask.reason,
             "reasoning": self.reasoning,
             "items": [item.to_json() for item in self.items],
+            "unmet": [vars(unmet) for unmet in self.unmet],
             "unknown": list(self.unknown),
             "notes": list(self.notes),
             "response": self.response,
         }
 
 
-def build_messages(
-    source: str, text: str, candidates: Sequence[str], history: Sequence[str], item: str = "item"
-) -> tuple[Message, ...]:
-    """The prompt in the form that the dataset's own queries have, by its `data_source`."""
-    if source == DEMO_SOURCE:
-        from rerec_engine.data.demo import build_prompt
-
-        return tuple(build_prompt(text, list(candidates), list(history)))
-    from rerec_engine.data.prompts import chat_prompt
-
-    return chat_prompt(text, candidates=candidates, history=history, item=item)
+Turn = tuple[Ask, Answer]
 
 
 def read_answer(catalogue: Catalogue, response: str, candidates: Sequence[int] = ()) -> list[tuple[int, str]]:
@@ -100,7 +116,7 @@ def read_answer(catalogue: Catalogue, response: str, candidates: Sequence[int] =
 class Assistant:
     """Answers requests about one dataset.
 
-    tokenizer, encode_prompt and stream: of a `Policy` and its `Sampler`.
+    tokenizer, encode_prompt and stream: of a `Policy` and its `Sampler`. search: see `rerec_engine.assistant.search`.
     """
 
     def __init__(
@@ -110,48 +126,85 @@ class Assistant:
         encode_prompt: Callable[[Sequence[Message]], list[int]],
         stream: Callable[[Sequence[int], Sampling], Iterator[int]],
         sampling: Sampling,
+        search: Search | None = None,
     ) -> None:
         self.dataset = dataset
         self._tokenizer, self._encode, self._stream = tokenizer, encode_prompt, stream
         self._sampling = sampling
-        self._shortlister = Shortlister(dataset)
+        self._style = Style(dataset)
+        self._parser = Parser(dataset, self._style.kinds)
+        self._shortlister = Shortlister(dataset, self._parser, search)
 
     @cached_property
-    def _queries(self) -> list[Query]:
-        return [query for split in self.dataset.splits for query in self.dataset.queries(split)]
+    def _queries(self) -> QueryIndex:
+        return QueryIndex([query for split in self.dataset.splits for query in self.dataset.queries(split)])
 
-    @cached_property
-    def _style(self) -> tuple[str, str]:
-        """data_source of the dataset, and what its prompts call an item."""
-        table = pq.read_table(
-            self.dataset.path / f"{self.dataset.splits[0]}.parquet", columns=["data_source", "prompt"]
-        )
-        if not table.num_rows:
-            return "", "item"
-        row = table.slice(0, 1).to_pylist()[0]
-        named = re.search(r"the one (\w+) that you recommend", row["prompt"][0]["content"])
-        return row["data_source"], named[1] if named else "item"
+    def prepare(
+        self,
+        text: str,
+        candidates: Sequence[str] | None = None,
+        user: int | None = None,
+        earlier: Sequence[Turn] = (),
+    ) -> Ask:
+        """Choose candidates and make the prompt.
 
-    def prepare(self, text: str, candidates: Sequence[str] | None = None, user: int | None = None) -> Ask:
-        """Choose candidates and make the prompt. candidates: titles. Raises UserError for a title or user unknown."""
+        candidates: titles. earlier: the turns before, oldest first, that a follow-up ("something older") refers to.
+        Raises UserError for a title or user unknown.
+        """
         text = " ".join(text.split())
         if not text or len(text) > MAX_REQUEST:
             raise UserError(f"a request has 1 to {MAX_REQUEST} characters, got {len(text)}")
         history = self._history(user)
-        known, same = (None, False) if candidates else find_query(self._queries, text)
+        request = self._parser.parse(text, _state(earlier))
+        query, same = (None, False) if candidates or request.follows else self._known(text, request)
         if candidates:
             chosen = Shortlist(tuple(dict.fromkeys(self._resolve(candidates))), "as given")
-        elif known is not None and known.candidates:
+        elif query is not None:
             how = "the same as" if same else "close to"
-            chosen = Shortlist(known.candidates, f"those of query {known.id}, whose request is {how} this one")
+            chosen = Shortlist(query.candidates, f"those of query {query.id}, whose request is {how} this one")
             if same and user is None:
-                return Ask(text, known.messages, chosen.items, chosen.reason)
+                return Ask(text, query.messages, chosen.items, chosen.reason, request, request_of(query))
         else:
-            chosen = self._shortlister.choose(text, history)
-        source, noun = self._style
+            request, chosen = self._choose(text, request, history)
+        prompted = self._style.say(request, text, chosen.items, history)
         titles = [self.dataset.titles[item] for item in chosen.items]
         told = [self.dataset.titles[item] for item in history]
-        return Ask(text, build_messages(source, text, titles, told, noun), chosen.items, chosen.reason)
+        messages = build_messages(self._style.source, prompted, titles, told, self._style.noun)
+        return Ask(text, messages, chosen.items, chosen.reason, request, prompted)
+
+    def _known(self, text: str, request: Request) -> tuple[Query | None, bool]:
+        """The dataset's query of these words, or one close to them that sets the same conditions, with candidates."""
+        query, same = self._queries.find(text)
+        if query is None or not query.candidates:
+            return None, False
+        if not same:
+            theirs = self._parser.parse(request_of(query))
+            if (theirs.conditions, theirs.liked) != (request.conditions, request.liked):
+                return None, False
+        return query, same
+
+    def _choose(self, text: str, request: Request, history: Sequence[int]) -> tuple[Request, Shortlist]:
+        """The shortlist. Where the dataset has several kinds of items and none is asked for, that of the best item
+        becomes a condition."""
+        kinds = self._style.kinds
+        if kinds and request.needs(KIND) is None:
+            best = self._shortlister.choose(text, history, 1, request).items
+            noun = self._style.kind_of_item(best[0]) if best else ""
+            if noun:
+                request = replace(request, conditions=(*request.conditions, Condition(noun, KIND, kinds[noun])))
+        return request, self._shortlister.choose(text, history, request=request)
+
+    def replay(self, turns: Sequence[tuple[str, str]], user: int | None = None) -> list[Turn]:
+        """Turns from their texts alone, as a server without memory gets them back: (request, shown reply) each.
+
+        The items are the numbered titles of the reply. Raises UserError as `prepare` does.
+        """
+        out: list[Turn] = []
+        for text, reply in turns:
+            ask = self.prepare(text, user=user, earlier=out)
+            found = [(self.dataset.catalogue.match(title), title) for title in _NUMBERED.findall(reply)]
+            out.append((ask, Answer(ask, reply, "", self._items([f for f in found if f[0] >= 0], ask), ())))
+        return out
 
     def answer(self, ask: Ask, top_k: int | None = None, write: Callable[[str], None] | None = None) -> Answer:
         """Generate and read the answer. `write` gets the reasoning in pieces, as it comes."""
@@ -175,17 +228,23 @@ class Assistant:
         outside = [item.title for item in items if not item.among_candidates]
         if outside and ask.candidates:
             notes.append(f"not among the candidates: {'; '.join(outside)}")
-        reasoning = response.partition(_BOX)[0].strip()
-        return Answer(ask, response, reasoning, items[:top_k], unknown, tuple(notes))
+        shown = items[: min(top_k or len(items), ask.request.count or len(items))]
+        unmet = unmet_by(self.dataset, ask.request, [item.item_id for item in shown], ask.candidates)
+        notes += ask.request.notes
+        return Answer(ask, response, before_box(response), shown, unknown, tuple(notes), unmet)
 
     def _items(self, entries: Sequence[tuple[int, str]], ask: Ask) -> tuple[Item, ...]:
         """The items of an answer with their attributes, in its order."""
-        request = f" {' '.join(words_of(ask.text))} "
         items = []
         for item in dict.fromkeys(item for item, _ in entries if item >= 0):
             attributes = tuple(self.dataset.attributes.attributes_of(item))
-            asked = tuple(v for _, v in attributes if f" {' '.join(words_of(v))} " in request)
-            items.append(Item(item, self.dataset.titles[item], item in ask.candidates, attributes, asked))
+            evidence, missed = evidence_of(self.dataset, ask.request, item)
+            wanted = {c.text for c in ask.request.wanted}
+            asked = tuple(dict.fromkeys(e.value for e in evidence if e.condition in wanted))
+            asked = tuple(v for v in dict.fromkeys(v for _, v in attributes) if v in asked)
+            items.append(
+                Item(item, self.dataset.titles[item], item in ask.candidates, attributes, asked, evidence, missed)
+            )
         return tuple(items)
 
     def _resolve(self, titles: Sequence[str]) -> list[int]:
@@ -205,33 +264,12 @@ class Assistant:
         return tuple(int(item) for item in row.indices[-_HISTORY:])
 
 
-class TextStream:
-    """Token ids in, text out in pieces: whole characters only, and nothing of the answer's box."""
-
-    def __init__(self, tokenizer: Any, write: Callable[[str], None]) -> None:
-        self._tokenizer, self._write = tokenizer, write
-        self._ids: list[int] = []
-        self._text = ""
-        self._shown = 0
-
-    def feed(self, token: int) -> None:
-        """Take one token and write what has become certain."""
-        self._ids.append(token)
-        self._text = decode(self._tokenizer, self._ids)
-        self._show(len(self._text.rstrip("\ufffd")))
-
-    def close(self) -> str:
-        """Write what is left of the reasoning; returns the whole response."""
-        self._show(len(self._text), last=True)
-        return self._text
-
-    def _show(self, end: int, last: bool = False) -> None:
-        box = self._text.find(_BOX)
-        if box >= 0:
-            end = min(end, box)
-        elif not last:
-            held = next((n for n in range(len(_BOX) - 1, 0, -1) if self._text[:end].endswith(_BOX[:n])), 0)
-            end -= held
-        if end > self._shown:
-            self._write(self._text[self._shown : end])
-            self._shown = end
+def _state(earlier: Sequence[Turn]) -> Earlier | None:
+    """What the turns before leave to refer to: all items named since the last new start."""
+    if not earlier:
+        return None
+    shown: list[int] = []
+    for ask, answer in earlier:
+        shown = [*(shown if ask.request.follows else ()), *(item.item_id for item in answer.items)]
+    ask, answer = earlier[-1]
+    return Earlier(ask.request, tuple(dict.fromkeys(shown)), tuple(item.item_id for item in answer.items))

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerec_engine.assistant.answer import MAX_REQUEST, Assistant, TextStream, build_messages
+from rerec_engine.assistant.answer import MAX_REQUEST, Answer, Ask, Assistant
+from rerec_engine.assistant.stream import TextStream
+from rerec_engine.assistant.style import build_messages
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError
 from rerec_engine.types import Message, Sampling
@@ -145,3 +147,82 @@ def test_demo_prompt_is_the_demos_own() -> None:
 
     expected = tuple(build_prompt("Find a drama", ["A", "B"], ["C"]))
     assert build_messages("rerec_engine/demo", "Find a drama", ["A", "B"], ["C"]) == expected
+
+
+def turn(who: Assistant, text: str, earlier: Sequence[tuple[Ask, Answer]] = ()) -> tuple[Ask, Answer]:
+    ask = who.prepare(text, earlier=earlier)
+    return ask, who.answer(ask)
+
+
+def test_follow_up_reads_what_was_answered_and_tells_the_model(films: Dataset) -> None:
+    who, prompts = assistant(films, "\\boxed{Heat (1995)}")
+    first = turn(who, "a crime film by Michael Mann please")
+    ask, answer = turn(who, "not by him, something older", [first])
+    assert [c.text for c in ask.request.conditions] == ["Genre: Crime", "not Directed by: Michael Mann", "before 1995"]
+    titles = [films.titles[i] for i in ask.candidates]
+    assert not {"Heat (1995)", "The Insider (1999)", "Collateral (2004)"} & set(titles)
+    assert all(int(title[-5:-1]) < 1995 for title in titles)
+    told = prompts[-1][0]["content"]
+    assert "with Genre: Crime; before 1995, but not Directed by: Michael Mann. not by him, something older" in told
+    assert answer.items[0].missed == ("not Directed by: Michael Mann", "before 1995")
+
+
+def test_evidence_is_what_the_graph_says(films: Dataset) -> None:
+    who, _ = assistant(films, "\\boxed{Solaris (1972)}")
+    _, answer = turn(who, "science fiction from the 70s, not by Ridley Scott")
+    shown = [(e.condition, e.relation, e.value) for e in answer.items[0].evidence]
+    assert shown == [
+        ("Genre: Science fiction", "Genre", "Science fiction"),
+        ("from 1970 to 1979", "year", "1972"),
+        ("not Directed by: Ridley Scott", "Directed_by", "Andrei Tarkovsky"),
+    ]
+    assert answer.unmet == ()
+
+
+@pytest.mark.parametrize(
+    ("request_", "unmet"),
+    [
+        ("a horror film by Michael Mann", "nothing in the catalogue is all of this at once"),
+        ("a western", "Genre: western: nothing in the catalogue"),
+        ("directed by Jane Nobody", "Directed by: Jane Nobody: nothing in the catalogue"),
+        ("a drama", "Genre: Drama: not the answer, though 3 of the candidates would do"),
+        ("from before 1930", "before 1930: nothing in the catalogue"),
+        ("give me two crime films", "2 items: the answer names 1"),
+    ],
+)
+def test_what_is_not_met_is_told(films: Dataset, request_: str, unmet: str) -> None:
+    who, _ = assistant(films, "\\boxed{Heat (1995)}")
+    _, answer = turn(who, request_)
+    assert unmet in "; ".join(str(u) for u in answer.unmet)
+    assert json.loads(json.dumps(answer.to_json(films.titles)))["unmet"][0].keys() == {"condition", "why"}
+
+
+def test_all_that_fits_was_named_before(films: Dataset) -> None:
+    who, _ = assistant(films, "\\boxed{Amélie (2001)}")
+    first = turn(who, "some romance")
+    who, _ = assistant(films, "\\boxed{Heat (1995)}")
+    _, answer = turn(who, "another from the 2000s", [first])
+    assert "all that is so has been named before" in str(answer.unmet[-1])
+
+
+def test_request_close_to_a_query_but_for_a_value_is_not_that_query(films: Dataset) -> None:
+    who, _ = assistant(films, "")
+    text = "Something slow and quiet about space and memory"
+    assert "query b" in who.prepare(text).reason
+    assert "query b" not in who.prepare(f"{text} drama").reason
+
+
+def test_turns_are_read_back_from_their_texts(films: Dataset) -> None:
+    who, _ = assistant(films, "")
+    turns = who.replay(
+        [("a crime film by Michael Mann", "He made it.\n1. Heat (1995)\n     Genre: Crime\n2. No Such One")]
+    )
+    assert [item.title for item in turns[0][1].items] == ["Heat (1995)"]
+    assert "before 1995" in [c.text for c in who.prepare("something older", earlier=turns).request.conditions]
+
+
+@pytest.mark.parametrize("text", ["\x00\x1b[2J \u202e", "?!", "\\boxed{Heat}", "not " * 1999, "漢字 🎬 " * 900])
+def test_hostile_requests_are_prepared_also_as_follow_ups(films: Dataset, text: str) -> None:
+    who, _ = assistant(films, "\\boxed{Heat}")
+    first = turn(who, "a drama")
+    assert turn(who, text, [first])[1].items[0].title == "Heat (1995)"

@@ -1,40 +1,19 @@
 from __future__ import annotations
 
-import pytest
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerec_engine.assistant.shortlist import Shortlister, find_query, request_of, words_of
+from rerec_engine.assistant.parse import Parser
+from rerec_engine.assistant.shortlist import Shortlister
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.types import Message, Query
-
-
-@pytest.mark.parametrize(
-    ("text", "titles", "values"),
-    [
-        ("A crime film by michael mann", [], ["Crime", "Michael Mann"]),
-        ("Like Heat (1995), but a drama", ["Heat (1995)"], ["Drama"]),
-        ('I liked "Heat" and "Alien"', ["Heat (1995)", "Alien (1979)"], []),
-        ("It is for the room of my son; the heat is on", [], []),
-        ("as good as The Insider", ["The Insider (1999)"], []),
-        ("the insider", [], []),
-        ("I saw Solaris (2002)", ["Solaris (2002)"], []),
-        ("science-fiction by Jean Pierre Jeunet", [], ["Science fiction", "Jean-Pierre Jeunet"]),
-        ("amelie (2001)!", ["Amélie (2001)"], []),
-        ("", [], []),
-    ],
-)
-def test_names_in_a_request(films: Dataset, text: str, titles: list[str], values: list[str]) -> None:
-    items, attributes = Shortlister(films).named(text)
-    assert sorted(films.titles[i] for i in items) == sorted(titles)
-    assert sorted(films.attributes.values[a] for a in attributes) == sorted(values)
 
 
 def test_named_values_come_first_then_what_shares_most_with_named_titles(films: Dataset) -> None:
     chosen = Shortlister(films).choose("A crime film by Michael Mann", count=4)
     assert {films.titles[i] for i in chosen.items[:2]} == {"Heat (1995)", "Collateral (2004)"}
     assert films.titles[chosen.items[2]] == "The Insider (1999)"
-    assert "Crime, Michael Mann" in chosen.reason
+    assert "Genre: Crime; Directed by: Michael Mann" in chosen.reason
 
     like = Shortlister(films).choose('More like "Stalker"', count=3)
     assert films.titles[like.items[0]] == "Solaris (1972)"  # genre and director
@@ -61,19 +40,40 @@ def test_any_request_gets_distinct_candidates_without_the_history(
     assert not set(items) & history
 
 
-def test_request_is_read_from_both_prompt_forms(films: Dataset) -> None:
-    assert request_of(films.queries("train")[0]) == "A crime film by Michael Mann, please!"
-    demo = Query(id="d", messages=(Message(role="user", content="Find a drama\n A\n B\n"),), ground_truth=(0,))
-    assert request_of(demo) == "Find a drama"
+def test_exclusions_and_years_rule_out(films: Dataset) -> None:
+    chosen = Shortlister(films).choose("science fiction not by Andrei Tarkovsky, from before 2000")
+    titles = [films.titles[i] for i in chosen.items]
+    assert not {"Solaris (1972)", "Stalker (1979)"} & set(titles)
+    assert all(int(title[-5:-1]) < 2000 for title in titles)
+    assert "none with Directed by: Andrei Tarkovsky" in chosen.reason
 
 
-def test_query_is_found_by_its_words(films: Dataset) -> None:
-    queries = films.queries("train")
-    assert find_query(queries, "a crime film by MICHAEL MANN please") == (queries[0], True)
-    assert find_query(queries, "Something quiet and slow about space and a memory") == (queries[1], False)
-    assert find_query(queries, "A crime film by Ridley Scott") == (None, False)
-    assert find_query(queries, "?!") == (None, False)
+def test_years_that_nothing_has_rule_nothing_out(films: Dataset) -> None:
+    assert len(Shortlister(films).choose("a drama from before 1930").items) == len(films.titles)
 
 
-def test_words_are_normalised() -> None:
-    assert words_of("Amélie_Poulain, 2001") == ("amelie", "poulain", "2001")
+def test_an_index_of_texts_breaks_ties(films: Dataset) -> None:
+    near = np.zeros(len(films.titles))
+    near[5] = 1
+    chosen = Shortlister(films, search=lambda text: near).choose("anything at all")
+    assert chosen.items[0] == 5
+    assert "nearness" in chosen.reason
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.sampled_from(
+            "not no without by or and , but Drama Crime horror Michael Mann Ridley Scott the (1995)".split()
+        ),
+        max_size=12,
+    ).map(" ".join)
+)
+def test_nothing_excluded_is_ever_listed(films: Dataset, text: str) -> None:
+    parser = Parser(films)
+    request = parser.parse(text)
+    items = Shortlister(films, parser).choose(text, request=request).items
+    for condition in request.excluded:
+        has = condition.mask(films)
+        assert all(has[i] for i in items)
+    assert not {*request.liked, *request.left_out} & set(items)

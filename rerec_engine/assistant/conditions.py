@@ -1,0 +1,125 @@
+"""What a request asks, as conditions on the attribute graph and the years of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rerec_engine.data.dataset import Dataset
+
+YEAR, KIND = "year", "kind"
+"""Relations of the conditions that are not on an attribute: the year, and what an item is (a film, a book)."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing asked. An item satisfies it with any of the attributes, or with a year in years (both ends included).
+
+    excluded turns it round. near: attributes of the same value under another relation, where none has the one asked.
+    """
+
+    text: str
+    relation: str
+    attributes: tuple[int, ...] = ()
+    years: tuple[int, int] | None = None
+    excluded: bool = False
+    near: tuple[int, ...] = ()
+
+    def mask(self, dataset: Dataset) -> np.ndarray:
+        """Which items satisfy it, [N] bool. An unknown year satisfies no range, but an excluded one."""
+        if self.years is not None:
+            years = dataset.catalogue.years
+            has = (years >= self.years[0]) & (years <= self.years[1]) & (years > 0)
+        else:
+            has = dataset.attributes.count_shared(self.attributes) > 0
+        return np.asarray(~has if self.excluded else has)
+
+    def evidence(self, dataset: Dataset, item: int) -> tuple[tuple[str, str], ...]:
+        """(relation, value) pairs of the item that show that it satisfies the condition; for an excluded one, what the
+        item has instead."""
+        if self.years is not None:
+            year = int(dataset.catalogue.years[item])
+            return ((YEAR, str(year)),) if year else ()
+        graph = dataset.attributes
+        if self.relation == KIND and not self.excluded:
+            return ()
+        asked = {graph.relations[a] for a in self.attributes}
+        own = [int(a) for a in graph.ids_of(item)]
+        shown = [a for a in own if (graph.relations[a] in asked if self.excluded else a in self.attributes)]
+        return tuple((graph.relations[a], graph.values[a]) for a in shown)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it was understood, those before it included.
+
+    liked: items named as examples. left_out: items not to be named again. count: how many are asked for.
+    notes: what was understood otherwise than it was said.
+    """
+
+    conditions: tuple[Condition, ...] = ()
+    liked: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
+    count: int | None = None
+    follows: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[Condition, ...]:
+        return tuple(c for c in self.conditions if not c.excluded)
+
+    @property
+    def excluded(self) -> tuple[Condition, ...]:
+        return tuple(c for c in self.conditions if c.excluded)
+
+    def needs(self, relation: str) -> Condition | None:
+        """The wanted condition on a relation, the last one, if any."""
+        return next((c for c in reversed(self.wanted) if c.relation == relation), None)
+
+
+def merge(earlier: Request, own: Request, adding: bool, dataset: Dataset) -> Request:
+    """The request of a follow-up: what was asked before, changed by what is asked now.
+
+    A new value of a relation replaces the earlier one, or comes to it where `adding`; new years replace earlier ones;
+    exclusions add up. What is now excluded is no longer wanted, and the other way round. Where the kind of item
+    changes, earlier conditions that no item of the new kind satisfies are dropped, and exclusions that
+    concern none.
+    """
+    new_wanted = {c.relation for c in own.wanted}
+    wanted_now = {a for c in own.wanted if c.relation != KIND for a in c.attributes}
+    excluded_now = {a for c in own.excluded for a in c.attributes}
+    years_now = any(c.years is not None for c in own.conditions)
+    kept = []
+    for c in earlier.conditions:
+        if c.years is not None:
+            keep = not years_now
+        elif c.excluded:
+            keep = not set(c.attributes) & wanted_now
+        else:
+            replaced = c.relation in new_wanted and (not adding or c.relation == KIND)
+            keep = not replaced and not (c.attributes and set(c.attributes) <= excluded_now)
+        if keep:
+            kept.append(c)
+    kind, before = own.needs(KIND), earlier.needs(KIND)
+    if kind is not None and before is not None and kind.text != before.text:
+        of_kind = kind.mask(dataset)
+        masks = {c: c.mask(dataset)[of_kind] for c in kept}
+        kept = [c for c in kept if masks[c].any() and not (c.excluded and masks[c].all())]
+    conditions = tuple(dict.fromkeys([*kept, *own.conditions]))
+    return replace(
+        own,
+        conditions=conditions,
+        liked=tuple(dict.fromkeys([*earlier.liked, *own.liked])) if not own.liked or adding else own.liked,
+        left_out=tuple(dict.fromkeys([*earlier.left_out, *own.left_out])),
+        follows=True,
+    )
+
+
+def satisfied(dataset: Dataset, conditions: Sequence[Condition]) -> np.ndarray:
+    """Which items satisfy all of the conditions, [N] bool."""
+    mask = np.ones(len(dataset.titles), dtype=bool)
+    for condition in conditions:
+        mask &= condition.mask(dataset)
+    return mask

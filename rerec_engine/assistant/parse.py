@@ -1,0 +1,197 @@
+"""A request in plain English -> the conditions it sets. Rules, not a model: what they miss is left to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from rerec_engine.assistant.conditions import KIND, YEAR, Condition, Request, merge
+from rerec_engine.assistant.lexicon import (
+    ADDING,
+    BEFORE_PRONOUN,
+    COUNT,
+    COUNTS,
+    FOLLOWING,
+    FOLLOWING_FIRST,
+    FOLLOWING_WEAK,
+    FRESH,
+    ON_FROM_TITLE,
+    PERSON_ROLES,
+    POINTING,
+    PREPOSITION_ROLES,
+    PRONOUNS,
+    SEEN,
+    role_of,
+)
+from rerec_engine.assistant.mentions import Index, Reading
+from rerec_engine.assistant.naming import Namer
+from rerec_engine.assistant.negation import Target, exclude, negated, without_overlap
+from rerec_engine.assistant.years import find_years
+from rerec_engine.data.dataset import Dataset
+
+
+class Earlier(NamedTuple):
+    """What came before: the last request, the items shown so far, and those of the last answer."""
+
+    request: Request
+    shown: tuple[int, ...] = ()
+    last: tuple[int, ...] = ()
+
+
+class Parser:
+    """Reads requests about one dataset. kinds: noun ("film") -> the attributes that tell such an item."""
+
+    def __init__(self, dataset: Dataset, kinds: Mapping[str, Sequence[int]] | None = None) -> None:
+        self._dataset = dataset
+        self._index = Index(dataset)
+        self._kinds = {noun: tuple(ids) for noun, ids in (kinds or {}).items()}
+        self._namer = Namer(dataset)
+
+    def read(self, text: str) -> Reading:
+        """The titles and values that the text names."""
+        return self._index.read(text)
+
+    def parse(self, text: str, earlier: Earlier | None = None) -> Request:
+        """What the text asks; with `earlier`, of a follow-up, what the conversation asks so far."""
+        reading = self._index.read(text)
+        words = [w.text for w in reading.words]
+        targets, notes, used = self._namer.values(reading)
+        targets += self._years(reading, earlier, notes)
+        targets += self._pronouns(reading, earlier, notes, used)
+        targets = sorted(without_overlap(targets), key=lambda t: t.first)
+        own: list[Condition] = []
+        liked: list[int] = []
+        disliked: list[int] = []
+        for target, no in zip(targets, negated(reading, targets), strict=True):
+            if target.mention is not None and target.mention.is_title:
+                (disliked if no else liked).extend(target.mention.ids)
+            elif target.condition is not None:
+                own.append(exclude(target.condition) if no else target.condition)
+        own = self._namer.correct(reading, targets, own, notes)
+        own += self._namer.shared_roles(reading, liked, own, used)
+        own += self._namer.unknown(reading, targets)
+        if noun := self._noun(reading) or self._implied_kind(own, liked):
+            own.append(Condition(noun, KIND, self._kinds[noun]))
+        found = COUNT.search(" ".join(words))
+        count = None if found is None else COUNTS.get(found[1]) or int(found[1])
+        request = Request(tuple(dict.fromkeys(own)), tuple(dict.fromkeys(liked)), tuple(disliked), count or None)
+        if earlier is not None and self._follows(words, request):
+            request = merge(earlier.request, request, bool(ADDING & set(words)), self._dataset)
+            request = replace(request, left_out=tuple(dict.fromkeys([*request.left_out, *earlier.shown])))
+        return replace(request, notes=tuple(dict.fromkeys(notes)))
+
+    def _follows(self, words: Sequence[str], own: Request) -> bool:
+        """Whether a request goes on from the one before it.
+
+        Not if it says so ("something completely different"), nor if it names a title of its own, unless it begins with
+        "and", "but" or the like. Otherwise if it has a word that ties it to the answer ("older", "another", "him",
+        "that director"), begins with a preposition, "not", "what about" or the like, or names nothing wanted.
+        """
+        if FRESH.search(" ".join(words)):
+            return False
+        if own.liked and words:
+            return words[0] in ON_FROM_TITLE or (any(c.years is not None for c in own.conditions) and len(words) < 6)
+        named = any(c.relation != KIND for c in own.conditions)
+        wanted = any(c.relation != KIND for c in own.wanted)
+        pointing = any(a in POINTING and b in self._namer.role_words for a, b in pairwise(words))
+        tied = bool(FOLLOWING & set(words)) or pointing or (words[:1] and words[0] in FOLLOWING_FIRST)
+        return not named or bool(tied) or (not wanted and bool(FOLLOWING_WEAK & set(words)))
+
+    def _years(self, reading: Reading, earlier: Earlier | None, notes: list[str]) -> list[Target]:
+        years = self._dataset.catalogue.years
+        text = reading.text
+        if not (years > 0).any():
+            return []
+        compared: set[int] = set()
+
+        def reference(position: int) -> tuple[int, int] | None:
+            for m in reading.mentions:
+                if m.is_title and 0 <= reading.words[m.first].start - position <= 1 and years[m.ids[0]] > 0:
+                    compared.add(m.first)
+                    return int(years[m.ids[0]]), int(years[m.ids[0]])
+            compared_items = reading.titles or (earlier.last if earlier else ())
+            last = [int(years[i]) for i in compared_items if years[i] > 0]
+            return (min(last), max(last)) if last else None
+
+        masked = list(text)
+        for m in reading.mentions:
+            begin, end = reading.words[m.first].start, reading.words[m.stop - 1].end
+            masked[begin:end] = "_" * (end - begin)
+        targets = []
+        for span in find_years("".join(masked), reference):
+            inside = [i for i, w in enumerate(reading.words) if w.start < span.end and w.end > span.start]
+            if span.years is None:
+                if len(reading.words) <= 8:
+                    notes.append(f'"{span.text}" compares with nothing: no item with a known year was named before')
+            elif inside:
+                targets.append(Target(inside[0], inside[-1] + 1, Condition(span.text, YEAR, years=span.years)))
+        return targets
+
+    def _pronouns(self, reading: Reading, earlier: Earlier | None, notes: list[str], used: set[int]) -> list[Target]:
+        """ "by him", "that director": the person, or other value, of the earlier answer's first item."""
+        words = [w.text for w in reading.words]
+        targets = []
+        for i, word in enumerate(words):
+            before = words[i - 1] if i else ""
+            role = self._namer.role_words.get(word)
+            if role and before in POINTING and not reading.titles and i not in used:
+                roles: tuple[str, ...] = (role,)
+            elif word in PRONOUNS and before in BEFORE_PRONOUN and not reading.mentions:
+                roles = PREPOSITION_ROLES.get(before, ()) + PERSON_ROLES
+                if before in ("starring", "featuring"):
+                    roles = ("starring", *PERSON_ROLES)
+            else:
+                continue
+            condition = self._referred(earlier, roles, before in ("of", "without"))
+            if condition is not None:
+                used.add(i)
+                targets.append(Target(i, i + 1, condition))
+            elif not any(word in SEEN for word in words):
+                notes.append(f'"{before} {word}" refers to nothing that was answered before')
+        return targets
+
+    def _referred(self, earlier: Earlier | None, roles: Sequence[str], to_asked: bool) -> Condition | None:
+        if earlier is None:
+            return None
+        graph = self._dataset.attributes
+        if to_asked:
+            for condition in reversed(earlier.request.wanted):
+                if role_of(condition.relation) in PERSON_ROLES:
+                    return condition
+        for item in earlier.last[:1]:
+            own = [int(a) for a in graph.ids_of(item)]
+            for role in roles:
+                if role == "place" and len(roles) > 1:
+                    continue
+                if ids := tuple(a for a in own if role_of(graph.relations[a]) == role):
+                    return self._namer.named(ids)
+        return None
+
+    def _implied_kind(self, own: Sequence[Condition], liked: Sequence[int]) -> str:
+        """The one kind that the conditions, or else the titles, can be of: a film, where a director is asked for."""
+        masks = [c.mask(self._dataset) for c in own if not c.excluded and c.attributes]
+        if liked and not masks:
+            masks = [np.isin(np.arange(len(self._dataset.titles)), liked)]
+        for mask in masks:
+            of = [
+                n for n, ids in self._kinds.items() if (mask & (self._dataset.attributes.count_shared(ids) > 0)).any()
+            ]
+            if len(of) == 1:
+                return of[0]
+        return ""
+
+    def _noun(self, reading: Reading) -> str:
+        """The kind of item asked for: "film" or "book", as far as the dataset has both."""
+        inside = {i for m in reading.mentions for i in range(m.first, m.stop)}
+        same = {"movie": "film", "picture": "film", "novel": "book", "read": "book", "watch": "film"}
+        for i in range(len(reading.words) - 1, -1, -1):
+            word = reading.words[i].text
+            for form in (word, word[:-1] if word.endswith("s") else word):
+                noun = same.get(form, form)
+                if i not in inside and noun in self._kinds:
+                    return noun
+        return ""

@@ -1,0 +1,203 @@
+"""The HTTP side: an OpenAI-compatible API over a conversation, and the page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from rerec_engine.serve.conversation import Conversation, Question, Reply
+from rerec_engine.serve.errors import ApiError
+from rerec_engine.serve.guard import Guard
+from rerec_engine.serve.limits import Gate, Limits
+from rerec_engine.serve.schema import MODEL, ChatRequest
+from rerec_engine.serve.turn import Turn
+from rerec_engine.serve.wire import DONE, Wording, model_card, sse
+from rerec_engine.types import Message, Sampling
+
+PAGE = Path(__file__).parent / "page"
+FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/answer.js": "answer.js"}
+Result = TypeVar("Result")
+
+
+def create_app(
+    conversation: Conversation, limits: Limits, *, key: str | None = None, hosts: list[str] | None = None
+) -> FastAPI:
+    """The app. hosts: names under which it may be asked (None: any). Its lifespan ends with the backend's `close`."""
+    created = int(time.time())
+    gate = Gate(limits.concurrent, limits.queue)
+    executor = ThreadPoolExecutor(limits.concurrent, thread_name_prefix="answer")
+    turns: set[Turn] = set()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        for turn in turns:
+            turn.cancel()
+        executor.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(conversation.backend.close)
+        await asyncio.to_thread(executor.shutdown)
+
+    app = FastAPI(title="rerec", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, limits=limits, key=key)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts or ["*"], www_redirect=False)
+    _tell_errors(app)
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions(body: ChatRequest, request: Request) -> Response:
+        body.check(limits)
+        fault = conversation.backend.fault()
+        if fault is not None:
+            raise ApiError(503, str(fault), code="engine_failed")
+        question = _question(body, limits)
+        turn = await _until_gone(request, Turn.begin(question, conversation, gate, executor))
+        turns.add(turn)
+        wording = Wording()
+        if body.stream:
+            return StreamingResponse(
+                _stream(turn, turns, wording, body.include_usage), media_type="text/event-stream; charset=utf-8"
+            )
+        try:
+            text, reply = await _until_gone(request, _collect(turn))
+        finally:
+            turn.cancel()
+            turns.discard(turn)
+        return JSONResponse(wording.whole(text, reply))
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [model_card(created)]}
+
+    @app.get("/v1/models/{name}")
+    async def model(name: str) -> dict[str, Any]:
+        if name != MODEL:
+            raise ApiError(404, f"no model {name[:80]!r} here, only {MODEL!r}", param="model", code="model_not_found")
+        return model_card(created)
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        fault = conversation.backend.fault()
+        state = {"status": "ok" if fault is None else str(fault), "engine": conversation.backend.name}
+        counts = {"running": gate.running, "waiting": gate.waiting}
+        return JSONResponse({**state, **counts}, 200 if fault is None else 503)
+
+    for path, name in FILES.items():
+        app.add_api_route(path, _file(PAGE / name), include_in_schema=False)
+    return app
+
+
+def _file(path: Path) -> Any:
+    async def send() -> FileResponse:
+        return FileResponse(path)
+
+    return send
+
+
+def _question(body: ChatRequest, limits: Limits) -> Question:
+    seed = body.seed if body.seed is not None else time.time_ns() % 2**63
+    sampling = Sampling(body.new_tokens(limits), 0.0 if body.temperature is None else body.temperature, seed)
+    earlier = tuple(
+        Message(role=message.role, content=message.text)
+        for message in body.messages[:-1]
+        if message.role in ("user", "assistant")
+    )
+    deadline = time.monotonic() + limits.seconds
+    candidates = None if body.candidates is None else tuple(body.candidates)
+    return Question(body.request, sampling, deadline, earlier, candidates, body.user_id, body.top_k)
+
+
+async def _until_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """What `work` gives, which is cancelled when the client goes away."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ApiError(499, "the client went away")
+        return working.result()
+    finally:
+        working.cancel()
+        watching.cancel()
+
+
+async def _collect(turn: Turn) -> tuple[str, Reply]:
+    pieces: list[str] = []
+    async for event in turn.events():
+        if isinstance(event, Reply):
+            return "".join([*pieces, _after(pieces[-1:], event)]), event
+        pieces.append(event)
+    raise AssertionError("a turn ends with its reply")
+
+
+def _after(last: list[str], reply: Reply) -> str:
+    """The items, an empty line after the reasoning. last: its last piece, if any."""
+    gap = "" if not last or not reply.tail else "\n" if last[0].endswith("\n") else "\n\n"
+    return gap + reply.tail
+
+
+async def _stream(turn: Turn, turns: set[Turn], wording: Wording, include_usage: bool) -> AsyncIterator[str]:
+    """Server-sent events. An error on the way is one of them, since the status has gone out."""
+    last: list[str] = []
+    try:
+        yield sse(wording.chunk({"role": "assistant", "content": ""}))
+        async for event in turn.events():
+            if isinstance(event, str):
+                last = [event]
+                yield sse(wording.chunk({"content": event}))
+                continue
+            if event.tail:
+                yield sse(wording.chunk({"content": _after(last, event)}))
+            yield sse(wording.chunk({}, event.finish, event.structured))
+            if include_usage:
+                yield sse(wording.usage_chunk(event))
+        yield DONE
+    except ApiError as error:
+        yield sse(error.body()) + DONE
+    except Exception:
+        yield sse(ApiError(500, "internal error").body()) + DONE
+        raise
+    finally:
+        turn.cancel()
+        turns.discard(turn)
+
+
+def _tell_errors(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    async def told(_: Request, error: ApiError) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        return ApiError(error.status_code, str(error.detail)).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"] if part != "body"]
+        if first["type"] == "json_invalid" or (not place and first["type"] != "unsupported"):
+            return ApiError(400, "the body is no JSON object (Content-Type: application/json)").response()
+        if first["type"] == "extra_forbidden":
+            return ApiError(400, f"unknown field {'.'.join(place)}", param=place[-1]).response()
+        param = (first.get("ctx") or {}).get("param") or ".".join(place) or None
+        message = str(first["msg"]).removeprefix("Value error, ")
+        told = message if param is None or param.split(".")[-1] in message else f"{param}: {message}"
+        return ApiError(400, told, param=param).response()
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        return ApiError(500, "internal error").response()

@@ -1,0 +1,68 @@
+"""Chooses the engine and puts the parts of a server together."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from rerec_engine.data.dataset import load_dataset
+from rerec_engine.errors import UserError
+from rerec_engine.policy import Policy, load_policy
+from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.serve.backend import Backend, SamplerBackend
+from rerec_engine.serve.conversation import Conversation
+from rerec_engine.serve.limits import Limits
+from rerec_engine.serve.vllm import VllmBackend
+
+
+def find_vllm(named: str | None) -> str | None:
+    """An interpreter that has vLLM: the one that is named, else this one where it does."""
+    if named is not None:
+        found = shutil.which(named)
+        if found is None:
+            raise UserError(f"--vllm-python {named}: no such program")
+        return found
+    return sys.executable if importlib.util.find_spec("vllm") is not None else None
+
+
+def start_conversation(
+    args: argparse.Namespace, model: Path, limits_of: Callable[[str], Limits]
+) -> tuple[Conversation, Limits]:
+    """The conversation that the command's arguments ask for, and the limits of its engine."""
+    dataset = load_dataset(args.data)
+    python = None if args.engine == "sampler" else find_vllm(args.vllm_python)
+    if args.engine == "vllm" and python is None:
+        raise UserError("--engine vllm: vLLM is not installed here; name a Python that has it: --vllm-python")
+    if python is not None:
+        limits = limits_of("vllm")
+        policy = load_policy(str(model), "cpu", empty=True)  # tokenizer and sizes alone
+        context = context_of(policy)
+        try:
+            print(f"starting vLLM ({python}) ...", file=sys.stderr, flush=True)
+            backend: Backend = VllmBackend(
+                python, model, policy.end_ids, context=context, callers=limits.concurrent, arguments=args.vllm_args
+            )
+        except UserError as error:
+            if args.engine == "vllm":
+                raise
+            print(f"the built-in sampler serves, since {error}", file=sys.stderr)
+        else:
+            return Conversation(dataset, policy.tokenizer, policy.encode_prompt, backend, context), limits
+    limits = limits_of("sampler")
+    policy = load_policy(str(model), args.device)
+    if policy.device.type == "cpu":  # the callers share the cores
+        torch.set_num_threads(max(1, torch.get_num_threads() // limits.concurrent))
+    backend = SamplerBackend(Sampler(policy), limits.concurrent)
+    return Conversation(dataset, policy.tokenizer, policy.encode_prompt, backend, context_of(policy)), limits
+
+
+def context_of(policy: Policy) -> int:
+    """The most tokens that the model takes, prompt and answer together."""
+    config = policy.model.config
+    return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 4096)

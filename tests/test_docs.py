@@ -1,0 +1,125 @@
+"""The documents: links that lead somewhere, code that is where they say, settings that are the code's."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"(?<!\\)!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(([^()\s]+(?:\([^()]*\))?[^()\s]*)\)")
+PICTURE = re.compile(r"<img[^>]*src=\"([^\"]+)\"")
+
+
+def prose(text: str) -> str:
+    """Without fenced code and code spans, in which a bracket is no link."""
+    return re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives a file's headings."""
+    found: set[str] = set()
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", text, re.MULTILINE):
+        bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower()
+        name = re.sub(r"[^\w\- ]", "", bare).replace(" ", "-")
+        number, unique = 0, name
+        while unique in found:
+            number += 1
+            unique = f"{name}-{number}"
+        found.add(unique)
+    return found
+
+
+def links(path: Path) -> list[str]:
+    text = prose(path.read_text())
+    return [*LINK.findall(text), *PICTURE.findall(text)]
+
+
+def broken(path: Path) -> list[str]:
+    """Links of a document that lead to no file, or to no heading of it."""
+    found = []
+    for link in links(path):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.exists() or ROOT not in [target, *target.parents]:
+            found.append(f"{link}: no such file")
+        elif anchor and (target.suffix != ".md" or anchor not in anchors(target)):
+            found.append(f"{link}: no such heading")
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    assert not broken(path)
+
+
+def test_documents_have_links():
+    assert sum(len(links(path)) for path in DOCUMENTS) > 50
+
+
+def test_a_broken_link_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "b.md").write_text("# One `thing`, (two)\n```\n# none\n```\n## One\n## One\n")
+    (tmp_path / "a.md").write_text(
+        "[1](b.md) [2](b.md#one-thing-two) [3](b.md#one-1) ![4](no.png) [5](b.md#none) [6](#x) `[7](no)`"
+        " [8](https://example.org/no) [9](../b.md)\n```\n[10](no)\n```\n"
+    )
+    assert broken(tmp_path / "a.md") == [
+        "no.png: no such file",
+        "b.md#none: no such heading",
+        "#x: no such heading",
+        "../b.md: no such file",
+    ]
+
+
+def test_every_document_is_in_the_readme():
+    told = {ROOT / link.partition("#")[0] for link in links(ROOT / "README.md")}
+    assert {path for path in DOCUMENTS if path.parent.name == "docs"} <= told
+
+
+def test_settings_are_the_codes():
+    path = ROOT / "docs" / "make_settings.py"
+    spec = importlib.util.spec_from_file_location("make_settings", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = module.reference()
+    assert (ROOT / "docs" / "settings.md").read_text() == text, "out of date: python docs/make_settings.py"
+    assert "| `advantage.w_penalty` | number | `0.3` |  | RAAE:" in text
+    assert "| `warm_start.epochs` | integer | `0` | `1` |" in text
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_are_named_exist(path):
+    """A path in code marks, as `rerec_engine/loss.py`; a function or class after a colon is in the file."""
+    named = re.findall(r"`((?:rerec_engine|kernels|csrc|bench|tests|docs)/[\w./]+\.\w+)(?::(\w+))?`", path.read_text())
+    for name, function in named:
+        if name.endswith("NAME.py"):
+            continue
+        assert (ROOT / name).is_file(), name
+        if function:
+            text = (ROOT / name).read_text()
+            assert re.search(rf"^\s*(?:def|class|async def) {function}\b", text, re.MULTILINE), f"{name}:{function}"
+
+
+def test_modules_that_are_named_can_be_run():
+    """`python -m rerec_engine.X` in the documents."""
+    named = {name for path in DOCUMENTS for name in re.findall(r"python -m (rerec_engine(?:\.\w+)+)", path.read_text())}
+    assert len(named) >= 8
+    for name in named:
+        place = ROOT / Path(*name.split("."))
+        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), name
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout: nothing to look through")
+def test_tracked_documents_are_all_checked():
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    top = {name for name in listed.split() if name.count("/") == 0 or re.fullmatch(r"docs/[^/]+", name)}
+    assert top <= {str(path.relative_to(ROOT)) for path in DOCUMENTS}
