@@ -80,8 +80,8 @@ class Index:
 
     A title of one word counts only with its year, in quotation marks, or with a capital after a verb of having seen
     it; one of two words only with a capital or a digit: "It" and "the room" are ordinary words. A person's last name
-    counts where it stands alone with a capital and few people have it; a value of one word that is no genre needs a
-    capital or a preposition.
+    counts where it stands alone with a capital and few people have it; a value of one word that is no genre, and that
+    the dataset writes with a capital, needs a capital or a preposition.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -97,7 +97,7 @@ class Index:
                 key = words_of(name)
                 if key and (len(key) > 1 or name == value):
                     self._values.setdefault(key, []).append(a)
-            if role == "genre":
+            if role == "genre" or value.islower():
                 self._genres.add(a)
             elif role not in ("place", "distributor") and len(words) > 1 and len(words[-1]) >= _SURNAME:
                 self._surnames.setdefault(words[-1], {}).setdefault(words, []).append(a)

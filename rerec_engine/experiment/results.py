@@ -69,12 +69,12 @@ def write_results(suite: Suite, output: Path, runs: Sequence[Run]) -> list[Compa
     commands = "\n".join(f"- {arm}: `{command_line(suite, arm)}`" for arm in suite.arms)
     text = f"# {suite.title}\n\n{markdown(rows, suite.against)}\nCommands, for one seed:\n\n{commands}\n"
     (output / "results.md").write_text(text, encoding="utf-8")
-    picture(rows, suite.title, output / "results.png")
+    picture(rows, suite.title, suite.against, output / "results.png")
     return rows
 
 
-def picture(rows: Sequence[Comparison], title: str, path: Path) -> bool:
-    """Every run as a dot, means with their intervals; False: matplotlib is not there."""
+def picture(rows: Sequence[Comparison], title: str, against: str, path: Path) -> bool:
+    """Every run as a dot and the means; beside it the differences with their intervals. False: no matplotlib."""
     try:
         import matplotlib
     except ImportError:
@@ -82,18 +82,24 @@ def picture(rows: Sequence[Comparison], title: str, path: Path) -> bool:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7.2, 0.42 * len(rows) + 1.3), layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(9.6, 0.36 * len(rows) + 1.4), layout="constrained", sharey=True, width_ratios=(1.2, 1)
+    )
     for place, row in enumerate(reversed(rows)):
-        axes.plot(row.runs, [place] * len(row.runs), "o", color=GREY, alpha=0.55, markersize=4)
-        if row.seeds > 1:
-            axes.plot([row.low, row.high], [place, place], color=BLUE, linewidth=2)
-        axes.plot([row.accuracy], [place], "D", color=BLUE, markersize=6)
-    axes.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
-    axes.set_xlabel("test accuracy: runs, mean and 95 % interval of the mean")
-    axes.set_title(title, fontsize=11, loc="left")
-    axes.grid(axis="x", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=140)
+        left.plot(row.runs, [place] * len(row.runs), "o", color=GREY, alpha=0.55, markersize=4)
+        left.plot([row.accuracy], [place], "D", color=BLUE, markersize=6)
+        if not math.isnan(row.difference_low):
+            right.plot([row.difference_low, row.difference_high], [place, place], color=BLUE, linewidth=2)
+        right.plot([row.difference], [place], "D", color=BLUE, markersize=6)
+    left.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
+    left.set_xlabel("test accuracy: runs and their mean")
+    right.axvline(0, color="black", linewidth=1)
+    right.set_xlabel(f"difference from {against}, 95 % interval")
+    for axes in (left, right):
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    figure.savefig(path, dpi=130)
     plt.close(figure)
     return True
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from rerec_engine.assistant.mentions import Index, words_of
 from rerec_engine.data.dataset import Dataset
+from rerec_engine.graph.attributes import AttributeGraph
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,14 @@ def test_mentions_are_in_order_and_do_not_overlap(films: Dataset, text: str) -> 
     reading = Index(films).read(text)
     assert all(a.stop <= b.first for a, b in pairwise(reading.mentions))
     assert all(0 <= m.first < m.stop <= len(reading.words) for m in reading.mentions)
+
+
+def test_a_value_that_the_dataset_writes_small_needs_no_capital(films: Dataset) -> None:
+    """Whatever its relation is called; one with a capital might be a name."""
+    triples = [(0, "style", "jazz"), (1, "style", "Moody")]
+    index = Index(replace(films, attributes=AttributeGraph.from_triples(triples, films.item_count)))
+    assert index.read("some jazz, and moody").attributes == (0,)
+    assert index.read("something Moody").attributes == (1,)
 
 
 def test_words_are_normalised() -> None:

@@ -1,0 +1,64 @@
+"""docs/tutorial.md as a reader follows it: the stand-in for one's own data, and the commands after it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from rerec_engine.data.dataset import load_dataset
+
+TEXT = (Path(__file__).resolve().parents[1] / "docs" / "tutorial.md").read_text()
+OWN = TEXT[TEXT.index("## 3.") :]
+
+
+def commands(module: str) -> list[list[str]]:
+    """The arguments of a module's commands from the third section on."""
+    return [shlex.split(line)[3:] for line in re.findall(rf"^python -m rerec_engine\.{module} .*$", OWN, re.MULTILINE)]
+
+
+def follow(module: str, words: list[str], patch: pytest.MonkeyPatch) -> None:
+    """A command, in this process."""
+    patch.setattr(sys, "argv", [module, *words])
+    importlib.import_module(f"rerec_engine.{module}").main()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the tutorial's code and `prepare` commands leave there."""
+    path = tmp_path_factory.mktemp("tutorial")
+    (code,) = re.findall(r"```python\n(.*?)```", OWN, re.DOTALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(path)
+        exec(compile(code, "tutorial.md", "exec"), {})
+        for words in commands("prepare"):
+            follow("prepare", words, patch)
+    return path
+
+
+def test_datasets(place):
+    records, following = load_dataset(place / "data" / "records"), load_dataset(place / "data" / "next")
+    assert len(records.queries("train")) >= 20
+    assert len(records.queries("test")) >= 4
+    assert records.item_count == 80
+    query = records.queries("test")[0]
+    assert set(query.ground_truth) <= set(query.candidates)
+    assert all(len(q.history) >= 3 for q in following.queries("train"))
+
+
+def test_dry_run_and_its_answer(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    dry, real = commands("train")
+    assert "--model.path" in real  # wants a GPU and a download
+    follow("train", [*dry, "--threads", "1"], monkeypatch)
+    (asked,) = commands("recommend")
+    capsys.readouterr()
+    follow("recommend", asked, monkeypatch)
+    out = capsys.readouterr().out
+    assert "style: jazz; recorded in: Oslo" in out
+    assert "the response holds no answer in a box" in out
+    assert (place / "runs" / "dry" / "final" / "README.md").is_file()
