@@ -101,7 +101,7 @@ def _make_answers(data: Path, file: Path) -> None:
         return
     dataset = load_dataset(data)
     queries = dataset.queries("train")
-    answers = [f"\\boxed{{ {dataset.titles[query.ground_truth[0]]}}}" for query in queries]
+    answers = [f"\n\\boxed{{ {dataset.titles[query.ground_truth[0]]}}}" for query in queries]
     traces = [Trace("answers", list(q.messages), answer) for q, answer in zip(queries, answers, strict=True)]
     write_traces(file, traces)
 

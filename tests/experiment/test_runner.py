@@ -99,7 +99,7 @@ def test_answers_are_the_train_queries_truth(done, starts, name):
     queries = dataset.queries("train")
     assert len(traces) == len(queries)
     for trace, query in zip(traces, queries, strict=True):
-        assert trace.response == f"\\boxed{{ {dataset.titles[query.ground_truth[0]]}}}"
+        assert trace.response == f"\n\\boxed{{ {dataset.titles[query.ground_truth[0]]}}}"
 
 
 def test_results_tell_what_was_run(done):
