@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 
 import pytest
 
+from rerec_engine.errors import UserError
 from rerec_engine.report import write_report
+from rerec_engine.report.__main__ import main
 from rerec_engine.report.page import embedded
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -60,18 +60,14 @@ def test_embedded_json_cannot_end_its_element():
     assert json.loads(text) == {"runs": ["</script><!-- \u2028 &amp;"]}
 
 
-def test_command(run, tmp_path):
-    words = [sys.executable, "-m", "rerec_engine.report"]
+def test_command(run, tmp_path, capsys):
     output = tmp_path / "both.html"
-    done = subprocess.run([*words, str(run), str(run), "--output", str(output)], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"{output}\n"), done.stderr
+    main([str(run), str(run), "--output", str(output)])
+    assert capsys.readouterr().out == f"{output}\n"
     assert output.stat().st_size < 1_000_000
-    done = subprocess.run([*words, str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == f"error: {tmp_path}: no config.yaml there; expected a run directory (see --output-dir of train)\n"
-    )
+    message = rf"^{tmp_path}: no config\.yaml there; expected a run directory \(see --output-dir of train\)$"
+    with pytest.raises(UserError, match=message):
+        main([str(tmp_path)])
 
 
 def test_numbers_equal_the_metrics(opened, run):
