@@ -153,7 +153,7 @@ def card(trainer: Trainer) -> None:
     if trainer.world.main:
         try:
             write_card(trainer.run.path)
-        except (UserError, OSError) as error:
+        except Exception as error:  # the model is saved
             print(f"no model card: {error}", file=sys.stderr)
 
 

@@ -20,8 +20,6 @@ def push(folder: Path, name: str, private: bool) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
-    if not HUB_NAME.fullmatch(name):
-        raise UserError(f"--push-to-hub: expected OWNER/NAME, got {name!r}")
     api = HfApi()
     try:
         api.create_repo(name, private=private, exist_ok=True)
@@ -50,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="model repository to upload final/ to")
     parser.add_argument("--private", action="store_true", help="where the repository is made by this")
     args = parser.parse_args(argv)
+    if args.push_to_hub is not None and not HUB_NAME.fullmatch(args.push_to_hub):
+        raise UserError(f"--push-to-hub: expected OWNER/NAME, got {args.push_to_hub!r}")
     card = write_card(args.run)
     print(card)
     if args.push_to_hub is not None:

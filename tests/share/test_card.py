@@ -58,7 +58,7 @@ def test_what_is_not_there_is_said(run):
     card = ModelCard.load(write_card(run))
     assert card.data.eval_results is None
     assert "It was not evaluated" in card.text
-    assert "is no longer there to be described" in card.text
+    assert "The dataset was no longer there" in card.text
     assert "0 steps of" in card.text
 
 

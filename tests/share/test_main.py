@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import constants
 
 from rerec_engine.errors import UserError
-from rerec_engine.share.__main__ import push
+from rerec_engine.share.__main__ import main, push
 
 
 def share(hub, tmp_path: Path, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -67,4 +67,5 @@ def test_no_network_is_one_line(run, monkeypatch):
 
 def test_a_name_that_is_none(run):
     with pytest.raises(UserError, match="--push-to-hub: expected OWNER/NAME, got 'no owner'"):
-        push(run / "final", "no owner", private=False)
+        main([str(run), "--push-to-hub", "no owner"])
+    assert not (run / "final" / "README.md").exists()
