@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable
@@ -41,15 +42,35 @@ def _tell(message: str) -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's `main`. A user's mistake becomes one line and exit code 2, a broken run 1, Ctrl-C 130."""
     try:
+        _run(main)
+    except SystemExit as ended:
+        if one_of_several() and (ended.code is None or isinstance(ended.code, int)):
+            end_now(ended.code or 0)
+        raise
+    if one_of_several():
+        end_now(0)
+
+
+def one_of_several() -> bool:
+    """Whether `torchrun` started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def end_now(code: int) -> NoReturn:
+    """End this process, its exit handlers included, but without the interpreter's own teardown, which now and then
+    aborts in gloo's threads."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush(), sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(main: Callable[[], None]) -> None:
+    try:
         main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except RankLost as error:
-        _tell(str(error))
-        sys.stdout.flush(), sys.stderr.flush()
-        os._exit(1)  # the interpreter's own end would now and then abort in gloo's threads
-    except RunError as error:
+    except (RunError, RankLost) as error:
         fail(str(error), code=1)
     except (UserError, OSError) as error:
         fail(str(error))

@@ -180,6 +180,7 @@ def test_adapters_and_an_offloaded_reference_too(mini_demo, tmp_path, settings):
 def shard_and_compare(rank: int, directory: str, port: int) -> None:
     """One of two processes: a sharded model's log-probs, gradients and saved weights are the whole model's."""
     from rerec_engine.distributed import join, leave
+    from rerec_engine.errors import end_now
     from rerec_engine.policy import load_policy
 
     torch.set_num_threads(1)
@@ -204,6 +205,7 @@ def shard_and_compare(rank: int, directory: str, port: int) -> None:
     assert world.sum(torch.tensor(float(rank + 1))) == 3
     assert (world.gather(rank), world.first(rank), world.any(rank == 1)) == ([0, 1], 0, True)
     leave(world)
+    end_now(0)
 
 
 def test_shards_are_the_whole_model(tiny_policy, tmp_path):
