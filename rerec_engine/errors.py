@@ -19,10 +19,6 @@ class RunError(RuntimeError):
     that says what happened and how to go on."""
 
 
-class RankLost(RunError):
-    """Another rank ended or is silent. What connects this one to it can no longer be taken down in good order."""
-
-
 def file_error(path: str | Path, message: str, row: int | None = None) -> UserError:
     """A `UserError` that names file and, where known, the row (1-based, as an editor counts lines)."""
     place = f"{path}:{row}" if row is not None else str(path)
@@ -70,7 +66,7 @@ def _run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except (RunError, RankLost) as error:
+    except RunError as error:
         fail(str(error), code=1)
     except (UserError, OSError) as error:
         fail(str(error))

@@ -40,7 +40,7 @@ def render(answer: Answer, out: TextIO) -> None:
     for unmet in answer.unmet:
         print(f"not met: {unmet}", file=out)
     for note in answer.notes:
-        print(f"note: {_plain(note)}", file=out)
+        print(f"note: {plain(note)}", file=out)
 
 
 def load_assistant(args: argparse.Namespace) -> Assistant:
@@ -77,7 +77,7 @@ def ask_once(
     if ask.request.conditions:
         print(f"asked: {'; '.join(c.text for c in ask.request.conditions)}", file=out)
     print(f"{len(ask.candidates)} candidates: {ask.reason}\n", file=out, flush=True)
-    answer = assistant.answer(ask, args.top_k, lambda piece: print(_plain(piece), end="", file=out, flush=True))
+    answer = assistant.answer(ask, args.top_k, lambda piece: print(plain(piece), end="", file=out, flush=True))
     print("\n", file=out)
     render(answer, out)
     return ask, answer
@@ -105,7 +105,7 @@ def chat(assistant: Assistant, args: argparse.Namespace, lines: Iterable[str], o
         print(prompt, end="", file=out, flush=True)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without control characters: a response is untrusted and must not steer the terminal."""
     return "".join(c for c in text if c in "\n\t" or c.isprintable())
 

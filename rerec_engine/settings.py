@@ -84,6 +84,12 @@ def replaced(config: Any, values: Mapping[str, Any]) -> Any:
     return dataclasses.replace(config, **parts)
 
 
+def changed(config: Config) -> dict[str, Any]:
+    """Settings, by dotted name, that differ from their defaults."""
+    default = flatten(Config())
+    return {name: value for name, value in flatten(config).items() if value != default[name]}
+
+
 def flatten(config: Config) -> dict[str, Any]:
     """Settings by dotted name, e.g. `reward.qas`."""
     return dict(_flatten(dataclasses.asdict(config)))
@@ -164,7 +170,7 @@ def _resumed(command: Command, words: list[str], prog: str) -> Config:
     if command.config is not None:
         raise UserError("--resume takes the run's own settings; leave --config out")
     before, after = flatten(saved), flatten(chosen)
-    changed = [name for name in before if before[name] != after[name] and name not in RESUMABLE]
-    if changed:
-        raise UserError(f"--resume cannot change {', '.join(changed)} (only {', '.join(RESUMABLE)})")
+    others = [name for name in before if before[name] != after[name] and name not in RESUMABLE]
+    if others:
+        raise UserError(f"--resume cannot change {', '.join(others)} (only {', '.join(RESUMABLE)})")
     return chosen

@@ -13,7 +13,7 @@ from rerec_engine.advantage import token_advantages
 from rerec_engine.checkpoint import checkpoint_steps
 from rerec_engine.config import Config
 from rerec_engine.distributed import lost_contact
-from rerec_engine.errors import RankLost, UserError, run_command
+from rerec_engine.errors import RunError, UserError, run_command
 from rerec_engine.evaluate import evaluate_queries
 from rerec_engine.importance import truncated_weights
 from rerec_engine.loss import kl_penalty
@@ -33,7 +33,7 @@ def train(config: Config, resume: Path | None = None) -> Path:
         return _run(trainer)
     except RuntimeError as error:
         if lost_contact(trainer.world, error):
-            raise RankLost(_lost(trainer)) from error
+            raise RunError(_lost(trainer)) from error
         raise
     finally:
         trainer.close()

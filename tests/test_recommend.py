@@ -152,4 +152,4 @@ def test_search_model_that_is_none_is_told(model: Path, data: Dataset, tmp_path:
 
 
 def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert recommend._plain("a\x1b[2Jb\tc\nd\x07é") == "a[2Jb\tc\ndé"
+    assert recommend.plain("a\x1b[2Jb\tc\nd\x07é") == "a[2Jb\tc\ndé"

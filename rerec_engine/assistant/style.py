@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from rerec_engine.assistant.conditions import KIND, Request
 from rerec_engine.data.dataset import Dataset
+from rerec_engine.data.demo import DATA_SOURCE as DEMO_SOURCE
+from rerec_engine.data.demo import build_prompt
 from rerec_engine.data.prompts import chat_prompt
 from rerec_engine.types import Message
-
-DEMO_SOURCE = "rerec_engine/demo"
 
 
 def build_messages(
@@ -24,8 +24,6 @@ def build_messages(
 ) -> tuple[Message, ...]:
     """The prompt in the form that the dataset's own queries have, by its `data_source`."""
     if source == DEMO_SOURCE:
-        from rerec_engine.data.demo import build_prompt
-
         return tuple(build_prompt(text, list(candidates), list(history)))
     return chat_prompt(text, candidates=candidates, history=history, item=item)
 

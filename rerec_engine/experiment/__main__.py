@@ -2,7 +2,7 @@
 
     python -m rerec_engine.experiment SUITE [--output DIR] [--jobs N] [--seeds N] [--arms A B] [--table]
 
-SUITE: a YAML file, or one that comes with the package (baselines, ablation). The same command goes on where it was cut
+SUITE: a YAML file, or one that comes with the package, such as baselines. The same command goes on where it was cut
 off; each run takes one thread.
 """
 

@@ -13,6 +13,7 @@ from rerec_engine.environment import describe
 from rerec_engine.experiment.runner import Run, command_line, cpu_seconds, evaluations, finished
 from rerec_engine.experiment.suite import Suite
 from rerec_engine.experiment.table import Comparison, Results, compare, markdown
+from rerec_engine.records import read_records
 
 BLUE, GREY = "#0072b2", "#7f7f7f"
 
@@ -36,8 +37,7 @@ def figures(run: Run) -> dict[str, Any]:
         tests = list(measured["tests"].items())
         judged = tests[0][1] if tests else judged
         more = {name: test["accuracy"] for name, test in tests[1:]} | measured["known"]
-    metrics = run.path / "metrics.jsonl"
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.is_file() else []
+    lines = read_records(run.path / "metrics.jsonl")
     return {
         "accuracy": judged["accuracy"],
         "by_category": judged["by_category"],
@@ -73,12 +73,12 @@ def write_results(suite: Suite, output: Path, runs: Sequence[Run]) -> list[Compa
     return rows
 
 
-def picture(rows: Sequence[Comparison], title: str, against: str, path: Path) -> bool:
-    """Every run as a dot and the means; beside it the differences with their intervals. False: no matplotlib."""
+def picture(rows: Sequence[Comparison], title: str, against: str, path: Path) -> None:
+    """Every run as a dot and the means; beside it the differences with their intervals. Nothing without matplotlib."""
     try:
         import matplotlib
     except ImportError:
-        return False
+        return
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -101,7 +101,6 @@ def picture(rows: Sequence[Comparison], title: str, against: str, path: Path) ->
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     figure.savefig(path, dpi=130)
     plt.close(figure)
-    return True
 
 
 def _finite(value: Any) -> Any:

@@ -34,7 +34,8 @@ from rerec_engine.data.demo import write_demo
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import RunError, UserError, file_error
 from rerec_engine.experiment.suite import Suite
-from rerec_engine.settings import as_words, flatten, read_yaml, replaced
+from rerec_engine.records import read_records
+from rerec_engine.settings import as_words, changed, flatten, read_yaml, replaced
 
 Places = Mapping[str, Path]
 OPEN = {"data": Path("DATA"), "answers": Path("ANSWERS"), "starts": Path("STARTS")}
@@ -186,8 +187,7 @@ def finished(run: Run) -> bool:
 
 def evaluations(path: Path) -> list[dict[str, Any]]:
     """The evaluations of a run directory, as logged."""
-    file = path / "eval.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    return read_records(path / "eval.jsonl")
 
 
 def resumable(run: Run) -> bool:
@@ -199,16 +199,13 @@ def command(run: Run) -> list[str]:
     words = [sys.executable, "-m", "rerec_engine.train"]
     if resumable(run):
         return [*words, "--resume", str(run.path), "--threads", "1"]
-    default, own = flatten(Config()), dataclasses.replace(run.config, output_dir=str(run.path), threads=1)
-    return words + as_words({name: value for name, value in flatten(own).items() if value != default[name]})
+    return words + as_words(changed(dataclasses.replace(run.config, output_dir=str(run.path), threads=1)))
 
 
 def command_line(suite: Suite, arm: str) -> str:
     """The command of an arm's run, with the suite's places left open."""
     config = arm_runs(suite, Path("OUTPUT"), open_places(suite), [arm], suite.seeds[:1])[0].config
-    default = flatten(Config())
-    changed = {name: value for name, value in flatten(config).items() if value != default[name]}
-    return " ".join(["python -m rerec_engine.train", *as_words(changed)])
+    return " ".join(["python -m rerec_engine.train", *as_words(changed(config))])
 
 
 def cpu_seconds(path: Path) -> float:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rerec_engine.errors import UserError, file_error
+from rerec_engine.errors import UserError
+from rerec_engine.records import read_records
 from rerec_engine.report.rollouts import read_groups
 from rerec_engine.settings import flatten, read_yaml
 
@@ -26,7 +27,7 @@ def read_run(path: Path, rollout_bytes: int = ROLLOUT_BYTES, tokenizer: Any = No
     if not (path / "config.yaml").is_file():
         raise UserError(f"{path}: no config.yaml there; expected a run directory (see --output-dir of train)")
     config = read_yaml(path / "config.yaml")
-    lines = _records(path / "metrics.jsonl")
+    lines = read_records(path / "metrics.jsonl")
     if not lines:
         raise UserError(f"{path / 'metrics.jsonl'}: no step yet; train writes a line a step")
     metrics, mean_of = _columns(lines)
@@ -38,7 +39,7 @@ def read_run(path: Path, rollout_bytes: int = ROLLOUT_BYTES, tokenizer: Any = No
         "environment": json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {},
         "metrics": metrics,
         "mean_of": mean_of,
-        "evals": [_rounded(line) for line in _records(path / "eval.jsonl")],
+        "evals": [_rounded(line) for line in read_records(path / "eval.jsonl")],
         "groups": groups,
         "groups_left_out": left_out,
     }
@@ -56,25 +57,6 @@ def _rounded(record: Any) -> Any:
     if isinstance(record, dict):
         return {name: _rounded(value) for name, value in record.items()}
     return rounded(record) if isinstance(record, float) else record
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSONL file. A last line that is not whole yet is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    found: list[dict[str, Any]] = []
-    for row, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            if row == len(lines):
-                break
-            raise file_error(path, f"not JSON: {error}", row) from None
-        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-            raise file_error(path, "no step in this line", row)
-        found.append(record)
-    return found
 
 
 def _columns(lines: list[dict[str, Any]]) -> tuple[dict[str, list[float | int | None]], int]:

@@ -13,7 +13,7 @@ from typing import Any
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError
-from rerec_engine.recommend import render
+from rerec_engine.recommend import plain, render
 from rerec_engine.serve.backend import Backend
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.types import Message, Sampling
@@ -142,11 +142,6 @@ def pairs(messages: Sequence[Message]) -> list[tuple[str, str]]:
         elif turns:
             turns[-1] = (turns[-1][0], f"{turns[-1][1]}\n{message['content']}")
     return [turn for turn in turns[-EARLIER:] if turn[0].strip()]
-
-
-def plain(text: str) -> str:
-    """Without control characters: what a model says is untrusted."""
-    return "".join(c for c in text if c in "\n\t" or c.isprintable())
 
 
 def clean(value: Any) -> Any:

@@ -14,11 +14,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
+from rerec_engine.data.demo import DATA_SOURCE
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.settings import flatten, read_yaml
+from rerec_engine.records import read_records
+from rerec_engine.settings import changed, read_yaml
 
 TEMPLATE = Path(__file__).parent / "card.md"
-DEMO_SOURCE = "rerec_engine/demo"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 PLACES = {"data.path", "model.path", "output_dir", "warm_start.path", "rollout.vllm.python"}
 
@@ -47,20 +48,15 @@ def cell(text: object) -> str:
 
 def _facts(run: Path, config: Config) -> dict[str, Any]:
     dataset = _dataset(run, config)
-    evaluations = _lines(run / "eval.jsonl")
-    metrics = _lines(run / "metrics.jsonl")
+    evaluations = read_records(run / "eval.jsonl")
+    metrics = read_records(run / "metrics.jsonl")
     by_moment = {line["moment"]: line for line in evaluations}
-    changed = {
-        name: value
-        for name, value in flatten(config).items()
-        if value != flatten(Config())[name] and name not in PLACES
-    }
     environment = run / "environment.json"
     return {
         "name": run.resolve().name,
         "base": base_model(config),
         "config": config,
-        "settings": changed,
+        "settings": {name: value for name, value in changed(config).items() if name not in PLACES},
         "steps": metrics[-1]["step"] if metrics else 0,
         "tokens": sum(line["seconds_total"] * line["tokens_per_second"] for line in metrics),
         "minutes": sum(line["seconds_total"] for line in metrics) / 60,
@@ -121,7 +117,7 @@ def _about(dataset: Dataset | None) -> dict[str, Any] | None:
     sources = sorted({source for table in tables.values() for source in table["data_source"].unique().to_pylist()})
     return {
         "sources": sources,
-        "demo": sources == [DEMO_SOURCE],
+        "demo": sources == [DATA_SOURCE],
         "queries": {split: table.num_rows for split, table in tables.items()},
         "items": dataset.item_count,
         "attributes": len(dataset.attributes),
@@ -152,7 +148,3 @@ def _front_matter(facts: Mapping[str, Any]) -> ModelCardData:
         eval_results=results,
         ignore_metadata_errors=False,
     )
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []

@@ -14,8 +14,9 @@ pytest.importorskip("httpx", reason="httpx is missing: pip install .[test]")
 from fastapi.testclient import TestClient
 
 from rerec_engine.errors import RunError
+from rerec_engine.recommend import plain
 from rerec_engine.serve.app import create_app
-from rerec_engine.serve.conversation import Cancelled, Reply, plain
+from rerec_engine.serve.conversation import Cancelled, Reply
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.serve.limits import Limits
 
