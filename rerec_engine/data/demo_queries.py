@@ -9,11 +9,12 @@ one that the user's group likes.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rerec_engine.data.demo_world import GENRES, RELATIONS, World
+from rerec_engine.data.demo_world import World
 from rerec_engine.types import CATEGORIES, Message
 
 CLAUSE = {
@@ -21,8 +22,20 @@ CLAUSE = {
     "Starring": "starring",
     "Written_by": "written by",
     "Set_in": "set in",
+    "Made_in": "from",
+    "Second_genre": "that is also",
 }
-ROLE = {"Genre": "genre", "Directed_by": "director", "Starring": "star", "Written_by": "writer", "Set_in": "place"}
+ROLE = {
+    "Genre": "genre",
+    "Directed_by": "director",
+    "Starring": "star",
+    "Written_by": "writer",
+    "Set_in": "place",
+    "Made_in": "year",
+    "Second_genre": "second genre",
+}
+NOTHING = "nothing"
+"""What a teacher says of an item that has no value of a relation."""
 OPENINGS = ("Find a", "I want a", "Recommend a", "Looking for a")
 
 
@@ -50,8 +63,9 @@ class Beliefs:
     @classmethod
     def about(cls, world: World, share: float, rate: float, seed: int) -> Beliefs:
         """Systematic ones: each of a share of the genres is taken for another, whatever the item."""
-        order = np.random.default_rng(seed).permutation(len(GENRES))
-        taken_for = {GENRES[order[k]]: GENRES[order[(k + 1) % len(GENRES)]] for k in range(round(share * len(GENRES)))}
+        genres = world.genres
+        order = np.random.default_rng(seed).permutation(len(genres))
+        taken_for = {genres[order[k]]: genres[order[(k + 1) % len(genres)]] for k in range(round(share * len(genres)))}
         told = {item: taken_for[f["Genre"]] for item, f in enumerate(world.facts) if f["Genre"] in taken_for}
         return cls(told, rate)
 
@@ -59,7 +73,7 @@ class Beliefs:
         """What this teacher says when asked for the item's relation."""
         if relation == "Genre" and item in self.genre and rng.random() < self.rate:
             return self.genre[item]
-        return world.facts[item][relation]
+        return world.facts[item].get(relation, NOTHING)
 
 
 def split_of(conditions: dict[str, str], seed: int) -> str:
@@ -71,13 +85,13 @@ def split_of(conditions: dict[str, str], seed: int) -> str:
 
 def _conditions(world: World, target: int, category: str, rng: np.random.Generator) -> dict[str, str]:
     facts = world.facts[target]
-    _, second, third = RELATIONS[world.domain[target]]
-    other = second if rng.random() < 0.6 else third
+    _, second, third = world.relations[world.domain[target]]
+    other = second if rng.random() < 0.6 or third not in facts else third
     names = ["Genre", other]
     if category == "explicit":
         draw = rng.random()
         names = [other] if draw < 0.05 else ["Genre", second, third] if draw < 0.25 else names
-    return {r: facts[r] for r in names}
+    return {r: facts[r] for r in names if r in facts}
 
 
 def _candidates(
@@ -98,6 +112,11 @@ def _clauses(conditions: dict[str, str], noun: str) -> str:
     return f"{genre} {noun}{rest}"
 
 
+def liked_text(world: World, liked: Sequence[int], wish: str) -> str:
+    """A wish for something like the liked items."""
+    return f"I liked {' and '.join(world.titles[i] for i in liked)} . {wish} like them"
+
+
 def _pick(items: list[int], rng: np.random.Generator) -> int:
     return items[int(rng.integers(len(items)))]
 
@@ -113,10 +132,10 @@ def _phrase(
     peers = [int(i) for i in world.domain_items[noun] if i != target]
     relation = next(r for r in conditions if r != "Genre")
     rest = {r: v for r, v in conditions.items() if r != relation}
-    same = [i for i in peers if world.facts[i][relation] == conditions[relation]]
+    same = [i for i in peers if world.facts[i].get(relation) == conditions[relation]]
     if category == "implicit":
         hop = "Genre" if rng.random() < 0.25 else relation
-        same = [i for i in peers if world.facts[i][hop] == conditions[hop]]
+        same = [i for i in peers if world.facts[i].get(hop) == conditions[hop]]
         if not same:
             return None
         via = _pick(same, rng)
@@ -125,20 +144,20 @@ def _phrase(
         text = f"{opening}{_clauses(told, noun)} with the {ROLE[hop]} of {world.titles[via]}"
         return text, f" {world.titles[via]} {believed[hop]}\n", believed, ()
     if category == "misinformed":
-        wrong = [i for i in peers if world.facts[i][relation] != conditions[relation]]
+        wrong = [i for i in peers if world.facts[i].get(relation, conditions[relation]) != conditions[relation]]
         if not same or not wrong:
             return None
         via, false = _pick(same, rng), world.facts[_pick(wrong, rng)][relation]
         text = f"{opening}{_clauses(rest, noun)} {CLAUSE[relation]} {false} as in {world.titles[via]}"
         return text, f" {world.titles[via]} {conditions[relation]} not {false}\n", believed, ()
     if category == "interest":
-        others = [r for r in RELATIONS[noun] if r != relation]
+        others = [r for r in world.relations[noun] if r != relation]
         for _ in range(20):
             if len(same) < 2:
                 return None
             a, b = (same[i] for i in rng.permutation(len(same))[:2])
-            if all(world.facts[a][r] != world.facts[b][r] for r in others):
-                text = f"I liked {world.titles[a]} and {world.titles[b]} . {opening}{_clauses(rest, noun)} like them"
+            if not any(r in world.facts[a] and world.facts[a][r] == world.facts[b].get(r) for r in others):
+                text = liked_text(world, (a, b), f"{opening}{_clauses(rest, noun)}")
                 both = f" {conditions[relation]}\n"
                 return text, f" {world.titles[a]}{both} {world.titles[b]}{both}", believed, (a, b)
         return None

@@ -6,6 +6,7 @@ Names are built from word lists; no real person or work is meant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,15 +56,18 @@ class World:
     titles: tuple[str, ...]  # [N], with the year
     years: tuple[int, ...]  # [N]
     domain: tuple[str, ...]  # [N], film or book
-    facts: tuple[dict[str, str], ...]  # [N], relation -> value
+    relations: Mapping[str, tuple[str, str, str]]  # of a domain's items; Genre is the first
+    genres: tuple[str, ...]
+    facts: tuple[dict[str, str], ...]  # [N], relation -> value; only Genre and the second relation need be there
     group_genre: dict[tuple[str, str], str]  # (age, occupation) -> the genre that the group likes
     user_group: tuple[tuple[str, str], ...]  # [U]
     history: tuple[tuple[int, ...], ...]  # [U], item ids, oldest first
+    held_out: tuple[tuple[int, int], ...] = ()  # [U], what each user took after that: for val and for test
 
     @cached_property
     def domain_items(self) -> dict[str, np.ndarray]:
         """Item ids by domain, int64."""
-        return {d: np.array([i for i, own in enumerate(self.domain) if own == d]) for d in RELATIONS}
+        return {d: np.array([i for i, own in enumerate(self.domain) if own == d]) for d in self.relations}
 
     @cached_property
     def _values(self) -> dict[str, np.ndarray]:
@@ -122,4 +126,4 @@ def make_world(seed: int, films: int = 200, books: int = 100, users: int = 300, 
         taste["Genre"] = group_genre[user_group[u]]
         weight = np.array([1.0 + 6.0 * sum(f[r] == taste[r] for r in f) for f in facts])
         histories.append(tuple(int(i) for i in rng.choice(items, history, replace=False, p=weight / weight.sum())))
-    return World(titles, years, domain, facts, group_genre, user_group, tuple(histories))
+    return World(titles, years, domain, RELATIONS, GENRES, facts, group_genre, user_group, tuple(histories))

@@ -1,6 +1,7 @@
 """Compare settings over seeds: every arm of a suite with every seed, one table.
 
-    python -m rerec_engine.experiment SUITE [--output DIR] [--jobs N] [--seeds N] [--arms A B] [--table]
+    python -m rerec_engine.experiment SUITE [--output DIR] [--jobs N] [--seeds N] [--arms A B]
+        [--movielens DIR] [--table]
 
 SUITE: a YAML file, or one that comes with the package, such as baselines. The same command goes on where it was cut
 off; each run takes one thread.
@@ -37,9 +38,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--seeds", type=positive, metavar="N", help="the first N seeds (default: all of the suite)")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="these arms alone")
+    parser.add_argument("--movielens", type=Path, metavar="DIR", help="MovieLens 100K, for suites of real sequences")
     parser.add_argument("--table", action="store_true", help="run nothing, put what is there into the table")
     args = parser.parse_args(argv)
-    suite = load_suite(args.suite)
+    suite = load_suite(args.suite, args.movielens)
     output = args.output
     arms, seeds = args.arms or list(suite.arms), suite.seeds[: args.seeds]
     if unknown := [arm for arm in arms if arm not in suite.arms]:

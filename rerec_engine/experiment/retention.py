@@ -15,7 +15,7 @@ import torch
 
 from rerec_engine.data.demo import build_prompt, write_demo
 from rerec_engine.data.demo_queries import draw_query, trace
-from rerec_engine.data.demo_world import RELATIONS, World, make_world
+from rerec_engine.data.demo_world import World, make_world
 from rerec_engine.policy import Policy
 from rerec_engine.sequences import Row
 from rerec_engine.types import CATEGORIES
@@ -40,7 +40,7 @@ def facts(policy: Policy, world: World, seed: int = 0) -> dict[str, float]:
     response has come to a candidate's title. The relation's value with the highest probability is what it tells.
     """
     rng = np.random.default_rng([seed, 11])
-    asked = [(i, relation) for i, domain in enumerate(world.domain) for relation in RELATIONS[domain]]
+    asked = [(i, relation) for i, domain in enumerate(world.domain) for relation in world.relations[domain]]
     values = {r: sorted({f[r] for f in world.facts if r in f}) for r in {r for _, r in asked}}
     tokens = {v: policy.tokenizer.encode(f" {v}", add_special_tokens=False) for vs in values.values() for v in vs}
     rows = [_question(policy, world, item, values[relation], rng) for item, relation in asked]

@@ -49,8 +49,9 @@ class Suite:
         return config
 
 
-def load_suite(source: str) -> Suite:
-    """A suite's YAML file, or the name of one that comes with the package. Raises UserError for anything amiss."""
+def load_suite(source: str, movielens: Path | None = None) -> Suite:
+    """A suite's YAML file, or the name of one that comes with the package; movielens: the folder that its
+    `{movielens}` stands for. Raises UserError for anything amiss."""
     path = Path(source)
     if not path.suffix and not path.exists():
         path = BUILT_IN / f"{source}.yaml"
@@ -61,10 +62,10 @@ def load_suite(source: str) -> Suite:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise file_error(path, f"not readable as YAML: {' '.join(str(error).split())}") from None
-    return _suite(path, tree)
+    return _suite(path, tree, movielens)
 
 
-def _suite(path: Path, tree: Any) -> Suite:
+def _suite(path: Path, tree: Any, movielens: Path | None) -> Suite:
     if not isinstance(tree, dict) or not isinstance(tree.get("arms"), dict) or not tree["arms"]:
         raise file_error(path, "expected a mapping with `arms`, settings by arm")
     if unknown := set(tree) - KNOWN:
@@ -77,6 +78,10 @@ def _suite(path: Path, tree: Any) -> Suite:
     if not isinstance(seeds, int) or seeds < 1:
         raise file_error(path, f"seeds: expected how many, at least 1, got {seeds!r}")
     data = tree.get("data") or {}
+    if isinstance(data, dict) and data.get("movielens") == "{movielens}":
+        if movielens is None:
+            raise UserError(f"suite {path.stem} is of real sequences: give --movielens DIR (docs/data.md)")
+        data = {**data, "movielens": str(movielens.resolve())}
     datasets, tests, retention = tree.get("datasets") or {}, tree.get("tests") or [], bool(tree.get("retention"))
     if not isinstance(datasets, dict) or not all(isinstance(own, dict) for own in datasets.values()):
         raise file_error(path, "datasets: expected options of `prepare demo` by name")

@@ -21,7 +21,7 @@ def write(path: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_built_in_suites_are_whole(name):
-    suite = load_suite(name)
+    suite = load_suite(name, Path("M"))
     assert len(suite.seeds) >= 5
     places = {**open_places(suite), **PLACES}
     runs = arm_runs(suite, Path("OUT"), places, list(suite.arms), (0, 3))
@@ -37,7 +37,14 @@ def test_built_in_suites_are_whole(name):
 
 
 def test_suites_of_the_demo_share_their_warm_starts():
-    assert len({start_key(load_suite(name)) for name in NAMES}) == 1
+    suites = [load_suite(name, Path("M")) for name in NAMES]
+    assert len({start_key(suite) for suite in suites if "movielens" not in suite.data}) == 1
+
+
+def test_a_suite_of_real_sequences_needs_the_folder():
+    with pytest.raises(UserError, match="suite next_item is of real sequences: give --movielens DIR"):
+        load_suite("next_item")
+    assert load_suite("next_item", Path("M")).data["movielens"] == str(Path("M").resolve())
 
 
 def test_an_arms_settings_come_over_the_suites_over_the_demos(tmp_path):
