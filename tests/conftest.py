@@ -51,6 +51,18 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def error() -> Callable[[torch.Tensor, torch.Tensor], float]:
+    """The relative error of a whole tensor, by its norm; absolute where the truth is 0."""
+
+    def measure(ours: torch.Tensor, truth: torch.Tensor) -> float:
+        truth = truth.detach().double()
+        norm = truth.norm()
+        return float((ours.detach().double() - truth).norm() / (norm if norm > 0 else 1.0))
+
+    return measure
+
+
+@pytest.fixture(scope="session")
 def tiny_policy() -> Callable[..., Policy]:
     """Makes a random policy of a few thousand parameters: `tiny_policy(architecture="qwen2", seed=0, **config)`."""
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM

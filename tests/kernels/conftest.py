@@ -60,15 +60,3 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch, "empty", poisoned(torch.empty))
     monkeypatch.setattr(torch, "empty_like", poisoned(torch.empty_like))
-
-
-@pytest.fixture(scope="session")
-def error() -> Callable[[torch.Tensor, torch.Tensor], float]:
-    """The relative error of a whole tensor, by its norm; absolute where the truth is 0."""
-
-    def measure(ours: torch.Tensor, truth: torch.Tensor) -> float:
-        truth = truth.detach().double()
-        norm = truth.norm()
-        return float((ours.detach().double() - truth).norm() / (norm if norm > 0 else 1.0))
-
-    return measure
