@@ -51,7 +51,7 @@ def popularity(data: Dataset) -> Scores:
 
 
 def lightgcn(data: Dataset, history: Sequences, seed: int) -> Scores:
-    rows = item_embeddings(data.interactions, dim=32, epochs=30, seed=seed, threads=2)
+    rows = item_embeddings(data.interactions, dim=32, epochs=30, seed=seed, threads=torch.get_num_threads())
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def score(query: Query) -> np.ndarray:
@@ -129,7 +129,6 @@ def main() -> None:
     if not options.movielens.is_dir():
         raise SystemExit(missing_data("ml-100k"))
     warnings.simplefilter("ignore")
-    torch.set_num_threads(2)
     world = movielens_world(options.movielens)
     history = list(world.history)
     longer = [(*own, val) for own, (val, _) in zip(world.history, world.held_out, strict=True)]
