@@ -15,23 +15,28 @@ YEAR, KIND = "year", "kind"
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing asked. An item satisfies it with any of the attributes, or with a year in years (both ends included).
+    """One thing asked. An item satisfies it with any of the attributes, or with a year in any of the ranges of years
+    (both ends included).
 
     excluded turns it round. near: attributes of the same value under another relation, where none has the one asked.
+    parts: of "X or Y", the conditions X and Y.
     """
 
     text: str
     relation: str
     attributes: tuple[int, ...] = ()
-    years: tuple[int, int] | None = None
+    years: tuple[tuple[int, int], ...] = ()
     excluded: bool = False
     near: tuple[int, ...] = ()
+    parts: tuple[Condition, ...] = ()
 
     def mask(self, dataset: Dataset) -> np.ndarray:
         """Which items satisfy it, [N] bool. An unknown year satisfies no range, but an excluded one."""
-        if self.years is not None:
+        if self.years:
             years = dataset.catalogue.years
-            has = (years >= self.years[0]) & (years <= self.years[1]) & (years > 0)
+            has = np.zeros(len(years), dtype=bool)
+            for first, last in self.years:
+                has |= (years >= first) & (years <= last) & (years > 0)
         else:
             has = dataset.attributes.count_shared(self.attributes) > 0
         return np.asarray(~has if self.excluded else has)
@@ -39,7 +44,7 @@ class Condition:
     def evidence(self, dataset: Dataset, item: int) -> tuple[tuple[str, str], ...]:
         """(relation, value) pairs of the item that show that it satisfies the condition; for an excluded one, what the
         item has instead."""
-        if self.years is not None:
+        if self.years:
             year = int(dataset.catalogue.years[item])
             return ((YEAR, str(year)),) if year else ()
         graph = dataset.attributes
@@ -90,10 +95,10 @@ def merge(earlier: Request, own: Request, adding: bool, dataset: Dataset) -> Req
     new_wanted = {c.relation for c in own.wanted}
     wanted_now = {a for c in own.wanted if c.relation != KIND for a in c.attributes}
     excluded_now = {a for c in own.excluded for a in c.attributes}
-    years_now = any(c.years is not None for c in own.conditions)
+    years_now = any(c.years for c in own.conditions)
     kept = []
     for c in earlier.conditions:
-        if c.years is not None:
+        if c.years:
             keep = not years_now
         elif c.excluded:
             keep = not set(c.attributes) & wanted_now

@@ -62,6 +62,16 @@ NEGATION_FILLER = _set(
     " movies book books novel novels like want stand fan interested into really too much made set old starring"
 )
 """Words that may stand between a negation and what it excludes."""
+ARTICLES = _set("a an the some any")
+ITEM_WORDS = _set("film films movie movies picture pictures book books novel novels one ones")
+LIST_FILLER = (
+    ARTICLES
+    | ITEM_WORDS
+    | _set(
+        "by with in from at least something anything maybe perhaps even also directed written starring featuring set"
+    )
+)
+"""Words that may stand between "or" and what it goes on with."""
 
 SEEN = _set(
     "watched watching saw seen enjoyed loved liked impressed noticed appreciated admired finished read reading"

@@ -1,15 +1,24 @@
-"""What a request says, word by word in targets, and which of them a negation excludes."""
+"""What a request says, word by word in targets: which of them a negation excludes, and which are alternatives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from rerec_engine.assistant.conditions import Condition
-from rerec_engine.assistant.lexicon import NEGATION_FILLER, NEGATION_PAIRS, NEGATIONS, PERSON_ROLES, role_words
+from rerec_engine.assistant.lexicon import (
+    ARTICLES,
+    ITEM_WORDS,
+    LIST_FILLER,
+    NEGATION_FILLER,
+    NEGATION_PAIRS,
+    NEGATIONS,
+    PERSON_ROLES,
+    role_words,
+)
 from rerec_engine.assistant.mentions import Mention, Reading
-from rerec_engine.assistant.years import describe
 
 _LIST = 12  # targets of a list that are looked ahead for its "or"
 _FAR = 6  # words between a negation and what it excludes
@@ -26,10 +35,8 @@ class Target(NamedTuple):
 
 def exclude(condition: Condition) -> Condition:
     """The condition turned round."""
-    years = condition.years
-    text = f"not {describe(years) if years else condition.text}"
     ids = condition.attributes or condition.near
-    return Condition(text, condition.relation, ids, years, excluded=True)
+    return Condition(f"not {condition.text}", condition.relation, ids, condition.years, excluded=True)
 
 
 def without_overlap(targets: Sequence[Target]) -> list[Target]:
@@ -64,21 +71,71 @@ def negated(reading: Reading, targets: Sequence[Target]) -> list[bool]:
     return out
 
 
+def alternatives(reading: Reading, targets: Sequence[Target]) -> list[Target]:
+    """The targets, those of "X or Y" and of "X, Y or Z" that are wanted as one: any of them will do.
+
+    Years are alternatives to years, attributes to attributes, and titles to nothing. In a list with commas all are of
+    one relation: "a drama, X or Y" is a drama.
+    """
+    out: list[Target] = []
+    wanted = [not no and t.condition is not None for t, no in zip(targets, negated(reading, targets), strict=True)]
+    for number, target in enumerate(targets):
+        before = out[-1].condition if out else None
+        if before is None or target.condition is None or not (wanted[number - 1] and wanted[number]):
+            out.append(target)
+            continue
+        alike = before.relation == target.condition.relation
+        if _link(reading, targets[number - 1], target) == "or":
+            alike = alike or not (before.years or target.condition.years)
+        if alike and _list_link(reading, targets, number) == "or":
+            out[-1] = out[-1]._replace(stop=target.stop, condition=_either(before, target.condition))
+        else:
+            out.append(target)
+    return out
+
+
+def _either(one: Condition, other: Condition) -> Condition:
+    """The condition of satisfying one or the other."""
+    parts = one.parts or (one,)
+    if other in parts:
+        return one
+    prefix = other.text.partition(": ")[0] + ": "
+    text = other.text.removeprefix(prefix) if one.text.startswith(prefix) else other.text
+    return replace(
+        one,
+        text=f"{one.text} or {text}",
+        attributes=tuple(dict.fromkeys(one.attributes + other.attributes)),
+        years=tuple(dict.fromkeys(one.years + other.years)),
+        near=tuple(dict.fromkeys(one.near + other.near)),
+        parts=(*parts, other),
+    )
+
+
 def _continues(reading: Reading, targets: Sequence[Target], number: int) -> bool:
     """Whether the list "no X, Y or Z" takes in target `number`."""
+    return _list_link(reading, targets, number) in ("or", "nor", "and")
+
+
+def _list_link(reading: Reading, targets: Sequence[Target], number: int) -> str:
+    """What links target `number` to the one before; in a list with commas its last link, if that is "or" or "nor"."""
     following = targets[number - 1 : number + _LIST]
     links = [_link(reading, a, b) for a, b in pairwise(following)]
     if links[0] != ",":
-        return bool(links[0])
-    return next((link for link in links if link != ","), "") in ("or", "nor")
+        return links[0]
+    last = next((link for link in links if link != ","), "")
+    return last if last in ("or", "nor") else ""
 
 
 def _link(reading: Reading, left: Target, right: Target) -> str:
-    """ "or", "nor", "and" or "," where nothing else stands between two targets, else ""."""
+    """ "or", "nor", "and" or "," where nothing else of weight stands between two targets, else ""."""
     between = [w.text for w in reading.words[left.stop : right.first]]
-    if not between:
-        return "," if "," in reading.gap(left.stop - 1, right.first) else ""
-    rest = [w for w in between[1:] if w not in ("by", "with", "a", "an", "the", "any", "films", "books")]
-    if between[0] in ("or", "nor") and not rest:
+    while between and between[0] in ITEM_WORDS:
+        del between[0]
+    if between[:2] == ["and", "or"]:
+        del between[0]
+    if not [w for w in between if w not in ARTICLES]:
+        commas = (reading.gap(i, i + 1) for i in range(left.stop - 1, right.first))
+        return "," if any("," in gap for gap in commas) else ""
+    if between[0] in ("or", "nor") and not [w for w in between[1:] if w not in LIST_FILLER]:
         return between[0]
     return "and" if between == ["and"] else ""

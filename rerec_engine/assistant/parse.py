@@ -29,7 +29,7 @@ from rerec_engine.assistant.lexicon import (
 )
 from rerec_engine.assistant.mentions import Index, Reading
 from rerec_engine.assistant.naming import Namer
-from rerec_engine.assistant.negation import Target, exclude, negated, without_overlap
+from rerec_engine.assistant.negation import Target, alternatives, exclude, negated, without_overlap
 from rerec_engine.assistant.years import find_years
 from rerec_engine.data.dataset import Dataset
 
@@ -62,7 +62,7 @@ class Parser:
         targets, notes, used = self._namer.values(reading)
         targets += self._years(reading, earlier, notes)
         targets += self._pronouns(reading, earlier, notes, used)
-        targets = sorted(without_overlap(targets), key=lambda t: t.first)
+        targets = alternatives(reading, sorted(without_overlap(targets), key=lambda t: t.first))
         own: list[Condition] = []
         liked: list[int] = []
         disliked: list[int] = []
@@ -94,7 +94,7 @@ class Parser:
         if FRESH.search(" ".join(words)):
             return False
         if own.liked and words:
-            return words[0] in ON_FROM_TITLE or (any(c.years is not None for c in own.conditions) and len(words) < 6)
+            return words[0] in ON_FROM_TITLE or (any(c.years for c in own.conditions) and len(words) < 6)
         named = any(c.relation != KIND for c in own.conditions)
         wanted = any(c.relation != KIND for c in own.wanted)
         pointing = any(a in POINTING and b in self._namer.role_words for a, b in pairwise(words))
@@ -128,7 +128,7 @@ class Parser:
                 if len(reading.words) <= 8:
                     notes.append(f'"{span.text}" compares with nothing: no item with a known year was named before')
             elif inside:
-                targets.append(Target(inside[0], inside[-1] + 1, Condition(span.text, YEAR, years=span.years)))
+                targets.append(Target(inside[0], inside[-1] + 1, Condition(span.text, YEAR, years=(span.years,))))
         return targets
 
     def _pronouns(self, reading: Reading, earlier: Earlier | None, notes: list[str], used: set[int]) -> list[Target]:
@@ -185,13 +185,19 @@ class Parser:
         return ""
 
     def _noun(self, reading: Reading) -> str:
-        """The kind of item asked for: "film" or "book", as far as the dataset has both."""
+        """The kind of item asked for, "film" or "book", as far as the dataset has both: the last one named, and none
+        after "a film or a book"."""
         inside = {i for m in reading.mentions for i in range(m.first, m.stop)}
         same = {"movie": "film", "picture": "film", "novel": "book", "read": "book", "watch": "film"}
-        for i in range(len(reading.words) - 1, -1, -1):
-            word = reading.words[i].text
-            for form in (word, word[:-1] if word.endswith("s") else word):
-                noun = same.get(form, form)
-                if i not in inside and noun in self._kinds:
-                    return noun
-        return ""
+        words = [w.text for w in reading.words]
+        named: list[tuple[int, str]] = []
+        for i, word in enumerate(words):
+            forms = (same.get(form, form) for form in (word, word[:-1] if word.endswith("s") else word))
+            noun = next((form for form in forms if form in self._kinds), "")
+            if noun and i not in inside:
+                named.append((i, noun))
+        if len(named) > 1 and named[-2][1] != named[-1][1]:
+            between = words[named[-2][0] + 1 : named[-1][0]]
+            if between[:1] == ["or"] and len(between) <= 2:
+                return ""
+        return named[-1][1] if named else ""

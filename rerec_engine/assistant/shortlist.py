@@ -3,7 +3,8 @@
 1. Out are the items of the user's history, those named in the request or answered before, those that an exclusion
    ("not by him") or the kind asked for ("a book") rules out, and, as long as some item is in range, those of other
    years.
-2. First come the items that satisfy most of the conditions; among equals, the rarer ones (sum of log(N / items)).
+2. First come the items that satisfy all conditions, then those that satisfy most, where each part of "X or Y" counts:
+   who asks for either may like both; among equals, the rarer ones (sum of log(N / items)).
 3. Then those that share most attributes with the titles named as examples.
 4. Ties and the places left go by the nearness of an embedding of the request's text, where an index is given; by the
    mean cosine of the LightGCN embeddings to the user's history; without a history, by popularity.
@@ -50,17 +51,20 @@ class Shortlister:
         wanted = [c for c in request.wanted if c.relation != KIND]
         satisfied = np.zeros(graph.item_count)
         rarity = np.zeros(graph.item_count)
+        whole = np.ones(graph.item_count, dtype=bool)
         for condition in wanted:
-            mask = condition.mask(data)
-            satisfied += mask
-            rarity += mask * np.log(graph.item_count / max(1, int(mask.sum())))
+            whole &= condition.mask(data)
+            for part in condition.parts or (condition,):
+                mask = part.mask(data)
+                satisfied += mask
+                rarity += mask * np.log(graph.item_count / max(1, int(mask.sum())))
             if condition.near:
                 satisfied += 0.5 * (graph.count_shared(condition.near) > 0)
         shared = np.zeros(graph.item_count)
         for title in request.liked:
             shared += graph.count_shared(graph.ids_of(title))
         filler, by = self._filler(text, history)
-        order = np.lexsort((np.arange(graph.item_count), -filler, -shared, -rarity, -satisfied))
+        order = np.lexsort((np.arange(graph.item_count), -filler, -shared, -rarity, -satisfied, ~whole))
         items = tuple(int(i) for i in order if allowed[i])[:count]
         return Shortlist(items, self._reason(request, wanted, by, len(items)))
 
@@ -70,7 +74,7 @@ class Shortlister:
         for condition in request.excluded:
             allowed &= condition.mask(self._dataset)
         for condition in request.wanted:
-            if condition.relation == KIND or condition.years is not None:
+            if condition.relation == KIND or condition.years:
                 mask = allowed & condition.mask(self._dataset)
                 allowed = mask if mask.any() else allowed
         return allowed

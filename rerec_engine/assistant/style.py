@@ -58,7 +58,7 @@ class Style:
         them, its exclusions and years left to the shortlist. Other models read the user's words, in a follow-up after
         all that is asked so far."""
         if self.source == DEMO_SOURCE:
-            plain = not request.follows and not request.excluded and all(c.years is None for c in request.conditions)
+            plain = not request.follows and not request.excluded and not any(c.years for c in request.conditions)
             return text if plain and self._is_known(text) else self._demo(request, items, history)
         if not request.follows:
             return text
@@ -80,7 +80,12 @@ class Style:
         wanted = [c for c in request.wanted if c.relation != KIND and c.attributes]
         if items:  # the first candidate satisfies most: what it does not, none does together with the rest
             wanted = [c for c in wanted if c.mask(self._dataset)[items[0]]] or wanted
-        asked = {c.relation: c.attributes for c in wanted}
+        own = set(graph.ids_of(items[0]).tolist()) if items else set()
+        asked: dict[str, tuple[int, ...]] = {}
+        for condition in wanted:  # of alternatives, one: that of the first candidate
+            ids = [a for a in condition.attributes if a in own] or condition.attributes
+            relation = graph.relations[ids[0]]
+            asked[relation] = tuple(a for a in ids if graph.relations[a] == relation)
         if not asked and request.liked and items:
             like = set(graph.ids_of(request.liked[0]).tolist())
             asked = {graph.relations[a]: (int(a),) for a in graph.ids_of(items[0]) if a in like}

@@ -179,6 +179,16 @@ def test_evidence_is_what_the_graph_says(films: Dataset) -> None:
     assert answer.unmet == ()
 
 
+def test_of_alternatives_one_is_enough_and_shown(films: Dataset) -> None:
+    who, _ = assistant(films, "\\boxed{Heat (1995); Amélie (2001)}")
+    _, answer = turn(who, "a crime film or a romance, from the 80s or 90s")
+    shown = [[(e.condition, e.value) for e in item.evidence] for item in answer.items]
+    years = ("from 1980 to 1989 or from 1990 to 1999", "1995")
+    assert shown == [[("Genre: Crime or Romance", "Crime"), years], [("Genre: Crime or Romance", "Romance")]]
+    assert [item.missed for item in answer.items] == [(), (years[0],)]
+    assert answer.unmet == ()
+
+
 @pytest.mark.parametrize(
     ("request_", "unmet"),
     [

@@ -21,6 +21,12 @@ def test_named_values_come_first_then_what_shares_most_with_named_titles(films: 
     assert films.titles.index("Stalker (1979)") not in like.items
 
 
+def test_alternatives_count_each_but_never_more_than_what_satisfies_all(films: Dataset) -> None:
+    chosen = Shortlister(films).choose("crime or drama by Michael Mann or Ridley Scott from the 2000s", count=5)
+    titles = [films.titles[i] for i in chosen.items]
+    assert set(titles[:2]) == {"Collateral (2004)", "Gladiator (2000)"}
+
+
 def test_nothing_named_is_filled_by_popularity_or_by_the_history(films: Dataset) -> None:
     popular = Shortlister(films).choose("anything", count=3)
     assert films.titles[popular.items[0]] == "Stalker (1979)"  # both users
