@@ -95,6 +95,9 @@ class EvalReport:
             "outside_rate": self.outside_rate,
             "mean_length": self.mean_length,
             "by_category": {name: part.accuracy.mean for name, part in self.by_category.items()},
+            "interval_by_category": {
+                name: [part.accuracy.low, part.accuracy.high] for name, part in self.by_category.items()
+            },
         }
 
     def table(self) -> Table:

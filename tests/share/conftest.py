@@ -42,6 +42,7 @@ def run(tmp_path: Path, mini_demo: Path) -> Path:
         "by_category": {"explicit": 0.11, "odd | <b>*one*": 0.12},
         "moment": "before",
     }
+    before["interval_by_category"] = {"explicit": [0.012, 0.345]}
     after = before | {"step": 2, "accuracy": 0.65, "accuracy_low": 0.6123, "ndcg@1": 0.65, "moment": "after"}
     (path / "eval.jsonl").write_text(f"{json.dumps(before)}\n{json.dumps(after)}\n")
     step = {"step": 2, "seconds_total": 60.0, "tokens_per_second": 10_000.0}

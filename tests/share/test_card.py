@@ -24,7 +24,7 @@ def test_figures_are_the_runs(run):
     assert (card.data.library_name, card.data.base_model, card.data.model_name) == ("transformers", None, "my_run")
     text = card.text
     assert "| accuracy | 0.100 [0.050, 0.200] | 0.650 [0.612, 0.200] |" in text
-    assert "| explicit | 0.110 | 0.110 |" in text
+    assert "| explicit | 0.110 [0.012, 0.345] | 0.110 [0.012, 0.345] |" in text
     assert "| with an answer in a box | 0.750 | 0.750 |" in text
     assert "80 items with" in text and "train 40, val 10, test 20" in text
     assert "2 steps of 32 queries with 8 responses each, 0.6 M response tokens, 1 minutes of steps" in text
