@@ -41,7 +41,16 @@ def response_states(
         raise ValueError(
             f"{type(body).__name__} does not hand its arguments on to its attention: switch model.packing off"
         )
-    return states.flatten(0, 1)[index.to(device)], targets
+    return take_rows(states.flatten(0, 1), index.to(device)), targets
+
+
+def take_rows(states: Tensor, index: Tensor) -> Tensor:
+    """states[index], [T, H], with a gradient that is the same in every run.
+
+    A prompt's last position predicts the first token of all its responses. The gradients of such a row are added up in
+    the index's order here; advanced indexing adds them on a CPU by whichever thread comes first.
+    """
+    return torch.nn.functional.embedding(index, states)
 
 
 def padded_inputs(rows: Sequence[Row], pad_id: int) -> tuple[dict[str, Any], Tensor]:

@@ -16,7 +16,7 @@ from rerec_engine.memory import checkpointed, enable_checkpointing, on_device
 from rerec_engine.ops import token_logprob
 from rerec_engine.packing import NAME, Blocks, enable_packing
 from rerec_engine.rollout.sampler import Sampler
-from rerec_engine.sequences import group_shares, packed_micro_batches, response_states
+from rerec_engine.sequences import group_shares, packed_micro_batches, response_states, take_rows
 from rerec_engine.types import Batch, Sampling
 
 SLIDING = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
@@ -263,3 +263,27 @@ def test_on_device_brings_weights_and_takes_them_back(tiny_policy, monkeypatch):
         assert all(torch.equal(x, kept + 1) for x, _, kept in before)
         assert model.lm_head.weight is model.model.embed_tokens.weight
     assert all(x.data_ptr() == place and torch.equal(x, kept) for x, place, kept in before)
+
+
+def test_gradient_of_shared_positions_is_the_same_every_time():
+    """Advanced indexing adds up its gradient in the threads' order: some of a thousand passes differed."""
+    threads, places, at = torch.get_num_threads(), [], 0
+    for _ in range(7):
+        prompt, at = torch.tensor([at + 99]), at + 100
+        for _ in range(8):
+            places += [prompt, torch.arange(at, at + 59)]
+            at += 60
+    index = torch.cat(places)
+    incoming = torch.randn(len(index), 128, generator=torch.Generator().manual_seed(0))
+    states = torch.randn(at, 128, requires_grad=True)
+    expected = torch.zeros(at, 128, dtype=torch.float64).index_add(0, index, incoming.double())
+    torch.set_num_threads(8)
+    try:
+        assert torch.equal(take_rows(states, index), states[index])
+        (first,) = torch.autograd.grad(take_rows(states, index), states, incoming)
+        torch.testing.assert_close(first.double(), expected, rtol=1e-5, atol=1e-6)
+        for _ in range(300):
+            (again,) = torch.autograd.grad(take_rows(states, index), states, incoming)
+            assert torch.equal(again, first)
+    finally:
+        torch.set_num_threads(threads)
