@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rerec_engine.assistant.conditions import KIND, Condition, Request
+from rerec_engine.assistant.conditions import KIND, Condition, Request, satisfied
 from rerec_engine.assistant.parse import Parser
 from rerec_engine.data.dataset import Dataset
 
@@ -49,22 +49,21 @@ class Shortlister:
         data, graph = self._dataset, self._dataset.attributes
         allowed = self._allowed(request, history)
         wanted = [c for c in request.wanted if c.relation != KIND]
-        satisfied = np.zeros(graph.item_count)
+        whole = satisfied(data, wanted)
+        met = np.zeros(graph.item_count)
         rarity = np.zeros(graph.item_count)
-        whole = np.ones(graph.item_count, dtype=bool)
         for condition in wanted:
-            whole &= condition.mask(data)
             for part in condition.parts or (condition,):
                 mask = part.mask(data)
-                satisfied += mask
+                met += mask
                 rarity += mask * np.log(graph.item_count / max(1, int(mask.sum())))
             if condition.near:
-                satisfied += 0.5 * (graph.count_shared(condition.near) > 0)
+                met += 0.5 * (graph.count_shared(condition.near) > 0)
         shared = np.zeros(graph.item_count)
         for title in request.liked:
             shared += graph.count_shared(graph.ids_of(title))
         filler, by = self._filler(text, history)
-        order = np.lexsort((np.arange(graph.item_count), -filler, -shared, -rarity, -satisfied, ~whole))
+        order = np.lexsort((np.arange(graph.item_count), -filler, -shared, -rarity, -met, ~whole))
         items = tuple(int(i) for i in order if allowed[i])[:count]
         return Shortlist(items, self._reason(request, wanted, by, len(items)))
 
