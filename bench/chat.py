@@ -209,7 +209,7 @@ def report(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     from rerec_engine.data.dataset import load_dataset
-    from rerec_engine.policy import load_policy
+    from rerec_engine.model.policy import load_policy
     from rerec_engine.rollout.sampler import Sampler
     from rerec_engine.types import Sampling
 

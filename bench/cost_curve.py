@@ -24,7 +24,7 @@ from timing import median
 from transformers import PreTrainedTokenizerFast
 
 from rerec_engine.graph.catalogue import Catalogue
-from rerec_engine.model_maker import corpus_tokenizer
+from rerec_engine.model.small_model import corpus_tokenizer
 from rerec_engine.reward import RewardEngine
 
 LENGTH, ITEMS, CANDIDATES = 300, 4_000, 20

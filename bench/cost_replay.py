@@ -23,9 +23,9 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from rerec_engine.distributed import shard
-from rerec_engine.memory import checkpointed, enable_checkpointing
-from rerec_engine.policy import Body, blocks
+from rerec_engine.model.memory import checkpointed, enable_checkpointing
+from rerec_engine.model.policy import Body, blocks
+from rerec_engine.model.ranks import shard
 
 CPU = torch.device("cpu")
 HEAD_ROWS = 64

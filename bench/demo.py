@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rerec_engine.environment import processor
+from rerec_engine.runs.environment import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#7F7F7F"

@@ -26,13 +26,13 @@ import torch
 from reward_workload import missing_data, shared_data
 
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.data.demo import write_demo
-from rerec_engine.data.movielens_world import movielens_world, next_item
-from rerec_engine.environment import describe
 from rerec_engine.experiment.suite import load_suite
 from rerec_engine.experiment.table import interval
 from rerec_engine.graph.lightgcn import item_embeddings
+from rerec_engine.runs.environment import describe
 from rerec_engine.types import Query
+from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.movielens import movielens_world, next_item
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_TRACES = {"short_traces": 1, "medium_traces": 1, "full_traces": 1, "biased_traces": 1}

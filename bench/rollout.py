@@ -31,11 +31,11 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 import rerec_engine.rollout.vllm as engine_module
 from rerec_engine.config import VllmConfig
-from rerec_engine.environment import processor
-from rerec_engine.model_maker import corpus_tokenizer
-from rerec_engine.policy import Policy
+from rerec_engine.model.policy import Policy
+from rerec_engine.model.small_model import corpus_tokenizer
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.rollout.vllm import VllmEngine
+from rerec_engine.runs.environment import processor
 from rerec_engine.types import Sampling
 
 PROMPTS, PROMPT, RESPONSES, NEW = 64, 64, 5, 128

@@ -119,7 +119,7 @@ def wrong_statements(data: Dataset, answer: Answer) -> list[str]:
 def answers(data: Dataset, queries: Sequence[Query]) -> dict[str, Any]:
     """`recommend` with an untrained model, and with one that names the fourth candidate: its items are always known."""
     from rerec_engine.config import ModelConfig
-    from rerec_engine.model_maker import corpus_tokenizer, make_small_policy
+    from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy
     from rerec_engine.rollout.sampler import Sampler
 
     tokenizer = corpus_tokenizer([*data.titles, *(request_of(q) for q in data.queries("val"))], 2048)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 import transformers
 
-from rerec_engine.environment import processor
+from rerec_engine.runs.environment import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "soak.json"

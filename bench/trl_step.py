@@ -29,15 +29,15 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.grpo_trainer import Dataset
 
 from rerec_engine.config import Config
-from rerec_engine.curriculum import CurriculumQueue
-from rerec_engine.environment import processor
 from rerec_engine.integrations.trl import reward_function
-from rerec_engine.policy import load_policy
-from rerec_engine.rollout.collect import derive_seed
+from rerec_engine.model.policy import load_policy
+from rerec_engine.rollout.base import derive_seed
 from rerec_engine.rollout.sampler import Sampler
-from rerec_engine.settings import load_settings
-from rerec_engine.startup import start
+from rerec_engine.runs.environment import processor
+from rerec_engine.runs.settings import load_settings
 from rerec_engine.train import one_step
+from rerec_engine.training.curriculum import CurriculumQueue
+from rerec_engine.training.setup import start
 from rerec_engine.types import Query, Sampling
 
 QUERIES, RESPONSES, NEW, RATE = 16, 8, 160, 3e-4

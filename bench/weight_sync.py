@@ -23,9 +23,9 @@ import transformers
 from rollout import make_policy, seconds, version
 
 from rerec_engine.config import VllmConfig
-from rerec_engine.environment import processor
-from rerec_engine.policy import Policy
+from rerec_engine.model.policy import Policy
 from rerec_engine.rollout.vllm import VllmEngine
+from rerec_engine.runs.environment import processor
 from rerec_engine.types import Sampling
 
 DEMO = dict(vocab_size=601, hidden_size=128, intermediate_size=344, num_hidden_layers=4, num_attention_heads=4)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rerec_engine import config
-from rerec_engine.settings import DEMO, flatten, read_yaml
+from rerec_engine.runs.settings import DEMO, flatten, read_yaml
 
 HEAD = """# Settings
 

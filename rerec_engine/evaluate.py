@@ -162,7 +162,7 @@ def evaluate_model(args: argparse.Namespace) -> EvalReport:
     """Load model, dataset and reward engine, and evaluate the split."""
     from rerec_engine.config import RewardWeights
     from rerec_engine.data.dataset import load_dataset
-    from rerec_engine.policy import load_policy
+    from rerec_engine.model.policy import load_policy
     from rerec_engine.reward import RewardEngine
     from rerec_engine.rollout.sampler import Sampler
 

@@ -47,7 +47,7 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
     """Load dataset, policy and parser for the command."""
     model = model_directory(args.model)
     dataset = load_dataset(args.data)
-    from rerec_engine.policy import load_policy
+    from rerec_engine.model.policy import load_policy
     from rerec_engine.rollout.sampler import Sampler
 
     policy = load_policy(str(model), device=args.device)

@@ -9,20 +9,20 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from rerec_engine.advantage import token_advantages
-from rerec_engine.checkpoint import checkpoint_steps
 from rerec_engine.config import Config
-from rerec_engine.distributed import lost_contact
 from rerec_engine.errors import RunError, UserError, run_command
 from rerec_engine.evaluate import evaluate_queries
-from rerec_engine.importance import truncated_weights
-from rerec_engine.loss import kl_penalty
-from rerec_engine.progress import Interrupt, Progress, step_record
+from rerec_engine.model.ranks import lost_contact
 from rerec_engine.report import write_report
-from rerec_engine.rollout.worker import timed
-from rerec_engine.settings import load_settings
+from rerec_engine.runs.checkpoint import checkpoint_steps
+from rerec_engine.runs.settings import load_settings
 from rerec_engine.share import write_card
-from rerec_engine.startup import Trainer, start
+from rerec_engine.training.advantage import token_advantages
+from rerec_engine.training.importance import truncated_weights
+from rerec_engine.training.loss import kl_penalty
+from rerec_engine.training.progress import Interrupt, Progress, step_record
+from rerec_engine.training.rollout_worker import timed
+from rerec_engine.training.setup import Trainer, start
 from rerec_engine.types import Batch
 
 

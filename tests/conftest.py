@@ -13,7 +13,7 @@ import pytest
 import torch
 
 if TYPE_CHECKING:
-    from rerec_engine.policy import Policy
+    from rerec_engine.model.policy import Policy
 
 # Read when transformers is imported, which therefore happens later: a model name never reaches out from a test.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -67,8 +67,8 @@ def tiny_policy() -> Callable[..., Policy]:
     """Makes a random policy of a few thousand parameters: `tiny_policy(architecture="qwen2", seed=0, **config)`."""
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-    from rerec_engine.model_maker import corpus_tokenizer
-    from rerec_engine.policy import make_policy
+    from rerec_engine.model.policy import make_policy
+    from rerec_engine.model.small_model import corpus_tokenizer
 
     texts = ["Find a drama film", "The Silent River (1987)", "need drama yes no", "\\boxed{ The Silent River (1987)}"]
     tokenizer = corpus_tokenizer(texts, vocab_size=320)
@@ -104,7 +104,7 @@ def tiny_policy() -> Callable[..., Policy]:
 @pytest.fixture(scope="session")
 def mini_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo dataset directory so small that a training step on it takes a fraction of a second."""
-    from rerec_engine.data.demo import write_demo
+    from rerec_engine.worlds.demo import write_demo
 
     path = tmp_path_factory.mktemp("mini") / "data"
     write_demo(

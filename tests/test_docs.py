@@ -98,7 +98,7 @@ def test_settings_are_the_codes():
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_files_that_are_named_exist(path):
-    """A path in code marks, as `rerec_engine/loss.py`; a function or class after a colon is in the file."""
+    """A path in code marks, as `rerec_engine/training/loss.py`; a function or class after a colon is in the file."""
     named = re.findall(r"`((?:rerec_engine|kernels|csrc|bench|tests|docs)/[\w./]+\.\w+)(?::(\w+))?`", path.read_text())
     for name, function in named:
         if name.endswith("NAME.py"):

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.data.demo import write_demo
 from rerec_engine.errors import UserError
 from rerec_engine.evaluate import (
     chance_level,
@@ -21,9 +20,10 @@ from rerec_engine.evaluate import (
     model_directory,
     write_json,
 )
-from rerec_engine.policy import Policy
+from rerec_engine.model.policy import Policy
 from rerec_engine.reward import RewardEngine
 from rerec_engine.types import Message, Query, Rollout, Sampling
+from rerec_engine.worlds.demo import write_demo
 
 ASK: tuple[Message, ...] = (Message(role="user", content="?"),)
 

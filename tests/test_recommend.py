@@ -13,10 +13,10 @@ import torch
 from rerec_engine import recommend
 from rerec_engine.config import ModelConfig
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.data.demo import write_demo
 from rerec_engine.errors import UserError
-from rerec_engine.model_maker import make_small_policy, phrase_tokenizer
-from rerec_engine.policy import Policy
+from rerec_engine.model.policy import Policy
+from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
+from rerec_engine.worlds.demo import write_demo
 
 
 @pytest.fixture(scope="module")

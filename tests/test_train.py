@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from transformers import AutoModelForCausalLM
 
 from rerec_engine.errors import UserError
-from rerec_engine.settings import load_settings
+from rerec_engine.runs.settings import load_settings
 from rerec_engine.train import train
 
 SMALL = {

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from rerec_engine.assistant.conditions import KIND, Request
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.data.demo import DATA_SOURCE as DEMO_SOURCE
-from rerec_engine.data.demo import build_prompt
 from rerec_engine.data.prompts import chat_prompt
 from rerec_engine.types import Message
+from rerec_engine.worlds.demo import DATA_SOURCE as DEMO_SOURCE
+from rerec_engine.worlds.demo import build_prompt
 
 
 def build_messages(
@@ -40,7 +40,7 @@ class Style:
         """Noun -> the attributes that tell such an item; empty where all items are of one kind."""
         if self.source != DEMO_SOURCE:
             return {}
-        from rerec_engine.data.demo_world import RELATIONS
+        from rerec_engine.worlds.world import RELATIONS
 
         graph = self._dataset.attributes
         return {
@@ -72,7 +72,7 @@ class Style:
         return f"{', '.join(parts)}. {text}"
 
     def _demo(self, request: Request, items: Sequence[int], history: Sequence[int]) -> str:
-        from rerec_engine.data.demo_queries import CLAUSE
+        from rerec_engine.worlds.requests import CLAUSE
 
         graph, noun = self._dataset.attributes, "film"
         kind = request.needs(KIND)
@@ -114,7 +114,7 @@ class Style:
 
     @cached_property
     def _openings(self) -> frozenset[str]:
-        from rerec_engine.data.demo_queries import OPENINGS
+        from rerec_engine.worlds.requests import OPENINGS
 
         return frozenset({"I", *(opening.split()[0] for opening in OPENINGS)})
 

@@ -1,1 +1,1 @@
-"""Worlds and data sets: the demo world, RecBench+, MovieLens, prompts and the dataset directory."""
+"""Raw files -> dataset directory, and the directory read back."""

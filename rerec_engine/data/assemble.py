@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import UserError
-from ..graph.attributes import AttributeGraph
-from ..types import Query
-from .counts import Counts
-from .dataset import SPLITS, write_dataset
-from .sources import SourceItems
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.dataset import SPLITS, write_dataset
+from rerec_engine.data.sources import SourceItems
+from rerec_engine.errors import UserError
+from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.types import Query
 
 EmbeddingKind = Literal["lightgcn", "als", "attributes"]
 
@@ -59,10 +59,10 @@ def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOption
             "there are no interactions to embed the items by: give --interactions or --embeddings attributes"
         )
     if options.embeddings == "als":
-        from ..graph import als
+        from rerec_engine.graph import als
 
         return als.item_embeddings(matrix, dim=options.dim, seed=seed, threads=options.threads)
-    from ..graph import lightgcn
+    from rerec_engine.graph import lightgcn
 
     # A step costs one propagation over the whole graph, whatever its batch: more than 100 steps an epoch are wasted.
     batch = options.batch or max(2048, matrix.nnz // 100)

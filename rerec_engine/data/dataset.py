@@ -23,15 +23,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from ..errors import UserError, file_error
-from ..graph.attributes import AttributeGraph
-from ..types import Query
-from .counts import Counts
-from .rows import COLUMNS, RowError, Titles, parse_row, row_schema, to_row
-from .store import read_csr, read_embeddings, read_rows, read_table, write_csr, write_embeddings
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.rows import COLUMNS, RowError, Titles, parse_row, row_schema, to_row
+from rerec_engine.data.store import read_csr, read_embeddings, read_rows, read_table, write_csr, write_embeddings
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.types import Query
 
 if TYPE_CHECKING:
-    from ..graph.catalogue import Catalogue
+    from rerec_engine.graph.catalogue import Catalogue
 
 SPLITS = ("train", "val", "test")
 _SUFFIXES = (".parquet", ".npz", ".safetensors", ".json")
@@ -55,7 +55,7 @@ class Dataset:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        from ..graph.catalogue import Catalogue
+        from rerec_engine.graph.catalogue import Catalogue
 
         return Catalogue(list(self.titles), list(self.years))
 

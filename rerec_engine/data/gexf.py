@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
-from ..errors import UserError, file_error
-from .counts import Counts
-from .sources import SourceItems, Triple
-from .store import require
-from .tables import attribute_label, title_year
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.sources import SourceItems, Triple
+from rerec_engine.data.store import require
+from rerec_engine.data.tables import attribute_label, title_year
+from rerec_engine.errors import UserError, file_error
 
 ITEM_TYPES = frozenset({"item", "movie", "film", "book"})
 _TYPE_FIELDS = ("type", "node_type", "label", "kind", "category")

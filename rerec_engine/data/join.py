@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import file_error
-from .counts import Counts
-from .recbench_rows import (
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.recbench_rows import (
     RawQuery,
     TextKind,
     parse_condition_row,
@@ -17,7 +16,8 @@ from .recbench_rows import (
     read_json_lines,
     read_json_list,
 )
-from .sources import SourceItems
+from rerec_engine.data.sources import SourceItems
+from rerec_engine.errors import file_error
 
 GROUPED = ("interest", "demographics")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 def title_matcher(titles: Sequence[str], years: Sequence[int | None]) -> Callable[[str], Iterable[int]]:
     """`matches(title)`: the item that the catalogue finds, several where the title is ambiguous, none where unknown."""
-    from ..graph.catalogue import Catalogue
+    from rerec_engine.graph.catalogue import Catalogue
 
     catalogue = Catalogue(list(titles), list(years))
 

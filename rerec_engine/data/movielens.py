@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from ..graph.attributes import AttributeGraph
-from ..types import Query
-from .assemble import Prepared
-from .counts import Counts
-from .profiles import read_users
-from .prompts import chat_prompt
-from .sampling import NEGATIVES
-from .sources import (
+from rerec_engine.data.assemble import Prepared
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.profiles import read_users
+from rerec_engine.data.prompts import chat_prompt
+from rerec_engine.data.sampling import NEGATIVES
+from rerec_engine.data.sources import (
     Interactions,
     SourceItems,
     Triple,
@@ -33,6 +30,9 @@ from .sources import (
     read_kg,
     read_ratings,
 )
+from rerec_engine.errors import UserError
+from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.types import Query
 
 REQUEST = "Which movie should I watch next?"
 MIN_HISTORY = 3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import file_error
-from .counts import Counts
-from .sources import atomic_header
-from .tables import integer, parse_lines, parse_user
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.sources import atomic_header
+from rerec_engine.data.tables import integer, parse_lines, parse_user
+from rerec_engine.errors import file_error
 
 _AGES = {1: "under 18", 18: "18-24", 25: "25-34", 35: "35-44", 45: "45-49", 50: "50-55", 56: "56 or more"}
 _GENDERS = {"F": "female", "M": "male"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..types import Message
+from rerec_engine.types import Message
 
 _CLOSED = (
     "You are a recommendation assistant. Reason about the candidates line by line, then end with the one {item} that "

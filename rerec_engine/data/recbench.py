@@ -14,17 +14,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import UserError
-from ..graph.attributes import AttributeGraph
-from ..types import CATEGORIES, Query
-from .assemble import Prepared
-from .counts import Counts
-from .join import GROUPED, Joined, Joiner, read_queries
-from .matching import title_matcher
-from .prompts import chat_prompt
-from .recbench_rows import TextKind
-from .sampling import TooFewItems, asked_attributes, assign_splits, sample_negatives
-from .sources import (
+from rerec_engine.data.assemble import Prepared
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.join import GROUPED, Joined, Joiner, read_queries
+from rerec_engine.data.matching import title_matcher
+from rerec_engine.data.prompts import chat_prompt
+from rerec_engine.data.recbench_rows import TextKind
+from rerec_engine.data.sampling import TooFewItems, asked_attributes, assign_splits, sample_negatives
+from rerec_engine.data.sources import (
     Interactions,
     SourceItems,
     no_interactions,
@@ -34,6 +31,9 @@ from .sources import (
     read_items,
     read_ratings,
 )
+from rerec_engine.errors import UserError
+from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.types import CATEGORIES, Query
 
 QUERY_FILES = {
     "explicit": ("ExplicitQuery.json", "decoded/decoded_Explicit.jsonl", "decoded_Explicit.jsonl"),

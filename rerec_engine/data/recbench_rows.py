@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import file_error
-from .tables import lines_of, read_text
+from rerec_engine.data.tables import lines_of, read_text
+from rerec_engine.errors import file_error
 
 TextKind = Literal["situational", "direct"]
 

@@ -13,17 +13,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import UserError, file_error
-from ..graph.attributes import AttributeGraph
-from ..types import Query
-from .assemble import Prepared
-from .candidates import find_candidates
-from .counts import Counts
-from .gexf import graph_items, graph_triples, node_items, read_gexf
-from .matching import title_matcher
-from .rows import RowError, Titles, parse_row
-from .sampling import assign_splits
-from .sources import (
+from rerec_engine.data.assemble import Prepared
+from rerec_engine.data.candidates import find_candidates
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.gexf import graph_items, graph_triples, node_items, read_gexf
+from rerec_engine.data.matching import title_matcher
+from rerec_engine.data.rows import RowError, Titles, parse_row
+from rerec_engine.data.sampling import assign_splits
+from rerec_engine.data.sources import (
     SourceItems,
     Triple,
     no_interactions,
@@ -33,7 +30,10 @@ from .sources import (
     read_items,
     read_ratings,
 )
-from .store import read_rows
+from rerec_engine.data.store import read_rows
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.types import Query
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..types import Message, Query
+from rerec_engine.types import Message, Query
 
 COLUMNS = ("data_source", "prompt", "ability", "reward_model", "extra_info")
 _TITLES, _IDS = pa.list_(pa.string()), pa.list_(pa.int64())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..graph.attributes import AttributeGraph
+from rerec_engine.graph.attributes import AttributeGraph
 
 NEGATIVES = 19
 HARD_NEGATIVES = 10

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from ..errors import file_error
-from .counts import Counts
-from .tables import (
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.tables import (
     attribute_label,
     integer,
     lines_of,
@@ -27,6 +26,7 @@ from .tables import (
     parse_triple,
     title_year,
 )
+from rerec_engine.errors import file_error
 
 Triple = tuple[int, str, str]
 

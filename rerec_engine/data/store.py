@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
 
-from ..errors import file_error
+from rerec_engine.errors import file_error
 
 
 def require(path: Path) -> Path:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import file_error
-from .counts import Counts
-from .store import require
+from rerec_engine.data.counts import Counts
+from rerec_engine.data.store import require
+from rerec_engine.errors import file_error
 
 T = TypeVar("T")
 _YEAR = re.compile(r"\((\d{4})\)\s*$")

@@ -17,7 +17,7 @@ from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import run_command
 from rerec_engine.evaluate import Parser, evaluate_queries, positive, write_json
 from rerec_engine.experiment.retention import facts, perplexity, world_of
-from rerec_engine.policy import Policy, load_policy
+from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.sampler import Sampler
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rerec_engine.environment import describe
 from rerec_engine.experiment.runner import Run, command_line, cpu_seconds, evaluations, finished
 from rerec_engine.experiment.suite import Suite
 from rerec_engine.experiment.table import Comparison, Results, compare, markdown
-from rerec_engine.records import read_records
+from rerec_engine.runs.environment import describe
+from rerec_engine.runs.records import read_records
 
 BLUE, GREY = "#0072b2", "#7f7f7f"
 

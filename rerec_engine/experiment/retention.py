@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from rerec_engine.data.demo import build_prompt, write_demo
-from rerec_engine.data.demo_queries import draw_query, trace
-from rerec_engine.data.demo_world import World, make_world
-from rerec_engine.policy import Policy
-from rerec_engine.sequences import Row
+from rerec_engine.model.policy import Policy
+from rerec_engine.model.sequences import Row
 from rerec_engine.types import CATEGORIES
+from rerec_engine.worlds.demo import build_prompt, write_demo
+from rerec_engine.worlds.requests import draw_query, trace
+from rerec_engine.worlds.world import World, make_world
 
 BATCH = 64  # sequences at once
 SHOWN = 5  # candidates of a prompt that asks for a fact

@@ -30,12 +30,12 @@ from tqdm import tqdm
 
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.data.demo import write_demo
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import RunError, UserError, file_error
 from rerec_engine.experiment.suite import Suite
-from rerec_engine.records import read_records
-from rerec_engine.settings import as_words, changed, flatten, read_yaml, replaced
+from rerec_engine.runs.records import read_records
+from rerec_engine.runs.settings import as_words, changed, flatten, read_yaml, replaced
+from rerec_engine.worlds.demo import write_demo
 
 Places = Mapping[str, Path]
 OPEN = {"data": Path("DATA"), "answers": Path("ANSWERS"), "starts": Path("STARTS")}

@@ -11,7 +11,7 @@ import yaml
 
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.settings import DEMO, flatten, read_yaml, with_settings
+from rerec_engine.runs.settings import DEMO, flatten, read_yaml, with_settings
 
 BUILT_IN = Path(__file__).parent / "suites"
 KNOWN = {"title", "data", "datasets", "tests", "retention", "settings", "seeds", "against", "arms"}

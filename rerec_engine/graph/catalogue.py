@@ -30,8 +30,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
-from ..errors import UserError
+from rerec_engine import _core
+from rerec_engine.errors import UserError
 
 Rule = Literal[
     "exact",

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ..errors import UserError
-from .shared import PARTS, candidates_of, configure, score_rows, shared_engine
+from rerec_engine.errors import UserError
+from rerec_engine.integrations.shared import PARTS, candidates_of, configure, score_rows, shared_engine
 
 __all__ = ["configure", "reward_func"]
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import RewardWeights
-from ..errors import UserError
-from ..reward import RewardEngine, Scores
+from rerec_engine.config import RewardWeights
+from rerec_engine.errors import UserError
+from rerec_engine.reward import RewardEngine, Scores
 
 PARTS = ("ndcg", "qas", "pas", "format", "hit", "answered")
 """Fields of `Scores` that are reported beside the reward."""

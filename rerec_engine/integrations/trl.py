@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import RewardWeights
-from ..errors import UserError
-from ..reward import RewardEngine, Scores
-from .shared import PARTS, Answer, candidates_of, row_name, score_rows, shared_engine
+from rerec_engine.config import RewardWeights
+from rerec_engine.errors import UserError
+from rerec_engine.integrations.shared import PARTS, Answer, candidates_of, row_name, score_rows, shared_engine
+from rerec_engine.reward import RewardEngine, Scores
 
 
 def reward_function(

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..reward import Scores
-from .shared import PARTS, Weights, candidates_of, configure, row_name, score_rows, shared_engine
+from rerec_engine.integrations.shared import (
+    PARTS,
+    Weights,
+    candidates_of,
+    configure,
+    row_name,
+    score_rows,
+    shared_engine,
+)
+from rerec_engine.reward import Scores
 
 __all__ = ["compute_score", "compute_score_batched", "configure", "register"]
 
@@ -53,7 +61,7 @@ def register() -> None:
     In this process alone. verl does it in each of its own, Ray's workers included, where the environment has
     `VERL_USE_EXTERNAL_MODULES=rerec_engine.integrations.verl_agent`.
     """
-    from . import verl_agent  # noqa: F401
+    from rerec_engine.integrations import verl_agent  # noqa: F401
 
 
 def row_names(data_sources: Sequence[str], extra_infos: Sequence[Mapping[str, Any] | None]) -> list[str]:

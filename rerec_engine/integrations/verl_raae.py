@@ -17,11 +17,11 @@ from verl.trainer.ppo.core_algos import register_adv_est
 from verl.workers.reward_manager import register
 from verl.workers.reward_manager.abstract import AbstractRewardManager
 
-from ..errors import UserError
-from ..ops.groups import standardise
-from ..reward import TokenScores
-from .shared import candidates_of, plain, shared_engine, with_row
-from .verl import reward_info, row_names
+from rerec_engine.errors import UserError
+from rerec_engine.integrations.shared import candidates_of, plain, shared_engine, with_row
+from rerec_engine.integrations.verl import reward_info, row_names
+from rerec_engine.ops.groups import standardise
+from rerec_engine.reward import TokenScores
 
 
 @register_adv_est("raae")

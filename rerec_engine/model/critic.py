@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rerec_engine.policy import Policy
-from rerec_engine.sequences import Row, response_states
+from rerec_engine.model.policy import Policy
+from rerec_engine.model.sequences import Row, response_states
 
 
 class Critic(nn.Module):

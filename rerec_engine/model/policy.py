@@ -13,13 +13,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.distributed import shard, whole
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.lora import add_adapter, merged_parameters, plain, save_adapter
-from rerec_engine.memory import enable_checkpointing
+from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter
+from rerec_engine.model.memory import enable_checkpointing
+from rerec_engine.model.packed_attention import enable_packing
+from rerec_engine.model.ranks import shard, whole
+from rerec_engine.model.sequences import Row, response_states
 from rerec_engine.ops import token_logprob
-from rerec_engine.packing import enable_packing
-from rerec_engine.sequences import Row, response_states
 from rerec_engine.types import Message
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

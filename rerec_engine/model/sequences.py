@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rerec_engine.packing import Blocks, is_flash
+from rerec_engine.model.packed_attention import Blocks, is_flash
 from rerec_engine.types import Batch
 
 Row = tuple[Sequence[int], Any]

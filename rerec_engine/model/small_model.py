@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.policy import DTYPES, Policy, make_policy, resolve_device
+from rerec_engine.model.policy import DTYPES, Policy, make_policy, resolve_device
 
 PAD, END, USER, ASSISTANT, SYSTEM = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"
 SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM)

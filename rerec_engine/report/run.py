@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from rerec_engine.errors import UserError
-from rerec_engine.records import read_records
 from rerec_engine.report.rollouts import read_groups
-from rerec_engine.settings import flatten, read_yaml
+from rerec_engine.runs.records import read_records
+from rerec_engine.runs.settings import flatten, read_yaml
 
 POINTS = 600
 """Most points of a curve; a longer run's are means over equally many steps."""

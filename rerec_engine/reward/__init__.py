@@ -1,6 +1,6 @@
 """Rewards of responses and of their tokens: NDCG@K, format, QAS, PAS and the reasoning-aware token rewards."""
 
-from ..config import RewardWeights
-from .engine import ItemRows, RewardEngine, Scores, Targets, TokenScores, ndcg
+from rerec_engine.config import RewardWeights
+from rerec_engine.reward.engine import ItemRows, RewardEngine, Scores, Targets, TokenScores, ndcg
 
 __all__ = ["ItemRows", "RewardEngine", "RewardWeights", "Scores", "Targets", "TokenScores", "ndcg"]

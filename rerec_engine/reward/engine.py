@@ -16,14 +16,14 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .. import _core
-from ..config import RewardWeights
-from ..errors import UserError
-from ..graph.catalogue import Catalogue
-from .tables import ItemTables, item_tables, load_tables
-from .targets import Candidates, GroundTruth, TargetReader, id_arrays
-from .tokens import TokenBatch, read_tokens
-from .vocabulary import decode_with_ends, id_limit, vocabulary
+from rerec_engine import _core
+from rerec_engine.config import RewardWeights
+from rerec_engine.errors import UserError
+from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.reward.tables import ItemTables, item_tables, load_tables
+from rerec_engine.reward.targets import Candidates, GroundTruth, TargetReader, id_arrays
+from rerec_engine.reward.tokens import TokenBatch, read_tokens
+from rerec_engine.reward.vocabulary import decode_with_ends, id_limit, vocabulary
 
 Floats = NDArray[np.float32]
 

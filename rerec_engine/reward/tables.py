@@ -21,8 +21,8 @@ import pyarrow as pa
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..errors import UserError, file_error
-from ..graph.catalogue import Catalogue
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.graph.catalogue import Catalogue
 
 INDEX = "reward_index"
 INDEX_FROM = 20_000
@@ -80,7 +80,7 @@ def item_tables(
 
 def load_tables(path: Path, threads: int) -> ItemTables:
     """Tables of a dataset directory. Errors: `UserError` that names the file."""
-    from ..data.store import read_embeddings
+    from rerec_engine.data.store import read_embeddings
 
     if not path.is_dir():
         raise UserError(f"{path}: no such dataset directory")
@@ -133,7 +133,7 @@ def _canonical(matrix: sp.csr_matrix, items: int) -> sp.csr_matrix:
 
 
 def _read_dataset(path: Path, threads: int) -> dict[str, NDArray[Any]]:
-    from ..data.store import read_chunks, read_csr, read_embeddings, read_table
+    from rerec_engine.data.store import read_chunks, read_csr, read_embeddings, read_table
 
     file = path / "items.parquet"
     table = read_table(file, ("item_id", "title", "year"))

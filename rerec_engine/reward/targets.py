@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
-from ..errors import UserError
-from ..graph.catalogue import Catalogue
-from .tokens import to_numpy
+from rerec_engine import _core
+from rerec_engine.errors import UserError
+from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.reward.tokens import to_numpy
 
 Item: TypeAlias = "str | int | np.integer[Any]"
 GroundTruth: TypeAlias = "Item | Sequence[Item]"

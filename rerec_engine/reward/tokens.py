@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
-from ..errors import UserError
+from rerec_engine import _core
+from rerec_engine.errors import UserError
 
 
 @dataclass(frozen=True)

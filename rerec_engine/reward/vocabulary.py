@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
-from ..errors import UserError
-from .pieces import Pieces, decode, window_ends
+from rerec_engine import _core
+from rerec_engine.errors import UserError
+from rerec_engine.reward.pieces import Pieces, decode, window_ends
 
 PADDING = 4096
 """Ids past the tokenizer's last that are accepted: a model's embedding is often padded by some hundreds of rows. They

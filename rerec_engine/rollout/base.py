@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from rerec_engine.types import Rollout, Sampling
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed of 63 bits for (run seed, step, ...): the same everywhere and for ever."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
 
 
 class RolloutEngine(Protocol):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, Qwen2ForCausalLM
 
-from rerec_engine.lora import effective_weight
+from rerec_engine.model.lora import effective_weight
 from rerec_engine.rollout.cache import Heads, make_cache, rotate
 
 

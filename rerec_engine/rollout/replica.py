@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rerec_engine.policy import Policy, copy_of
+from rerec_engine.model.policy import Policy, copy_of
 from rerec_engine.rollout.sampler import Sampler
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from rerec_engine.policy import Policy
+from rerec_engine.model.policy import Policy
 from rerec_engine.rollout.decoder import make_decoder
 from rerec_engine.types import Rollout, Sampling
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rerec_engine.config import VllmConfig
 from rerec_engine.errors import RunError, UserError
-from rerec_engine.rollout.collect import derive_seed
+from rerec_engine.rollout.base import derive_seed
 from rerec_engine.rollout.process import EngineProcess
 from rerec_engine.rollout.shared_memory import WeightMemory
 from rerec_engine.types import Rollout, Sampling

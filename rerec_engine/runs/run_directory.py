@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rerec_engine.config import Config
-from rerec_engine.environment import describe
+from rerec_engine.runs.environment import describe
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.policy import Policy
-from rerec_engine.settings import write_yaml
+from rerec_engine.model.policy import Policy
+from rerec_engine.runs.settings import write_yaml
 from rerec_engine.types import Batch
 
 

@@ -18,7 +18,7 @@ from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
 
 T = TypeVar("T")
-DEMO = Path(__file__).parent / "configs" / "demo.yaml"
+DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 RESUMABLE = ("train.steps", "threads", "device")
 """Settings that may differ when a run is continued; any other would make it another run."""
 

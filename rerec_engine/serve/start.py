@@ -13,7 +13,7 @@ import torch
 
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
-from rerec_engine.policy import Policy, load_policy
+from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.serve.backend import Backend, SamplerBackend
 from rerec_engine.serve.conversation import Conversation

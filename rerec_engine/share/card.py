@@ -14,10 +14,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.data.demo import DATA_SOURCE
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.records import read_records
-from rerec_engine.settings import changed, read_yaml
+from rerec_engine.runs.records import read_records
+from rerec_engine.runs.settings import changed, read_yaml
+from rerec_engine.worlds.demo import DATA_SOURCE
 
 TEMPLATE = Path(__file__).parent / "card.md"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from rerec_engine.errors import RunError
 from rerec_engine.types import Batch, Query, Rollout
-
-
-def derive_seed(*parts: object) -> int:
-    """A seed of 63 bits for (run seed, step, ...): the same everywhere and for ever."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
 
 
 def pack(queries: Sequence[Query], prompt_ids: Sequence[list[int]], rollouts: Sequence[Rollout], n: int) -> Batch:

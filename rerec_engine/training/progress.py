@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rerec_engine.distributed import World
-from rerec_engine.rollout.collect import informative
-from rerec_engine.startup import Trainer
+from rerec_engine.model.ranks import World
+from rerec_engine.training.batches import informative
+from rerec_engine.training.setup import Trainer
 from rerec_engine.types import Batch
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from rerec_engine.config import Config
-from rerec_engine.curriculum import CurriculumQueue, query_difficulty
-from rerec_engine.distributed import World
-from rerec_engine.rollout.base import RolloutEngine
-from rerec_engine.rollout.collect import derive_seed, informative, pack, select
+from rerec_engine.model.ranks import World
+from rerec_engine.rollout.base import RolloutEngine, derive_seed
+from rerec_engine.training.batches import informative, pack, select
+from rerec_engine.training.curriculum import CurriculumQueue, query_difficulty
 from rerec_engine.types import Batch, Query, Rollout, Sampling
 
 Seconds = dict[str, float]

@@ -12,7 +12,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rerec_engine.checkpoint import (
+from rerec_engine.config import Config
+from rerec_engine.data.dataset import Dataset, load_dataset
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.model.critic import Critic
+from rerec_engine.model.lora import load_adapter
+from rerec_engine.model.packed_attention import enable_packing
+from rerec_engine.model.policy import Policy, blocks, load_policy, resolve_device
+from rerec_engine.model.ranks import World, join, leave, shard
+from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
+from rerec_engine.reward import RewardEngine
+from rerec_engine.rollout.base import Follower, RolloutEngine
+from rerec_engine.rollout.replica import ReplicaSampler
+from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.rollout.vllm import VllmEngine
+from rerec_engine.runs.checkpoint import (
     latest_checkpoint,
     load_parts,
     load_state,
@@ -21,26 +35,12 @@ from rerec_engine.checkpoint import (
     seed_everything,
     set_rng_state,
 )
-from rerec_engine.config import Config
-from rerec_engine.critic import Critic
-from rerec_engine.curriculum import CurriculumQueue
-from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.distributed import World, join, leave, shard
-from rerec_engine.errors import UserError, file_error
-from rerec_engine.lora import load_adapter
-from rerec_engine.model_maker import corpus_tokenizer, make_small_policy, phrase_tokenizer
-from rerec_engine.packing import enable_packing
-from rerec_engine.policy import Policy, blocks, load_policy, resolve_device
-from rerec_engine.reward import RewardEngine
-from rerec_engine.rollout.base import Follower, RolloutEngine
-from rerec_engine.rollout.replica import ReplicaSampler
-from rerec_engine.rollout.sampler import Sampler
-from rerec_engine.rollout.vllm import VllmEngine
-from rerec_engine.rollout.worker import RolloutWorker
-from rerec_engine.run_dir import RunDir
+from rerec_engine.runs.run_directory import RunDir
+from rerec_engine.training.curriculum import CurriculumQueue
+from rerec_engine.training.rollout_worker import RolloutWorker
+from rerec_engine.training.update import Updater
+from rerec_engine.training.warm_start import warm_start
 from rerec_engine.types import Batch, Query
-from rerec_engine.update import Updater
-from rerec_engine.warm_start import warm_start
 
 
 @dataclass
@@ -200,7 +200,7 @@ def _device(config: Config, world: World) -> torch.device:
 def _data_path(config: Config, run: RunDir) -> Path:
     if config.data.path is not None:
         return Path(config.data.path)
-    from rerec_engine.data.demo import write_demo
+    from rerec_engine.worlds.demo import write_demo
 
     path = run.path / "data"
     if not path.exists():

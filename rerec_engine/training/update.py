@@ -19,15 +19,15 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from rerec_engine.config import Config
-from rerec_engine.critic import Critic
-from rerec_engine.distributed import World, whole
 from rerec_engine.errors import RunError
-from rerec_engine.importance import effective_sample_size, mismatch
-from rerec_engine.lora import without_adapter
-from rerec_engine.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
-from rerec_engine.memory import checkpointed, on_device
-from rerec_engine.policy import Policy
-from rerec_engine.sequences import Row, group_shares, packed_micro_batches
+from rerec_engine.model.critic import Critic
+from rerec_engine.model.lora import without_adapter
+from rerec_engine.model.memory import checkpointed, on_device
+from rerec_engine.model.policy import Policy
+from rerec_engine.model.ranks import World, whole
+from rerec_engine.model.sequences import Row, group_shares, packed_micro_batches
+from rerec_engine.training.importance import effective_sample_size, mismatch
+from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
 from rerec_engine.types import Batch
 
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)

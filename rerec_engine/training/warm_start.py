@@ -14,9 +14,9 @@ from tqdm import tqdm
 from rerec_engine.config import WarmStartConfig
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import file_error
-from rerec_engine.muon import Muon
-from rerec_engine.policy import Policy
-from rerec_engine.sequences import Row
+from rerec_engine.model.policy import Policy
+from rerec_engine.model.sequences import Row
+from rerec_engine.training.muon import Muon
 
 FINAL_SHARE = 0.1
 WINDOW = 16

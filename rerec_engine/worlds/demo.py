@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from rerec_engine.data.dataset import write_dataset
-from rerec_engine.data.demo_queries import Beliefs, DemoQuery, build_prompt, draw_query, personal, trace
-from rerec_engine.data.demo_world import RELATIONS, World, make_world
-from rerec_engine.data.movielens_world import movielens_world, next_item
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import CATEGORIES, Query
+from rerec_engine.worlds.movielens import movielens_world, next_item
+from rerec_engine.worlds.requests import Beliefs, DemoQuery, build_prompt, draw_query, personal, trace
+from rerec_engine.worlds.world import RELATIONS, World, make_world
 
 DATA_SOURCE = "rerec_engine/demo"
 __all__ = ["DATA_SOURCE", "build_prompt", "write_demo"]

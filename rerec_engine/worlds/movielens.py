@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from rerec_engine.data.counts import Counts
-from rerec_engine.data.demo_queries import DemoQuery, liked_text
-from rerec_engine.data.demo_world import World
 from rerec_engine.data.movielens import MIN_HISTORY, find_movielens
 from rerec_engine.data.profiles import read_users
 from rerec_engine.data.sources import read_items, read_ratings
 from rerec_engine.errors import UserError
+from rerec_engine.worlds.requests import DemoQuery, liked_text
+from rerec_engine.worlds.world import World
 
 MOVIE = "movie"
 RELATIONS = {MOVIE: ("Genre", "Made_in", "Second_genre")}

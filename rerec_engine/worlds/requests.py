@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rerec_engine.data.demo_world import World
 from rerec_engine.types import CATEGORIES, Message
+from rerec_engine.worlds.world import World
 
 CLAUSE = {
     "Directed_by": "directed by",

@@ -143,7 +143,7 @@ def test_stream_writes_the_text_before_the_box_once(text: str) -> None:
 
 
 def test_demo_prompt_is_the_demos_own() -> None:
-    from rerec_engine.data.demo import build_prompt
+    from rerec_engine.worlds.demo import build_prompt
 
     expected = tuple(build_prompt("Find a drama", ["A", "B"], ["C"]))
     assert build_messages("rerec_engine/demo", "Find a drama", ["A", "B"], ["C"]) == expected

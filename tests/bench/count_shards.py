@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from rerec_engine.policy import Policy
+from rerec_engine.model.policy import Policy
 
 sizes, port, rank, ranks = sys.argv[1:]
 torch.set_num_threads(1)

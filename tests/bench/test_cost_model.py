@@ -24,14 +24,14 @@ from cost_replay import expected, qwen2, qwen2_config, replay  # noqa: E402
 
 from rerec_engine.config import Config, LossConfig, ModelConfig, TrainConfig  # noqa: E402
 from rerec_engine.kernels.common import WORKSPACE_MB  # noqa: E402
-from rerec_engine.lora import is_adapter  # noqa: E402
-from rerec_engine.memory import checkpointed, enable_checkpointing  # noqa: E402
-from rerec_engine.packing import enable_packing  # noqa: E402
-from rerec_engine.policy import Policy  # noqa: E402
-from rerec_engine.rollout.collect import pack  # noqa: E402
+from rerec_engine.model.lora import is_adapter  # noqa: E402
+from rerec_engine.model.memory import checkpointed, enable_checkpointing  # noqa: E402
+from rerec_engine.model.packed_attention import enable_packing  # noqa: E402
+from rerec_engine.model.policy import Policy  # noqa: E402
 from rerec_engine.rollout.shared_memory import ALIGNMENT, WeightMemory  # noqa: E402
+from rerec_engine.training.batches import pack  # noqa: E402
+from rerec_engine.training.update import Updater  # noqa: E402
 from rerec_engine.types import Query, Rollout  # noqa: E402
-from rerec_engine.update import Updater  # noqa: E402
 
 SMALL = Model(hidden=64, layers=2, heads=4, kv_heads=2, intermediate=160, vocab=400, tied=True)
 

@@ -11,10 +11,10 @@ import torch
 
 from rerec_engine.config import ModelConfig
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.data.demo_world import RELATIONS
 from rerec_engine.experiment import retention
 from rerec_engine.experiment.retention import _last_logits, facts, perplexity, world_of
-from rerec_engine.model_maker import make_small_policy, phrase_tokenizer
+from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
+from rerec_engine.worlds.world import RELATIONS
 
 OPTIONS = {"seed": 1, "films": 40, "books": 40, "users": 40}
 

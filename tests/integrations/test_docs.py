@@ -39,7 +39,7 @@ def test_embedding_takes_about_ten_lines(section: str) -> None:
 
 def test_plain_python(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     transformers = pytest.importorskip("transformers")
-    from rerec_engine.model_maker import corpus_tokenizer
+    from rerec_engine.model.small_model import corpus_tokenizer
 
     made = corpus_tokenizer(["It fits."], vocab_size=300)
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name: made)
@@ -55,7 +55,7 @@ def test_plain_python(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trl(here: Path) -> None:
     pytest.importorskip("trl", reason="TRL is not installed: make test-integrations")
     from rerec_engine.config import ModelConfig
-    from rerec_engine.model_maker import corpus_tokenizer, make_small_policy
+    from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy
 
     tokenizer = corpus_tokenizer(["Recommend a film"], vocab_size=300)
     config = ModelConfig(hidden_size=32, layers=1, heads=2)

@@ -107,7 +107,7 @@ def test_grpo_trainer_runs_on_the_demo(mini_demo: Path, tmp_path: Path, conversa
     import datasets
 
     from rerec_engine.config import ModelConfig
-    from rerec_engine.model_maker import make_small_policy, phrase_tokenizer
+    from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
 
     engine = RewardEngine.load(mini_demo, threads=1)
     answers = [f"\\boxed{{{title}}}" for title in engine.catalogue.titles]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from rerec_engine.advantage import token_advantages
 from rerec_engine.config import AdvantageConfig
 from rerec_engine.errors import UserError
 from rerec_engine.integrations.verl import compute_score, compute_score_batched, configure
 from rerec_engine.ops import expand_segments, segment_advantage
 from rerec_engine.reward import RewardEngine
+from rerec_engine.training.advantage import token_advantages
 
 RIGHT, WRONG, NONE = "\\boxed{Alien (1979)}", "Solaris is old.\nI take it.\n\\boxed{Solaris}", "no idea"
 PROMPT = "Alien or Solaris?\n\\boxed{Alien (1979)}"

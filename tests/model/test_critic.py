@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from rerec_engine.advantage import token_advantages
 from rerec_engine.config import AdvantageConfig, LossConfig
-from rerec_engine.critic import Critic
-from rerec_engine.loss import value_loss
+from rerec_engine.model.critic import Critic
+from rerec_engine.training.advantage import token_advantages
+from rerec_engine.training.loss import value_loss
 
 ROWS = [([5, 6, 7], [8, 9]), ([5], [10]), ([6, 7], np.array([9, 11, 12]))]
 CU = np.array([0, 2, 3, 6])

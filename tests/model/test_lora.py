@@ -15,9 +15,8 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("peft")
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.distributed import whole
 from rerec_engine.errors import UserError
-from rerec_engine.lora import (
+from rerec_engine.model.lora import (
     add_adapter,
     effective_weight,
     has_adapter,
@@ -28,12 +27,13 @@ from rerec_engine.lora import (
     save_adapter,
     without_adapter,
 )
-from rerec_engine.memory import checkpointed, enable_checkpointing
-from rerec_engine.packing import enable_packing
-from rerec_engine.policy import load_policy
+from rerec_engine.model.memory import checkpointed, enable_checkpointing
+from rerec_engine.model.packed_attention import enable_packing
+from rerec_engine.model.policy import load_policy
+from rerec_engine.model.ranks import whole
+from rerec_engine.model.sequences import response_states
 from rerec_engine.rollout.decoder import FusedDecoder
 from rerec_engine.rollout.sampler import Sampler
-from rerec_engine.sequences import response_states
 from rerec_engine.types import Sampling
 
 CONFIG = ModelConfig(lora_rank=4, lora_alpha=8)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rerec_engine.distributed import World
+from rerec_engine.model.ranks import World
 
 SMALL = {
     "warm_start.epochs": 1,
@@ -179,9 +179,9 @@ def test_adapters_and_an_offloaded_reference_too(mini_demo, tmp_path, settings):
 
 def shard_and_compare(rank: int, directory: str, port: int) -> None:
     """One of two processes: a sharded model's log-probs, gradients and saved weights are the whole model's."""
-    from rerec_engine.distributed import join, leave
     from rerec_engine.errors import end_now
-    from rerec_engine.policy import load_policy
+    from rerec_engine.model.policy import load_policy
+    from rerec_engine.model.ranks import join, leave
 
     torch.set_num_threads(1)
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from transformers import AttentionInterface
 
 from rerec_engine import memory, packing
-from rerec_engine.critic import Critic
-from rerec_engine.memory import checkpointed, enable_checkpointing, on_device
+from rerec_engine.model.critic import Critic
+from rerec_engine.model.memory import checkpointed, enable_checkpointing, on_device
+from rerec_engine.model.packed_attention import NAME, Blocks, enable_packing
+from rerec_engine.model.sequences import group_shares, packed_micro_batches, response_states, take_rows
 from rerec_engine.ops import token_logprob
-from rerec_engine.packing import NAME, Blocks, enable_packing
 from rerec_engine.rollout.sampler import Sampler
-from rerec_engine.sequences import group_shares, packed_micro_batches, response_states, take_rows
 from rerec_engine.types import Batch, Sampling
 
 SLIDING = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}

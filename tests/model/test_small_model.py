@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.model_maker import corpus_tokenizer, make_small_policy, phrase_tokenizer
+from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
 
 PHRASES = [" The Silent River (1987)", " drama", " Ann Bell", "\n1)", "\n\\boxed{", "}", "Find", " a"]
 TEXT = "Find a drama\n1) The Silent River (1987)\n\\boxed{ The Silent River (1987)}"

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rerec_engine.config import Config
-from rerec_engine.model_maker import corpus_tokenizer
-from rerec_engine.settings import write_yaml
+from rerec_engine.model.small_model import corpus_tokenizer
+from rerec_engine.runs.settings import write_yaml
 
 HOSTILE = '</script><script>window.broken = 1</script><img src=x onerror="window.broken = 1">\u2028 & "quotes" 🎬'
 CATEGORIES = ("explicit", "implicit", "misinformed")

@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerFast
 
 from rerec_engine.config import QasMode, RewardWeights
 from rerec_engine.graph.catalogue import RULES, Catalogue
-from rerec_engine.model_maker import corpus_tokenizer
+from rerec_engine.model.small_model import corpus_tokenizer
 from rerec_engine.reward import RewardEngine, TokenScores
 from rerec_engine.reward.vocabulary import token_bytes
 

@@ -239,7 +239,7 @@ def test_engine_goes_with_a_killed_trainer(policy, tmp_path):
 import torch
 from pathlib import Path
 from rerec_engine.config import VllmConfig
-from rerec_engine.policy import load_policy
+from rerec_engine.model.policy import load_policy
 from rerec_engine.rollout.vllm import VllmEngine
 from rerec_engine.types import Sampling
 policy = load_policy({str(tmp_path / "policy")!r}, "cpu")

@@ -8,7 +8,7 @@ import pytest
 
 from rerec_engine.config import Config, TrainConfig
 from rerec_engine.errors import UserError
-from rerec_engine.settings import DEMO, flatten, load_settings, read_yaml, replaced, with_settings, write_yaml
+from rerec_engine.runs.settings import DEMO, flatten, load_settings, read_yaml, replaced, with_settings, write_yaml
 
 
 def test_defaults_are_the_published_ones():

@@ -44,7 +44,7 @@ def tiny_model(mini_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A random model of the demo world: its answers are nonsense."""
     from rerec_engine.config import ModelConfig
     from rerec_engine.data.dataset import load_dataset
-    from rerec_engine.model_maker import make_small_policy, phrase_tokenizer
+    from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
 
     titles = load_dataset(mini_demo).titles
     tokenizer = phrase_tokenizer([f" {title}" for title in titles])
@@ -79,7 +79,7 @@ def server(tiny_model: Path, mini_demo: Path) -> Iterator[Server]:
 def parts(tiny_model: Path, mini_demo: Path) -> tuple[Any, Any]:
     """Dataset and policy of the servers inside this process."""
     from rerec_engine.data.dataset import load_dataset
-    from rerec_engine.policy import load_policy
+    from rerec_engine.model.policy import load_policy
 
     return load_dataset(mini_demo), load_policy(str(tiny_model), "cpu")
 

@@ -25,7 +25,7 @@ def model(mini_demo, tmp_path_factory):
     """Heads of 32, vLLM's smallest."""
     from rerec_engine.config import ModelConfig
     from rerec_engine.data.dataset import load_dataset
-    from rerec_engine.model_maker import make_small_policy, phrase_tokenizer
+    from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
 
     tokenizer = phrase_tokenizer([f" {title}" for title in load_dataset(mini_demo).titles])
     policy = make_small_policy(tokenizer, ModelConfig(hidden_size=64, layers=2, heads=2), max_tokens=1024, seed=0)
@@ -94,7 +94,7 @@ def make_answers(mini_demo):
     def make(model):
         from rerec_engine.assistant.answer import Assistant
         from rerec_engine.data.dataset import load_dataset
-        from rerec_engine.policy import load_policy
+        from rerec_engine.model.policy import load_policy
         from rerec_engine.rollout.sampler import Sampler
         from rerec_engine.types import Sampling
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.model_maker import make_small_policy, phrase_tokenizer
-from rerec_engine.settings import DEMO, read_yaml, write_yaml
+from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
+from rerec_engine.runs.settings import DEMO, read_yaml, write_yaml
 
 
 @pytest.fixture

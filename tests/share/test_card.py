@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from rerec_engine.errors import UserError
-from rerec_engine.settings import read_yaml, with_settings, write_yaml
+from rerec_engine.runs.settings import read_yaml, with_settings, write_yaml
 from rerec_engine.share.card import base_model, cell, write_card
 
 

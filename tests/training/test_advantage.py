@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerec_engine.advantage import gae, token_advantages
 from rerec_engine.config import AdvantageConfig
 from rerec_engine.ops import expand_segments, segment_advantage
+from rerec_engine.training.advantage import gae, token_advantages
 
 LENGTHS = np.array([4, 1, 6, 0, 3, 5, 2])
 CU = np.concatenate([[0], np.cumsum(LENGTHS)])

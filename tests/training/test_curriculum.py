@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerec_engine.config import CurriculumConfig
-from rerec_engine.curriculum import CurriculumQueue, query_difficulty
 from rerec_engine.errors import UserError
+from rerec_engine.training.curriculum import CurriculumQueue, query_difficulty
 
 SETTINGS = st.fixed_dictionaries(
     {

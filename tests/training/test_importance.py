@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerec_engine.config import LossConfig
-from rerec_engine.importance import effective_sample_size, mismatch, truncated_weights
-from rerec_engine.loss import policy_loss
+from rerec_engine.training.importance import effective_sample_size, mismatch, truncated_weights
+from rerec_engine.training.loss import policy_loss
 
 LOGPROBS = st.lists(st.tuples(*[st.floats(-60, 0)] * 2), min_size=1, max_size=20)
 

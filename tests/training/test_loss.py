@@ -10,7 +10,14 @@ import torch
 
 from rerec_engine import ops
 from rerec_engine.config import LossConfig
-from rerec_engine.loss import kl_penalty, linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
+from rerec_engine.training.loss import (
+    kl_penalty,
+    linear_policy_loss,
+    loss_denominator,
+    merge_metrics,
+    policy_loss,
+    value_loss,
+)
 
 LENGTHS = np.array([3, 0, 5, 4])
 CU = torch.tensor([0, 3, 3, 8, 12])

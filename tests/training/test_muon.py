@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rerec_engine.muon import Muon, orthogonalise
+from rerec_engine.training.muon import Muon, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 40, 8), (1, 8, 40)])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rerec_engine.config import Config, CurriculumConfig, RolloutConfig, TrainConfig
-from rerec_engine.curriculum import CurriculumQueue
 from rerec_engine.errors import RunError
 from rerec_engine.rollout.base import Follower
-from rerec_engine.rollout.worker import RolloutWorker
+from rerec_engine.training.curriculum import CurriculumQueue
+from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.types import Query, Rollout
 
 

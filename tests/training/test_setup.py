@@ -8,9 +8,9 @@ import pytest
 
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.distributed import World
 from rerec_engine.errors import UserError
-from rerec_engine.startup import _train_queries
+from rerec_engine.model.ranks import World
+from rerec_engine.training.setup import _train_queries
 
 
 def test_prompts_that_are_too_long_are_left_out_counted_and_told(tiny_policy, mini_demo, capsys):

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from rerec_engine.config import Config, LossConfig, OptimConfig, TrainConfig
-from rerec_engine.critic import Critic
 from rerec_engine.errors import RunError
-from rerec_engine.rollout.collect import informative, pack, select
+from rerec_engine.model.critic import Critic
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.training.batches import informative, pack, select
+from rerec_engine.training.update import Updater, micro_batches
 from rerec_engine.types import Query, Sampling
-from rerec_engine.update import Updater, micro_batches
 
 
 def batch_of(policy, queries=4, n=3, seed=0):

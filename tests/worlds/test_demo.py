@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.data.demo import write_demo
-from rerec_engine.data.demo_queries import Beliefs, draw_query, split_of, trace
-from rerec_engine.data.demo_world import make_world
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
+from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.requests import Beliefs, draw_query, split_of, trace
+from rerec_engine.worlds.world import make_world
 
 SEED = 5
 SMALL = {"films": 40, "books": 40, "users": 40, "train_queries": 15, "val_queries": 5, "test_queries": 15} | {

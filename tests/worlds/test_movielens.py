@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.data.demo import write_demo
-from rerec_engine.data.demo_queries import Beliefs, draw_query, trace
-from rerec_engine.data.movielens_world import GROUP, movielens_world, next_item
 from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
+from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.movielens import GROUP, movielens_world, next_item
+from rerec_engine.worlds.requests import Beliefs, draw_query, trace
 
 HEADERS = {
     "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n",

@@ -1,0 +1,1 @@
+"""The language model that is trained: policy, critic, adapter, packed attention, and the ranks that share it."""
