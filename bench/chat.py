@@ -18,7 +18,7 @@ import numpy as np
 
 from rerec_engine.assistant.answer import Answer, Assistant, Turn
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.evaluate import model_directory
+from rerec_engine.model.policy import model_directory
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rerec_engine.cli import parse_cli, run_command
 from rerec_engine.data.assemble import EmbeddingOptions, Prepared, check_shares, finish
 from rerec_engine.data.movielens import MovieLensOptions, MovieLensSources, find_movielens, prepare_movielens
 from rerec_engine.data.recbench import RecBenchOptions, RecBenchSources, find_query_files, prepare_recbench
 from rerec_engine.data.rerec_parquet import ParquetOptions, ParquetSources, find_parquet, prepare_parquet
-from rerec_engine.errors import UserError, run_command
-from rerec_engine.runs.settings import parse_cli
+from rerec_engine.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from typing import TextIO
 
 from rerec_engine.assistant.answer import Answer, Assistant, Turn
 from rerec_engine.assistant.conditions import YEAR
+from rerec_engine.cli import Parser, positive, run_command
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.errors import UserError, run_command
-from rerec_engine.evaluate import Parser, model_directory, positive
+from rerec_engine.errors import UserError
+from rerec_engine.model.policy import model_directory
 from rerec_engine.types import Sampling
 
 HELP = """Ask for a recommendation; what follows may refer to it: "something older", "not by him", "another".

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from rerec_engine.cli import run_command
 from rerec_engine.config import Config
-from rerec_engine.errors import RunError, UserError, run_command
-from rerec_engine.evaluate import evaluate_queries
+from rerec_engine.errors import RunError, UserError
+from rerec_engine.metrics.evaluation import evaluate_queries
 from rerec_engine.model.ranks import lost_contact
 from rerec_engine.report import write_report
 from rerec_engine.runs.checkpoint import checkpoint_steps

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rerec_engine.errors import UserError, fail, file_error, run_command
+from rerec_engine.cli import fail, run_command
+from rerec_engine.errors import UserError, file_error
 
 
 def test_file_error_names_file_and_row() -> None:

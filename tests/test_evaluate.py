@@ -13,14 +13,10 @@ from rich.console import Console
 
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
-from rerec_engine.evaluate import (
-    chance_level,
-    evaluate_queries,
-    main,
-    model_directory,
-    write_json,
-)
-from rerec_engine.model.policy import Policy
+from rerec_engine.evaluate import main
+from rerec_engine.files import write_json
+from rerec_engine.metrics.evaluation import chance_level, evaluate_queries
+from rerec_engine.model.policy import Policy, model_directory
 from rerec_engine.reward import RewardEngine
 from rerec_engine.types import Message, Query, Rollout, Sampling
 from rerec_engine.worlds.demo import write_demo

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from rerec_engine import prepare
+from rerec_engine.cli import run_command
 from rerec_engine.data.assemble import EmbeddingOptions, embed
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.errors import UserError, run_command
+from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
 
 
@@ -150,7 +151,7 @@ def test_a_bad_command_line_has_exit_code_2(monkeypatch: pytest.MonkeyPatch, wor
 
 
 def test_demo_offers_every_setting_of_the_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from rerec_engine.data import demo
+    from rerec_engine.worlds import demo
 
     settings = inspect.signature(demo.write_demo).parameters
     defaults = {name: setting.default for name, setting in settings.items() if name != "output"}

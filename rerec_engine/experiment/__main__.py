@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rerec_engine.errors import RunError, UserError, run_command
-from rerec_engine.evaluate import Parser, positive
+from rerec_engine.cli import Parser, positive, run_command
+from rerec_engine.errors import RunError, UserError
 from rerec_engine.experiment.results import write_results
 from rerec_engine.experiment.runner import arm_runs, prepare, run_suite
 from rerec_engine.experiment.suite import load_suite

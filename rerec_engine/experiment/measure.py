@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rerec_engine.cli import Parser, positive, run_command
 from rerec_engine.config import RewardWeights
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.errors import run_command
-from rerec_engine.evaluate import Parser, evaluate_queries, positive, write_json
 from rerec_engine.experiment.retention import facts, perplexity, world_of
+from rerec_engine.files import write_json
+from rerec_engine.metrics.evaluation import evaluate_queries
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.sampler import Sampler

@@ -172,6 +172,17 @@ class Policy:
             self.tokenizer.save_pretrained(path)
 
 
+def model_directory(path: str) -> Path:
+    """The directory that holds the model: the path, or `final/` in it where it is a run directory."""
+    directory = Path(path).expanduser()
+    if not directory.is_dir():
+        raise file_error(path, "no such model directory")
+    for place in (directory, directory / "final"):
+        if (place / "config.json").is_file():
+            return place
+    raise file_error(path, "no model here: neither config.json nor final/config.json")
+
+
 def make_policy(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str, dtype: torch.dtype | None = None
 ) -> Policy:

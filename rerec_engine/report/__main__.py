@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rerec_engine.errors import UserError, run_command
-from rerec_engine.evaluate import Parser
+from rerec_engine.cli import Parser, run_command
+from rerec_engine.errors import UserError
 from rerec_engine.report.page import write_report
 
 

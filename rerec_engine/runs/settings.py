@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 import yaml
 
+from rerec_engine.cli import parse_cli
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
 
@@ -32,30 +33,6 @@ class Command:
     """YAML file with settings; what the command line says goes first."""
     resume: Path | None = None
     """Run directory to continue exactly where its last checkpoint was written."""
-
-
-def parse_cli(kind: Any, args: Sequence[str], *, prog: str, default: T | None = None, omit_prefixes: bool = False) -> T:
-    """Parse `args` with tyro. Bad input is a one-line `UserError`; `--help` prints and exits with code 0."""
-    marker = tyro.conf.OmitArgPrefixes if omit_prefixes else tyro.conf.FlagConversionOff
-    words = [{"true": "True", "false": "False", "none": "None"}.get(a, a) for a in args]
-    stderr = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(stderr):
-            options: dict[str, Any] = {} if default is None else {"default": default}
-            parsed: T = tyro.cli(kind, args=words, prog=prog, config=(marker,), **options)
-            return parsed
-    except SystemExit as end:
-        if end.code == 0:
-            raise
-        raise UserError(_one_line(stderr.getvalue())) from None
-
-
-def _one_line(box: str) -> str:
-    """The text of tyro's error box: its lines without the frame, up to the hint at --help."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    lines = [line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
-    text = " ".join(" ".join(lines).split())
-    return re.sub(r"[─-]{5,}", "", text.split("For full helptext")[0]).strip() or "the arguments are not understood"
 
 
 def as_words(settings: Mapping[str, Any]) -> list[str]:

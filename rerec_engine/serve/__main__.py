@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rerec_engine.errors import UserError, run_command
-from rerec_engine.evaluate import Parser, model_directory, positive
+from rerec_engine.cli import Parser, positive, run_command
+from rerec_engine.errors import UserError
+from rerec_engine.model.policy import model_directory
 
 if TYPE_CHECKING:
     import uvicorn

@@ -179,7 +179,7 @@ def test_adapters_and_an_offloaded_reference_too(mini_demo, tmp_path, settings):
 
 def shard_and_compare(rank: int, directory: str, port: int) -> None:
     """One of two processes: a sharded model's log-probs, gradients and saved weights are the whole model's."""
-    from rerec_engine.errors import end_now
+    from rerec_engine.cli import end_now
     from rerec_engine.model.policy import load_policy
     from rerec_engine.model.ranks import join, leave
 

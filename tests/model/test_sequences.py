@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from transformers import AttentionInterface
 
-from rerec_engine import memory, packing
+from rerec_engine.model import memory
+from rerec_engine.model import packed_attention as packing
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.memory import checkpointed, enable_checkpointing, on_device
 from rerec_engine.model.packed_attention import NAME, Blocks, enable_packing

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rerec_engine import checkpoint as ck
+from rerec_engine.runs import checkpoint as ck
 from rerec_engine.errors import UserError
 
 

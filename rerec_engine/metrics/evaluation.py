@@ -1,0 +1,146 @@
+"""A model's answers to queries, scored: what training calls before, during and after, and `evaluate` at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rerec_engine.metrics.report import CategoryReport, Estimate, EvalReport
+from rerec_engine.metrics.text import decode
+from rerec_engine.types import Message, Query, Rollout, Sampling
+
+if TYPE_CHECKING:
+    from rerec_engine.reward import RewardEngine
+
+Generate = Callable[[Sequence[Sequence[int]], int, Sampling], "list[Rollout]"]
+
+
+def evaluate_queries(
+    generate: Generate,
+    tokenizer: Any,
+    engine: RewardEngine,
+    queries: Sequence[Query],
+    *,
+    encode_prompt: Callable[[Sequence[Message]], list[int]],
+    max_new_tokens: int,
+    k: int = 1,
+    batch_size: int = 256,
+    seed: int = 0,
+    catalogue_size: int | None = None,
+    split: str = "",
+    step: int = 0,
+    progress: bool = False,
+) -> EvalReport:
+    """Answer every query greedily and score the answers.
+
+    generate: as `Sampler.generate`. batch_size: queries generated at once. seed: of the bootstrap; the answers are
+    greedy. catalogue_size: items that an open query may name, for its chance level; default: those of the engine.
+    Raises ValueError where there is no query.
+    """
+    if not queries:
+        raise ValueError("no query to evaluate")
+    rows: list[dict[str, Any]] = []
+    parts: list[dict[str, np.ndarray]] = []
+    bar = _progress(len(queries), progress)
+    for start in range(0, len(queries), batch_size):
+        batch = queries[start : start + batch_size]
+        prompts = [encode_prompt(query.messages) for query in batch]
+        rollouts = generate(prompts, 1, Sampling(max_new_tokens=max_new_tokens, temperature=0.0))
+        responses = [decode(tokenizer, rollout.token_ids) for rollout in rollouts]
+        batch_rows, scores = _score_batch(engine, batch, responses, rollouts, k)
+        rows += batch_rows
+        parts.append(scores)
+        bar.update(len(batch))
+    bar.close()
+    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # [Q] float64 each
+    size = engine.size if catalogue_size is None else catalogue_size
+    values["chance"] = np.array([chance_level(query, size) for query in queries])
+    return _report(queries, values, rows, k=k, seed=seed, split=split, step=step)
+
+
+def chance_level(query: Query, catalogue_size: int) -> float:
+    """Accuracy of a uniform guess: |gt in candidates| / |candidates|; an open query: |gt| / catalogue_size."""
+    truth = set(query.ground_truth)
+    if query.candidates:
+        candidates = set(query.candidates)
+        return len(truth & candidates) / len(candidates)
+    return len(truth) / catalogue_size if catalogue_size else 0.0
+
+
+def _score_batch(
+    engine: RewardEngine, queries: Sequence[Query], responses: list[str], rollouts: Sequence[Rollout], k: int
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """One row a query, and its figures as float64 arrays [B]."""
+    truth = [query.ground_truth for query in queries]
+    scores = engine.score(responses, truth, candidates=[query.candidates for query in queries], k=k)
+    rows = []
+    for i, (query, rollout) in enumerate(zip(queries, rollouts, strict=True)):
+        items = [int(item) for item in scores.items[i]]
+        answered = bool(scores.answered[i]) and bool(items)
+        rows.append(
+            {
+                "id": query.id,
+                "category": query.category,
+                "response": responses[i],
+                "items": items,
+                "answered": answered,
+                "hit": answered and items[0] in query.ground_truth,
+                "unknown": answered and items[0] < 0,
+                "outside": answered and bool(query.candidates) and not set(items) <= set(query.candidates),
+                "ndcg": float(scores.ndcg[i]) if answered else 0.0,
+                "tokens": len(rollout.token_ids),
+                "truncated": rollout.finish == "length",
+            }
+        )
+    names = ("answered", "hit", "unknown", "outside", "ndcg", "tokens", "truncated")
+    values = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
+    for name in ("hit", "precision", "recall", "mrr"):
+        values[f"{name}@k"] = np.asarray(getattr(scores, name), dtype=np.float64)
+    return rows, values
+
+
+def _report(
+    queries: Sequence[Query],
+    values: dict[str, np.ndarray],
+    rows: list[dict[str, Any]],
+    *,
+    k: int,
+    seed: int,
+    **place: Any,
+) -> EvalReport:
+    categories = np.array([query.category or "uncategorised" for query in queries])
+    answered = values["answered"].sum()
+    closed = values["answered"][[bool(query.candidates) for query in queries]].sum()
+    by_category = {}
+    for name in dict.fromkeys(categories.tolist()):
+        chosen = categories == name
+        by_category[name] = CategoryReport(
+            queries=int(chosen.sum()),
+            accuracy=Estimate.of(values["hit"][chosen], seed),
+            ndcg=Estimate.of(values["ndcg"][chosen], seed),
+            chance=float(values["chance"][chosen].mean()),
+        )
+    return EvalReport(
+        queries=len(queries),
+        k=k,
+        accuracy=Estimate.of(values["hit"], seed),
+        ndcg=Estimate.of(values["ndcg"], seed),
+        chance=float(values["chance"].mean()),
+        format_rate=Estimate.of(values["answered"], seed),
+        unknown_item_rate=float(values["unknown"].sum() / max(answered, 1)),
+        outside_rate=float(values["outside"].sum() / max(closed, 1)),
+        mean_length=float(values["tokens"].mean()),
+        truncated_rate=float(values["truncated"].mean()),
+        ranking={f"{name}@{k}": float(values[f"{name}@k"].mean()) for name in ("hit", "precision", "recall", "mrr")},
+        by_category=by_category,
+        rows=rows,
+        **place,
+    )
+
+
+def _progress(total: int, shown: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="query", desc="evaluate", disable=not shown, leave=False)
