@@ -1,0 +1,75 @@
+"""What the commands share: waits and bars, on a terminal and in a file."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import time
+
+import pytest
+
+from rerec_engine import cli
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """What stderr is from here on: not a fixture, since pytest sets stderr anew between setup and test."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "200")
+    return screen
+
+
+def wait() -> None:
+    with cli.waiting("loading the model"):
+        time.sleep(0.2)
+
+
+def test_a_long_wait_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "PATIENCE", 0.01)
+    wait()
+    assert capsys.readouterr().err == "loading the model ...\n"
+
+
+def test_a_terminal_forgets_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    monkeypatch.setattr(cli, "PATIENCE", 0.01)
+    wait()
+    assert terminal.getvalue() == "loading the model ...\r\x1b[K"
+
+
+def test_a_short_wait_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with cli.waiting("loading the model"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def run_bar() -> None:
+    bar = cli.progress_bar(3, "evaluate", "queries")
+    for _ in range(3):
+        bar.set_postfix_str("right 0.31", refresh=False)
+        bar.update()
+    bar.close()
+
+
+def test_a_bar_in_a_file_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    run_bar()
+    told = capsys.readouterr().err
+    assert "\r" not in told
+    assert [re.sub(r"\d\d:\d\d", "T", line) for line in told.splitlines()] == [
+        "evaluate 0/3 queries, T gone, ? left",
+        "evaluate 3/3 queries, T gone, T left, right 0.31",
+    ]
+
+
+def test_a_bar_on_a_terminal_takes_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_terminal(monkeypatch)
+    run_bar()
+    drawn = terminal.getvalue().split("\r")
+    assert max(map(len, drawn)) == 80
+    assert any("evaluate 0/3 |" in line for line in drawn)
