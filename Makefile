@@ -79,7 +79,7 @@ FUZZERS := parse match mentions score
 FUZZ_FLAGS := -std=c++17 -O1 -g -ffp-contract=off -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
   -fno-sanitize-recover=all -Wall -Wextra -Icsrc -pthread
 FUZZ_OPTIONS := -max_len=4096 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1 -dict=tests/fuzz/words.dict
-CORE := $(filter-out %bindings.cpp csrc/logits.cpp csrc/policy.cpp csrc/vector_%,$(wildcard csrc/*.cpp))
+CORE := $(wildcard csrc/text/*.cpp csrc/reward/*.cpp)
 
 fuzz: $(FUZZERS:%=build/fuzz/%) $(FUZZERS:%=build/fuzz/plain-%)
 	@for name in $(FUZZERS); do cases="build/fuzz/new-$$name tests/fuzz/corpus/$$name" && mkdir -p $$cases && \
@@ -93,10 +93,10 @@ $(call need,$(FUZZ_CXX) --version,$(FUZZ_CXX) not found: install clang (Debian a
 $(FUZZ_CXX) $(FUZZ_FLAGS) $(1) $< $(CORE) -o $@
 endef
 
-build/fuzz/plain-%: tests/fuzz/fuzz_%.cpp $(wildcard tests/fuzz/*.hpp csrc/*)
+build/fuzz/plain-%: tests/fuzz/fuzz_%.cpp $(wildcard tests/fuzz/*.hpp csrc/*/*)
 	$(call build-fuzzer,-DREREC_PLAIN)
 
-build/fuzz/%: tests/fuzz/fuzz_%.cpp $(wildcard tests/fuzz/*.hpp csrc/*)
+build/fuzz/%: tests/fuzz/fuzz_%.cpp $(wildcard tests/fuzz/*.hpp csrc/*/*)
 	$(call build-fuzzer)
 
 clean:

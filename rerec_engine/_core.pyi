@@ -187,7 +187,7 @@ def segment_advantage(
 def expand_segments(values: Floats, lengths: NDArray[np.int64], out: Floats) -> None: ...
 
 class AttentionCache:
-    """Keys and values of all layers; what is asked of the shapes is in csrc/attention.hpp."""
+    """Keys and values of all layers; what is asked of the shapes is in csrc/ops/attention.hpp."""
 
     def __init__(
         self,

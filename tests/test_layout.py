@@ -151,6 +151,43 @@ def test_native_code_knows_neither_the_package_nor_torch() -> None:
     assert [path.name for path in sources if wrong.search(path.read_text())] == []
 
 
+# Of csrc, likewise; `reward` and `ops` do not know each other.
+NATIVE_FLOORS = ({"common"}, {"text"}, {"reward", "ops"}, {"python"})
+
+
+def native_violations(folder: str, source: str) -> list[str]:
+    """Headers that a file of `csrc/folder` must not include: of its floor's other folders, of higher ones, Python's."""
+    level = next(level for level, folders in enumerate(NATIVE_FLOORS) if folder in folders)
+    allowed = {folder}.union(*NATIVE_FLOORS[:level])
+    headers = re.findall(r'^#include ["<](\S+)[">]', source, re.MULTILINE)
+    own = [name for name in headers if (ROOT / "csrc" / name).is_file() and name.split("/")[0] not in allowed]
+    return own + [name for name in headers if folder != "python" and re.match(r"pybind11/|Python\.h", name)]
+
+
+def test_native_includes_run_one_way() -> None:
+    sources = [path for path in (ROOT / "csrc").rglob("*") if path.suffix in {".cpp", ".hpp", ".inc"}]
+    assert {path.parent.name for path in sources} == set().union(*NATIVE_FLOORS)
+    assert {str(path): native_violations(path.parent.name, path.read_text()) for path in sources} == {
+        str(path): [] for path in sources
+    }
+
+
+@pytest.mark.parametrize(
+    ("folder", "header"),
+    [
+        ("common", "text/words.hpp"),
+        ("text", "reward/score.hpp"),
+        ("reward", "ops/logits.hpp"),
+        ("ops", "python/arrays.hpp"),
+        ("text", "pybind11/pybind11.h"),
+        ("reward", "Python.h"),
+    ],
+)
+def test_rules_tell_a_wrong_include(folder: str, header: str) -> None:
+    assert native_violations(folder, f'#include <cstdint>\n#include "{header}"\n') == [header]
+    assert native_violations("python", f'#include "{header}"\n') == []
+
+
 def test_top_level_is_as_drawn() -> None:
     folders = {"rerec_engine", "kernels", "csrc", "bench", "tests", "docs", ".ci"}
     files = {"setup.py", "CMakeLists.txt", "pyproject.toml", "Makefile", "LICENSE", "CHANGELOG.md", ".ci/run"}

@@ -1,11 +1,11 @@
-#include "attention.hpp"
+#include "ops/attention.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <new>
 
-#include "vector_levels.hpp"
+#include "ops/vector_levels.hpp"
 
 namespace rerec {
 

@@ -1,9 +1,9 @@
-#include "logits.hpp"
+#include "ops/logits.hpp"
 
 #include <cmath>
 #include <limits>
 
-#include "vector_levels.hpp"
+#include "ops/vector_levels.hpp"
 
 namespace rerec {
 

@@ -1,11 +1,11 @@
-#include "policy.hpp"
+#include "ops/policy.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
 #include <vector>
 
-#include "vector_levels.hpp"
+#include "ops/vector_levels.hpp"
 
 namespace rerec {
 

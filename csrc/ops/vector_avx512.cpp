@@ -1,12 +1,12 @@
 // CMakeLists.txt gives this file the compiler flags of its instruction set.
-#include "vector_levels.hpp"
+#include "ops/vector_levels.hpp"
 
 #define REREC_LANES 16
-#include "vector_math.inc"
+#include "ops/vector_math.inc"
 
-#include "attention_kernels.inc"
-#include "logits_kernels.inc"
-#include "policy_kernels.inc"
+#include "ops/attention_kernels.inc"
+#include "ops/logits_kernels.inc"
+#include "ops/policy_kernels.inc"
 
 namespace rerec {
 const VectorPasses kAvx512Passes{fold, gradient, policy, attend};

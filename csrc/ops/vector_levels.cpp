@@ -1,6 +1,6 @@
-#include "vector_levels.hpp"
+#include "ops/vector_levels.hpp"
 
-#include "simd.hpp"
+#include "common/simd.hpp"
 
 namespace rerec {
 

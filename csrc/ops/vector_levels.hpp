@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "attention.hpp"
-#include "logits.hpp"
-#include "policy.hpp"
+#include "ops/attention.hpp"
+#include "ops/logits.hpp"
+#include "ops/policy.hpp"
 
 namespace rerec {
 

@@ -6,6 +6,8 @@
 
 #include <optional>
 
+#include "common/hash_index.hpp"
+
 template <class T>
 using Array = pybind11::array_t<T, pybind11::array::c_style>;
 
@@ -14,3 +16,5 @@ template <class T>
 const T* data_or_null(const std::optional<Array<T>>& array) {
   return array ? array->data() : nullptr;
 }
+
+inline rerec::ItemSpan span_of(const Array<int32_t>& items) { return {items.data(), items.data() + items.size()}; }

@@ -1,13 +1,13 @@
-#include "op_bindings.hpp"
+#include "python/register.hpp"
 
 #include <string>
 #include <vector>
 
-#include "attention.hpp"
-#include "logits.hpp"
-#include "policy.hpp"
-#include "python_arrays.hpp"
-#include "vector_levels.hpp"
+#include "ops/attention.hpp"
+#include "ops/logits.hpp"
+#include "ops/policy.hpp"
+#include "ops/vector_levels.hpp"
+#include "python/arrays.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;

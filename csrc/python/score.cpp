@@ -1,17 +1,17 @@
-// Registers the module rerec_engine._core; the work is in the other files. Arrays come checked from Python.
+// Responses -> scores and token rewards. The arrays come checked from Python.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <optional>
 
-#include "engine.hpp"
-#include "op_bindings.hpp"
-#include "parallel.hpp"
-#include "python_arrays.hpp"
-#include "python_targets.hpp"
-#include "python_texts.hpp"
-#include "rank.hpp"
+#include "common/parallel.hpp"
+#include "python/arrays.hpp"
+#include "python/register.hpp"
+#include "python/targets.hpp"
+#include "python/texts.hpp"
+#include "reward/rank.hpp"
+#include "reward/score.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -23,8 +23,6 @@ template <class T>
 Array<T> to_array(const std::vector<T>& values) {
   return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
 }
-
-Candidates span_of(const Array<int32_t>& items) { return {items.data(), items.data() + items.size()}; }
 
 // Rows of B: one block, so that a call makes few arrays.
 struct ScoreOutput {
@@ -143,9 +141,9 @@ class PyVocabulary {
   Vocabulary table_;
 };
 
-class PyEngine {
+class PyScorer {
  public:
-  PyEngine(std::shared_ptr<Catalogue> catalogue, Array<int64_t> attribute_ptr, Array<int32_t> attributes,
+  PyScorer(std::shared_ptr<Catalogue> catalogue, Array<int64_t> attribute_ptr, Array<int32_t> attributes,
            Array<float> embeddings, std::optional<Array<float>> attribute_weights,
            std::optional<Array<float>> mean_embedding, std::optional<Array<int64_t>> name_ptr,
            std::optional<Array<uint8_t>> names)
@@ -156,7 +154,7 @@ class PyEngine {
         mean_embedding_(std::move(mean_embedding)),
         name_ptr_(std::move(name_ptr)),
         names_(std::move(names)),
-        engine_(std::move(catalogue),
+        scorer_(std::move(catalogue),
                 {attribute_ptr_.data(), attributes_.data(), embeddings_.data(), embeddings_.shape(1),
                  static_cast<size_t>(embeddings_.shape(0)),
                  data_or_null(attribute_weights_), data_or_null(mean_embedding_)},
@@ -170,7 +168,7 @@ class PyEngine {
     BatchLists lists;
     {
       py::gil_scoped_release release;
-      engine_.score(texts.views(), targets.view(), settings, out, lists);
+      scorer_.score(texts.views(), targets.view(), settings, out, lists);
     }
     return to_python(output, lists, count);
   }
@@ -210,13 +208,13 @@ class PyEngine {
 
   Array<float> qas(const py::array& items, const py::array& truths, int threads) const {
     return pairs(items, truths, [&](auto* a, auto* b, size_t count, float* out) {
-      qas_pairs(engine_.tables(), a, b, count, threads, out);
+      qas_pairs(scorer_.tables(), a, b, count, threads, out);
     });
   }
 
   Array<float> pas(const py::array& items, const py::array& truths, int threads) const {
     return pairs(items, truths, [&](auto* a, auto* b, size_t count, float* out) {
-      pas_pairs(engine_.tables(), a, b, count, threads, out);
+      pas_pairs(scorer_.tables(), a, b, count, threads, out);
     });
   }
 
@@ -230,7 +228,7 @@ class PyEngine {
     BatchLists lists;
     {
       py::gil_scoped_release release;
-      engine_.score_tokens(source, targets.view(), settings, out, out_rewards, lists);
+      scorer_.score_tokens(source, targets.view(), settings, out, out_rewards, lists);
     }
     return py::make_tuple(to_python(output, lists, count), join(lists.segments, &SegmentLists::lengths),
                           join(lists.segments, &SegmentLists::kinds), bounds(lists.segments, count));
@@ -242,7 +240,7 @@ class PyEngine {
   std::optional<Array<float>> attribute_weights_, mean_embedding_;
   std::optional<Array<int64_t>> name_ptr_;
   std::optional<Array<uint8_t>> names_;
-  Engine engine_;
+  Scorer scorer_;
 };
 
 template <class Id>
@@ -273,94 +271,9 @@ Array<float> ndcg(const py::array& items, const py::array& truth, int k, int thr
   return out;
 }
 
-// Keeps Python objects alive from C++, which lets them go on whichever thread.
-std::shared_ptr<const void> hold(py::object object) {
-  return {new py::object(std::move(object)), [](py::object* held) {
-            py::gil_scoped_acquire acquire;
-            delete held;
-          }};
-}
+}  // namespace
 
-// A catalogue's arrays by name, as files hold them.
-py::dict catalogue_arrays(const std::shared_ptr<Catalogue>& catalogue, const std::shared_ptr<CatalogueArrays>& arrays) {
-  const py::capsule owner(new std::shared_ptr<CatalogueArrays>(arrays),
-                          [](void* p) { delete static_cast<std::shared_ptr<CatalogueArrays>*>(p); });
-  const auto share = [&](const auto& values) {
-    using T = typename std::decay_t<decltype(values)>::value_type;
-    return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data(), owner);
-  };
-  const CatalogueView& view = catalogue->view();
-  return py::dict("title_ptr"_a = share(arrays->title_ptr),
-                  "title_bytes"_a = py::array_t<uint8_t>(static_cast<py::ssize_t>(arrays->title_bytes.size()),
-                                                         reinterpret_cast<const uint8_t*>(view.title_bytes), owner),
-                  "years"_a = share(arrays->years), "exact_slots"_a = share(arrays->exact.slots),
-                  "exact_group_ptr"_a = share(arrays->exact.group_ptr),
-                  "exact_group_items"_a = share(arrays->exact.group_items), "key_slots"_a = share(arrays->keys.slots),
-                  "key_group_ptr"_a = share(arrays->keys.group_ptr),
-                  "key_group_items"_a = share(arrays->keys.group_items),
-                  "most_semicolons"_a = py::array_t<int32_t>(1, &view.most_semicolons));
-}
-
-py::dict build_catalogue(const Array<int64_t>& title_ptr, const py::buffer& title_bytes, const Array<int32_t>& years,
-                         int threads) {
-  const py::buffer_info bytes = title_bytes.request();
-  std::string text(static_cast<const char*>(bytes.ptr), static_cast<size_t>(bytes.size));
-  std::vector<int64_t> ptr(title_ptr.data(), title_ptr.data() + title_ptr.size());
-  std::vector<int32_t> known(years.data(), years.data() + years.size());
-  std::shared_ptr<CatalogueArrays> arrays;
-  {
-    py::gil_scoped_release release;
-    arrays = std::make_shared<CatalogueArrays>(std::move(ptr), std::move(text), std::move(known), threads);
-  }
-  return catalogue_arrays(std::make_shared<Catalogue>(arrays->view(), arrays), arrays);
-}
-
-// The lengths of the arrays are checked in Python.
-std::shared_ptr<Catalogue> open_catalogue(const py::dict& arrays) {
-  const auto data = [&](const char* name) { return py::array(arrays[name]).data(); };
-  CatalogueView view;
-  view.title_ptr = static_cast<const int64_t*>(data("title_ptr"));
-  view.title_bytes = static_cast<const char*>(data("title_bytes"));
-  view.years = static_cast<const int32_t*>(data("years"));
-  view.items = static_cast<size_t>(py::array(arrays["years"]).size());
-  const auto index = [&](const std::string& name) {
-    const std::string slots = name + "_slots", ptr = name + "_group_ptr", items = name + "_group_items";
-    const py::array table = arrays[slots.c_str()];
-    return HashIndex{static_cast<const uint64_t*>(table.data()), static_cast<uint64_t>(table.size()) - 1,
-                     static_cast<const int64_t*>(data(ptr.c_str())), static_cast<const int32_t*>(data(items.c_str()))};
-  };
-  view.exact = index("exact");
-  view.keys = index("key");
-  view.most_semicolons = *static_cast<const int32_t*>(data("most_semicolons"));
-  return std::make_shared<Catalogue>(view, hold(arrays));
-}
-
-Array<int32_t> match_many(const Catalogue& catalogue, const py::sequence& titles, const Array<int32_t>& candidates) {
-  const PythonTexts texts(titles);
-  Array<int32_t> out(static_cast<py::ssize_t>(texts.views().size()));
-  int32_t* items = out.mutable_data();
-  py::gil_scoped_release release;
-  for (std::string_view text : texts.views()) *items++ = catalogue.match(text, span_of(candidates)).item;
-  return out;
-}
-
-void register_catalogue(py::module_& module) {
-  module.def("build_catalogue", &build_catalogue, "title_ptr"_a, "title_bytes"_a, "years"_a, "threads"_a);
-  py::class_<Catalogue, std::shared_ptr<Catalogue>>(module, "Catalogue")
-      .def(py::init(&open_catalogue), "arrays"_a)
-      .def("__len__", &Catalogue::size)
-      .def("match_many", &match_many, "titles"_a, "candidates"_a)
-      .def(
-          "explain",
-          [](const Catalogue& self, const py::object& title, const Array<int32_t>& candidates) {
-            const PythonTexts texts(py::make_tuple(title));
-            const Match match = self.match(texts.views()[0], span_of(candidates));
-            return py::make_tuple(match.item, kRuleNames[static_cast<size_t>(match.rule)], match.alternatives);
-          },
-          "title"_a, "candidates"_a);
-}
-
-void register_engine(py::module_& module) {
+void register_scores(py::module_& module) {
   py::class_<PyTargets>(module, "Targets")
       .def(py::init<Array<int64_t>, Array<int32_t>, Array<int64_t>, Array<int32_t>>(), "truth_ptr"_a, "truth"_a,
            "candidate_ptr"_a, "candidates"_a)
@@ -396,73 +309,17 @@ void register_engine(py::module_& module) {
   py::list names;
   for (const char* name : kColumnNames) names.append(name);
   module.attr("COLUMNS") = py::tuple(names);
-  py::class_<PyEngine>(module, "Engine")
+  py::class_<PyScorer>(module, "Engine")
       .def(py::init<std::shared_ptr<Catalogue>, Array<int64_t>, Array<int32_t>, Array<float>,
                     std::optional<Array<float>>, std::optional<Array<float>>, std::optional<Array<int64_t>>,
                     std::optional<Array<uint8_t>>>(),
            "catalogue"_a, "attribute_ptr"_a, "attributes"_a, "embeddings"_a, "attribute_weights"_a = py::none(),
            "mean_embedding"_a = py::none(), "name_ptr"_a = py::none(), "names"_a = py::none())
-      .def("score", &PyEngine::score, "responses"_a, "targets"_a, "settings"_a)
-      .def("score_ids", &PyEngine::score_ids,
+      .def("score", &PyScorer::score, "responses"_a, "targets"_a, "settings"_a)
+      .def("score_ids", &PyScorer::score_ids,
            "ids"_a, "rows"_a, "vocabulary"_a, "targets"_a, "settings"_a, "rewards"_a.noconvert())
-      .def("score_texts", &PyEngine::score_texts, "responses"_a, "token_ends"_a, "rows"_a, "targets"_a, "settings"_a,
+      .def("score_texts", &PyScorer::score_texts, "responses"_a, "token_ends"_a, "rows"_a, "targets"_a, "settings"_a,
            "rewards"_a.noconvert())
-      .def("qas", &PyEngine::qas, "items"_a, "truths"_a, "threads"_a)
-      .def("pas", &PyEngine::pas, "items"_a, "truths"_a, "threads"_a);
-}
-
-// The steps one by one, for tests and for inspection.
-void register_parts(py::module_& module) {
-  module.def("words", [](const py::object& text) {
-    const PythonTexts texts(py::make_tuple(text));
-    Words words;
-    words.read(texts.views()[0]);
-    py::list out;
-    for (size_t i = 0; i < words.size(); ++i) {
-      out.append(py::make_tuple(py::str(std::string(words[i])), py::str(std::string(words.stem(i))),
-                                words.list[i].upper, words.list[i].year));
-    }
-    return out;
-  });
-  module.def("split_title", [](const py::object& title) {
-    const PythonTexts texts(py::make_tuple(title));
-    const SplitTitle split = split_title(texts.views()[0]);
-    return py::make_tuple(py::bytes(std::string(split.name)), split.year, py::bytes(std::string(split.tail)));
-  });
-  module.def("title_forms", [](const py::object& name) {
-    const PythonTexts texts(py::make_tuple(name));
-    py::list out;
-    for (const std::string& form : title_forms(texts.views()[0]).names) out.append(py::bytes(form));
-    return out;
-  });
-  module.def("loose_key", [](const py::object& form) {
-    const PythonTexts texts(py::make_tuple(form));
-    return loose_key(texts.views()[0]);
-  });
-  module.def("boxed", [](const py::object& text, Which which) -> py::object {
-    const PythonTexts texts(py::make_tuple(text));
-    std::vector<size_t> braces;
-    const Box box = find_box(texts.views()[0], which, braces);
-    if (!box.found) return py::none();
-    return py::make_tuple(box.begin, py::bytes(std::string(box.content)));
-  });
-  module.def("read_answer",
-             [](const py::object& text, const Catalogue& catalogue, const Array<int32_t>& candidates, Which which) {
-               const PythonTexts texts(py::make_tuple(text));
-               py::list out;
-               AnswerReader reader(catalogue);
-               for (const Entry& entry : reader.read(texts.views()[0], span_of(candidates), which).entries)
-                 out.append(py::make_tuple(entry.item, py::bytes(std::string(entry.text))));
-               return out;
-             });
-}
-
-}  // namespace
-
-PYBIND11_MODULE(_core, module) {
-  module.doc() = "rerec_engine in C++: parse, match, rank, align, segment; the training ops on a CPU.";
-  register_catalogue(module);
-  register_engine(module);
-  register_parts(module);
-  register_ops(module);
+      .def("qas", &PyScorer::qas, "items"_a, "truths"_a, "threads"_a)
+      .def("pas", &PyScorer::pas, "items"_a, "truths"_a, "threads"_a);
 }

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "catalogue.hpp"
+#include "text/catalogue.hpp"
 
 namespace rerec {
 

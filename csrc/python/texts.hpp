@@ -7,13 +7,13 @@
 #include <string_view>
 #include <vector>
 
-#include "tokens.hpp"
+#include "text/tokens.hpp"
 
 namespace rerec {
 
 class PythonTexts {
  public:
-  // str or bytes; a lone surrogate becomes invalid UTF-8, which the engine accepts. Throws TypeError that names the row.
+  // str or bytes; a lone surrogate becomes invalid UTF-8, which the readers accept. Throws TypeError that names the row.
   explicit PythonTexts(const pybind11::sequence& texts) {
     namespace py = pybind11;
     const size_t count = py::len(texts);

@@ -1,10 +1,10 @@
-#include "align.hpp"
+#include "reward/align.hpp"
 
 #include <algorithm>
 
-#include "parallel.hpp"
-#include "prefetch.hpp"
-#include "simd.hpp"
+#include "common/parallel.hpp"
+#include "common/prefetch.hpp"
+#include "common/simd.hpp"
 
 namespace rerec {
 namespace {

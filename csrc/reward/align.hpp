@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "hash_index.hpp"
+#include "common/hash_index.hpp"
 
 namespace rerec {
 

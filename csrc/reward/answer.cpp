@@ -1,8 +1,8 @@
-#include "answer.hpp"
+#include "reward/answer.hpp"
 
 #include <algorithm>
 
-#include "text.hpp"
+#include "text/words.hpp"
 
 namespace rerec {
 

@@ -6,8 +6,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "catalogue.hpp"
-#include "parse.hpp"
+#include "reward/parse.hpp"
+#include "text/catalogue.hpp"
 
 namespace rerec {
 

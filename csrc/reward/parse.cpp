@@ -1,7 +1,7 @@
-#include "parse.hpp"
+#include "reward/parse.hpp"
 
-#include "scan.hpp"
-#include "text.hpp"
+#include "text/scan.hpp"
+#include "text/words.hpp"
 
 namespace rerec {
 namespace {

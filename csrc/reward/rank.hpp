@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-#include "hash_index.hpp"
+#include "common/hash_index.hpp"
 
 namespace rerec {
 

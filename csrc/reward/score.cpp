@@ -1,18 +1,18 @@
-#include "engine.hpp"
+#include "reward/score.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-#include "parallel.hpp"
-#include "rank.hpp"
-#include "scan.hpp"
-#include "titles.hpp"
+#include "common/parallel.hpp"
+#include "reward/rank.hpp"
+#include "text/scan.hpp"
+#include "text/titles.hpp"
 
 namespace rerec {
 
 using std::string_view;
 
-struct Engine::Workspace {
+struct Scorer::Workspace {
   explicit Workspace(const Catalogue& catalogue) : reader(catalogue) {}
 
   AnswerReader reader;
@@ -125,7 +125,7 @@ void fill_padding(const TokenRows& rows, size_t i, float* rewards) {
 
 }  // namespace
 
-double Engine::score_one(const Answer& answer, size_t i, const Targets& targets, const Settings& settings,
+double Scorer::score_one(const Answer& answer, size_t i, const Targets& targets, const Settings& settings,
                          Workspace& work, ScoreArrays out) const {
   const ItemSpan truth = targets.truth_of(i);
   std::array<double, kColumns> score{};
@@ -170,7 +170,7 @@ double Engine::score_one(const Answer& answer, size_t i, const Targets& targets,
   return total;
 }
 
-void Engine::score(const std::vector<string_view>& texts, const Targets& targets, const Settings& settings,
+void Scorer::score(const std::vector<string_view>& texts, const Targets& targets, const Settings& settings,
                    ScoreArrays out, BatchLists& lists) const {
   lists.items.resize(ChunkQueue::chunks(texts.size()));
   parallel_for(texts.size(), settings.threads, [&](ChunkQueue& queue) {
@@ -186,7 +186,7 @@ void Engine::score(const std::vector<string_view>& texts, const Targets& targets
   });
 }
 
-void Engine::score_tokens(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
+void Scorer::score_tokens(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
                           float* rewards, BatchLists& lists) const {
   try {
     score_all(source, targets, settings, out, rewards, lists);
@@ -197,7 +197,7 @@ void Engine::score_tokens(const TokenSource& source, const Targets& targets, con
   }
 }
 
-void Engine::score_all(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
+void Scorer::score_all(const TokenSource& source, const Targets& targets, const Settings& settings, ScoreArrays out,
                        float* rewards, BatchLists& lists) const {
   const TokenRows& rows = source.rows();
   lists.items.resize(ChunkQueue::chunks(rows.count));
@@ -228,7 +228,7 @@ void Engine::score_all(const TokenSource& source, const Targets& targets, const 
 }
 
 // The kind of each line that ends before the box.
-void Engine::mark_lines(const TokenText& tokens, const Answer& answer, size_t i, const Targets& targets,
+void Scorer::mark_lines(const TokenText& tokens, const Answer& answer, size_t i, const Targets& targets,
                         const Settings& settings, Workspace& work) const {
   work.kinds.clear();
   if (!answer.answered()) return;
@@ -254,7 +254,7 @@ void Engine::mark_lines(const TokenText& tokens, const Answer& answer, size_t i,
 }
 
 // Credits the lines that name a wrong candidate and an attribute of a ground truth that the candidate lacks.
-void Engine::find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
+void Scorer::find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
                              Workspace& work) const {
   work.attributes.clear();
   for (int32_t gt : truth) {

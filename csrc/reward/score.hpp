@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "align.hpp"
-#include "answer.hpp"
-#include "catalogue.hpp"
-#include "segment.hpp"
-#include "tokens.hpp"
+#include "reward/align.hpp"
+#include "reward/answer.hpp"
+#include "text/catalogue.hpp"
+#include "text/mentions.hpp"
+#include "text/tokens.hpp"
 
 namespace rerec {
 
@@ -91,9 +91,9 @@ struct AttributeNames {
   }
 };
 
-class Engine {
+class Scorer {
  public:
-  Engine(std::shared_ptr<const Catalogue> catalogue, ItemTables tables, AttributeNames names)
+  Scorer(std::shared_ptr<const Catalogue> catalogue, ItemTables tables, AttributeNames names)
       : catalogue_(std::move(catalogue)), tables_(tables), names_(names) {}
 
   void score(const std::vector<std::string_view>& texts, const Targets& targets, const Settings& settings,

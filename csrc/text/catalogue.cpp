@@ -1,11 +1,11 @@
-#include "catalogue.hpp"
+#include "text/catalogue.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
 
-#include "parallel.hpp"
-#include "text.hpp"
+#include "common/parallel.hpp"
+#include "text/words.hpp"
 
 namespace rerec {
 

@@ -9,8 +9,8 @@
 #include <tuple>
 #include <vector>
 
-#include "hash_index.hpp"
-#include "titles.hpp"
+#include "common/hash_index.hpp"
+#include "text/titles.hpp"
 
 namespace rerec {
 

@@ -1,6 +1,6 @@
 """Writes `fold_table.inc`: what `rerec_engine.graph.titles.fold` does to each code point of the folded blocks.
 
-python csrc/make_fold_table.py > csrc/fold_table.inc
+python csrc/text/make_fold_table.py > csrc/text/fold_table.inc
 
 The blocks have been complete since Unicode 13, so every supported Python writes the same table.
 """

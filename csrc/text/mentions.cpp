@@ -1,8 +1,9 @@
-#include "segment.hpp"
+#include "text/mentions.hpp"
 
 #include <algorithm>
-#include "simd.hpp"
-#include "titles.hpp"
+
+#include "common/simd.hpp"
+#include "text/titles.hpp"
 
 namespace rerec {
 namespace {

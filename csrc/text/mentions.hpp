@@ -1,4 +1,4 @@
-// Lines of a response and which of them mention a wrong item (RAAE, arXiv 2604.07851).
+// Finds titles in text, by line: which lines of a response mention a wrong item (RAAE, arXiv 2604.07851).
 #pragma once
 
 #include <bitset>
@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "simd.hpp"
-#include "text.hpp"
+#include "common/simd.hpp"
+#include "text/words.hpp"
 
 namespace rerec {
 

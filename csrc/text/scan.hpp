@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "simd.hpp"
+#include "common/simd.hpp"
 
 namespace rerec {
 

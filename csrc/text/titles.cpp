@@ -1,9 +1,9 @@
-#include "titles.hpp"
+#include "text/titles.hpp"
 
 #include <algorithm>
 
-#include "scan.hpp"
-#include "text.hpp"
+#include "text/scan.hpp"
+#include "text/words.hpp"
 
 namespace rerec {
 namespace {

@@ -11,8 +11,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "prefetch.hpp"
-#include "scan.hpp"
+#include "common/prefetch.hpp"
+#include "text/scan.hpp"
 
 namespace rerec {
 

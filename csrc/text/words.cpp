@@ -1,4 +1,4 @@
-#include "text.hpp"
+#include "text/words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,7 +14,7 @@ struct Fold {
 };
 
 constexpr Fold kFold[] = {
-#include "fold_table.inc"
+#include "text/fold_table.inc"
 };
 
 struct Range {

@@ -355,7 +355,7 @@ def ndcg(items: Any, ground_truth: Any, k: int, threads: int = 0) -> Floats:
     return _core.ndcg(ranked, truth, int(k), _cores(threads))
 
 
-PENALISED, CREDITED = 1, 2  # SegmentKind of csrc/engine.hpp
+PENALISED, CREDITED = 1, 2  # SegmentKind of csrc/reward/score.hpp
 
 
 def _scores(raw: dict[str, NDArray[Any]]) -> Scores:

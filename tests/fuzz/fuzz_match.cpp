@@ -5,9 +5,9 @@
 #include <set>
 #include <string>
 
-#include "catalogue.hpp"
 #include "input.hpp"
-#include "text.hpp"
+#include "text/catalogue.hpp"
+#include "text/words.hpp"
 
 using namespace rerec;
 using std::string;

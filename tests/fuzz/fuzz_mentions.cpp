@@ -6,9 +6,9 @@
 #include <string>
 
 #include "input.hpp"
-#include "segment.hpp"
-#include "text.hpp"
-#include "titles.hpp"
+#include "text/mentions.hpp"
+#include "text/titles.hpp"
+#include "text/words.hpp"
 
 using namespace rerec;
 using std::string;

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <string>
 
-#include "answer.hpp"
 #include "input.hpp"
-#include "parse.hpp"
-#include "text.hpp"
-#include "titles.hpp"
+#include "reward/answer.hpp"
+#include "reward/parse.hpp"
+#include "text/titles.hpp"
+#include "text/words.hpp"
 
 using namespace rerec;
 using std::string_view;

@@ -11,11 +11,11 @@
 #include <stdexcept>
 #include <string>
 
-#include "engine.hpp"
 #include "input.hpp"
 #include "oracle.hpp"
-#include "parse.hpp"
-#include "tokens.hpp"
+#include "reward/parse.hpp"
+#include "reward/score.hpp"
+#include "text/tokens.hpp"
 
 using namespace rerec;
 using std::string;
@@ -131,7 +131,7 @@ struct Result {
   }
 };
 
-Result run(const Engine& engine, const TokenSource& source, const Targets& targets, const Settings& settings) {
+Result run(const Scorer& scorer, const TokenSource& source, const Targets& targets, const Settings& settings) {
   const TokenRows& rows = source.rows();
   Result out(rows.count);
   int64_t size = rows.width * static_cast<int64_t>(rows.count);
@@ -141,7 +141,7 @@ Result run(const Engine& engine, const TokenSource& source, const Targets& targe
   // As many floats as tokens, so that a write past the end is seen.
   out.rewards.assign(static_cast<size_t>(size), std::nanf(""));
   BatchLists lists;
-  engine.score_tokens(source, targets, settings, out.arrays(), out.rewards.data(), lists);
+  scorer.score_tokens(source, targets, settings, out.arrays(), out.rewards.data(), lists);
   out.read(lists);
   return out;
 }
@@ -219,11 +219,11 @@ void check_kinds(const std::vector<int8_t>& bytes, const std::vector<int8_t>& ki
 }
 
 // Rows with padding: the packed rewards, and 0 around them.
-void check_padded(const Engine& engine, const Tokens& tokens, const Result& packed, const Targets& targets,
+void check_padded(const Scorer& scorer, const Tokens& tokens, const Result& packed, const Targets& targets,
                   const Settings& settings, int64_t gap) {
   const Padded padded(tokens, gap);
   const Vocabulary vocabulary = tokens.vocabulary();
-  const Result result = run(engine, IdSource<int64_t>(padded.ids.data(), padded.rows(tokens), vocabulary), targets, settings);
+  const Result result = run(scorer, IdSource<int64_t>(padded.ids.data(), padded.rows(tokens), vocabulary), targets, settings);
   require_same_scores(result, packed);
   REQUIRE(result.kinds == packed.kinds);
   for (size_t i = 0; i < tokens.count(); ++i) {
@@ -238,7 +238,7 @@ void check_padded(const Engine& engine, const Tokens& tokens, const Result& pack
 
 // Ids outside the vocabulary in the last rows: the first of them is named.
 template <class Id>
-void check_bad_ids(const Engine& engine, const Tokens& tokens, std::vector<Id> ids, Id bad, const Targets& targets,
+void check_bad_ids(const Scorer& scorer, const Tokens& tokens, std::vector<Id> ids, Id bad, const Targets& targets,
                    const Settings& settings) {
   size_t row = tokens.count();
   for (size_t i = tokens.count(); i-- > 1;) {
@@ -251,7 +251,7 @@ void check_bad_ids(const Engine& engine, const Tokens& tokens, std::vector<Id> i
   const string named =
       "response " + std::to_string(row) + ", token " + std::to_string(tokens.length[row] / 2) + ": id " + std::to_string(bad);
   try {
-    run(engine, IdSource<Id>(ids.data(), tokens.rows(), vocabulary), targets, settings);
+    run(scorer, IdSource<Id>(ids.data(), tokens.rows(), vocabulary), targets, settings);
     REQUIRE(!"an id outside the vocabulary is told");
   } catch (const std::out_of_range& error) {
     REQUIRE(string_view(error.what()).substr(0, named.size()) == named);
@@ -287,7 +287,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const fuzz::Case given(data, size);
   const uint8_t flags = given.options[0], more = given.options[7];
   const fuzz::World world(given.list(0, 80), given.list(5, 16), given.options, flags & 8, more & 4, more & 2);
-  const Engine engine(world.catalogue, world.tables(), world.names());
+  const Scorer scorer(world.catalogue, world.tables(), world.names());
 
   const string_view section = given.section(1);
   const std::vector<char> once = fuzz::exact_copy(section), half = fuzz::exact_copy(section.substr(0, section.size() / 2)),
@@ -328,12 +328,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const IdSource<int64_t> wide(tokens.ids.data(), tokens.rows(), table);
   const TokenSource& token_source = flags & 16 ? static_cast<const TokenSource&>(narrow) : wide;
 
-  const Result by_byte = run(engine, byte_source, targets, settings);
-  const Result by_token = run(engine, token_source, targets, settings);
+  const Result by_byte = run(scorer, byte_source, targets, settings);
+  const Result by_token = run(scorer, token_source, targets, settings);
   require_same_scores(by_byte, by_token);
   Result by_views(texts.size());
   BatchLists lists;
-  engine.score(texts, targets, settings, by_views.arrays(), lists);
+  scorer.score(texts, targets, settings, by_views.arrays(), lists);
   by_views.read(lists);
   require_same_scores(by_byte, by_views);
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -343,18 +343,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_kinds(by_byte.kinds[i], by_token.kinds[i], tokens.begins[i], texts[i]);
   }
 
-  require_same(run(engine, TextSource(texts, tokens.ends.data(), tokens.rows()), targets, settings), by_token);
+  require_same(run(scorer, TextSource(texts, tokens.ends.data(), tokens.rows()), targets, settings), by_token);
   if (flags & 64) {
     Settings parallel = settings;
     parallel.threads = 2;
-    require_same(run(engine, token_source, targets, parallel), by_token);
+    require_same(run(scorer, token_source, targets, parallel), by_token);
   }
-  if (more & 8) check_padded(engine, tokens, by_token, targets, settings, given.options[3] % 5);
+  if (more & 8) check_padded(scorer, tokens, by_token, targets, settings, given.options[3] % 5);
   if (more & 128) {
     const int64_t limit = static_cast<int64_t>(table.size());
     settings.threads = flags & 64 ? 2 : 1;
-    check_bad_ids<int64_t>(engine, tokens, tokens.ids, given.options[3] & 1 ? -1 : limit + given.options[4], targets, settings);
-    check_bad_ids<int32_t>(engine, tokens, tokens.narrow, given.options[3] & 1 ? -1 : static_cast<int32_t>(limit), targets, settings);
+    check_bad_ids<int64_t>(scorer, tokens, tokens.ids, given.options[3] & 1 ? -1 : limit + given.options[4], targets, settings);
+    check_bad_ids<int32_t>(scorer, tokens, tokens.narrow, given.options[3] & 1 ? -1 : static_cast<int32_t>(limit), targets, settings);
   }
   if (flags & 16) check_pairs<int32_t>(world, 1);
   else check_pairs<int64_t>(world, 1);

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "catalogue.hpp"
+#include "text/catalogue.hpp"
 
 namespace fuzz {
 

@@ -6,9 +6,9 @@
 #include <set>
 #include <string>
 
-#include "engine.hpp"
 #include "input.hpp"
-#include "rank.hpp"
+#include "reward/rank.hpp"
+#include "reward/score.hpp"
 
 namespace fuzz {
 
@@ -70,7 +70,7 @@ struct World {
             attributes.begin() + attribute_ptr[static_cast<size_t>(item) + 1]};
   }
 
-  // One a byte; in order and distinct, or as they come where the engine takes them so.
+  // One a byte; in order and distinct, or as they come where the scorer takes them so.
   std::vector<int32_t> items(std::string_view bytes, bool ordered) const {
     std::vector<int32_t> out;
     for (char c : bytes) out.push_back(static_cast<int32_t>(static_cast<unsigned char>(c) % catalogue->size()));

@@ -1,4 +1,4 @@
-"""The ops on a CPU: torch's matrix products, and C++ passes (`csrc/logits.hpp`, `csrc/policy.hpp`) over their tiles."""
+"""The ops on a CPU: torch's matrix products, and C++ passes (`csrc/ops/`) over their tiles."""
 
 from rerec_engine.ops.native.linear_grpo import linear_grpo_loss
 from rerec_engine.ops.native.logprob import token_logprob
