@@ -1,4 +1,4 @@
-"""Title normalisation in plain Python: the specification that `csrc/text/words.cpp` and `csrc/text/titles.cpp` are tested against.
+"""Title normalisation in plain Python: what `words.cpp` and `titles.cpp` of `csrc/text` are tested against.
 
 A title is text with an optional bracketed year, a name that may end in its article ("Usual Suspects, The") and
 alternative names in brackets ("Seven (Se7en) (1995)"). Two titles name the same thing when their loose keys are equal
