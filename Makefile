@@ -37,7 +37,7 @@ help:
 	@echo "make test-vllm  the rollout engine on real vLLM"
 	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
 	@echo "make bench    benchmarks"
-	@echo "make next-item  SASRec beside the suite next_item (ARGS as of bench/next_item.py)"
+	@echo "make next-item  SASRec beside the suite next_item (ARGS as of bench/experiments/next_item.py)"
 	@echo "make fuzz     fuzz the C++ core (needs clang++)"
 	@echo "make clean    remove what was built; make distclean removes .venv too"
 
@@ -66,7 +66,7 @@ $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 	  tests/integrations/test_shared.py tests/integrations/test_docs.py tests/integrations/test_$*.py $(ARGS)
 
 next-item: $(VENV)/integrations/rectools/.ready
-	PYTHONPATH=. $(VENV)/integrations/rectools/bin/python bench/next_item.py $(ARGS)
+	$(VENV)/integrations/rectools/bin/python -m bench.experiments.next_item $(ARGS)
 
 bench: $(VENV)/.bench
 	$(BIN)/pytest bench/ --benchmark-only $(ARGS)

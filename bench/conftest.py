@@ -1,14 +1,10 @@
-"""What the benchmarks share: their own modules on the path, and lines that are printed at the end of the run."""
+"""What the benchmarks share: lines that are printed at the end of the run."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 _LINES = pytest.StashKey[list[str]]()
 

@@ -22,14 +22,14 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gpu_checks import TOKENS, check_ops
-from gpu_clock import Clock, environment, limits
-from gpu_ops import Shape, dtype_name, line, measure_ops, measure_small
-from gpu_report import write
-from gpu_step import QWEN_3B, TINY, measure_step
-from peers.forms import is_ours
+from bench.on_gpu.checks import TOKENS, check_ops
+from bench.on_gpu.clock import Clock, environment, limits
+from bench.on_gpu.ops import Shape, dtype_name, line, measure_ops, measure_small
+from bench.on_gpu.report import write
+from bench.on_gpu.step import QWEN_3B, TINY, measure_step
+from bench.ops.peers.forms import is_ours
 
 Record = dict[str, Any]
 SHAPES = (

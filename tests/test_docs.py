@@ -110,9 +110,10 @@ def test_files_that_are_named_exist(path):
 
 
 def test_modules_that_are_named_can_be_run():
-    """`python -m rerec_engine.X` in the documents."""
-    named = {name for path in DOCUMENTS for name in re.findall(r"python -m (rerec_engine(?:\.\w+)+)", path.read_text())}
-    assert len(named) >= 8
+    """`python -m rerec_engine.X` and `python -m bench.X` in the documents and in what the scripts say of themselves."""
+    texts = [path.read_text() for path in [*DOCUMENTS, *(ROOT / "bench").rglob("*.py")]]
+    named = {name for text in texts for name in re.findall(r"python -m ((?:rerec_engine|bench)(?:\.\w+)+)", text)}
+    assert len(named) >= 20
     for name in named:
         place = ROOT / Path(*name.split("."))
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), name

@@ -1,4 +1,4 @@
-"""Ten turns with the demo's assistant: `python bench/chat.py --model runs/demo --data runs/demo/data`.
+"""Ten turns with the demo's assistant: `python -m bench.assistant.chat --model runs/demo --data runs/demo/data`.
 
 The turns are worded otherwise than the sentences that the demo's model was trained on. What each asks is written down
 here by hand, and checked on the dataset's own tables (items, attributes, matrix), not by the assistant's reading of it.
@@ -20,7 +20,7 @@ from rerec_engine.assistant.answer import Answer, Assistant, Turn
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.model.policy import model_directory
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

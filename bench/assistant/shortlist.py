@@ -1,4 +1,4 @@
-"""The assistant's shortlist on real requests: `python bench/shortlist.py`.
+"""The assistant's shortlist on real requests: `python -m bench.assistant.shortlist`.
 
 RecBench+ queries over MovieLens-1M with DBpedia's attributes, prepared as `prepare recbench --open` does. recall@20:
 which share of a query's ground truth is among the 20 candidates, mean over the queries, beside BM25 (bm25s, Lucene's
@@ -22,8 +22,8 @@ from typing import Any
 
 import bm25s
 import numpy as np
-from reward_workload import missing_data, shared_data
 
+from bench.common.data import missing_data, shared_data
 from rerec_engine import prepare
 from rerec_engine.assistant.answer import Answer, Assistant
 from rerec_engine.assistant.queries import request_of
@@ -35,7 +35,7 @@ from rerec_engine.data.recbench import RecBenchOptions
 from rerec_engine.metrics.bootstrap import bootstrap_interval
 from rerec_engine.types import Query, Sampling
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COUNT, DEEP, FUSION = 20, 100, 60
 Lister = Callable[[str, int], Sequence[int]]
 

@@ -1,6 +1,6 @@
 """A record of `pytest bench/ --benchmark-only --benchmark-json=FILE`: medians, ratios, hardware, versions, commit.
 
-python bench/summarise.py FILE --output bench/results/rewards.json
+python -m bench.common.summarise FILE --output bench/results/rewards.json
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run on a CPU beside the model on paper: `python bench/cost_demo.py RUN_DIR [--threads 1]`.
+"""A run on a CPU beside the model on paper: `python -m bench.cost.demo RUN_DIR [--threads 1]`.
 
 Seconds of a step by stage, from the run's metrics.jsonl, over what `cost_model`'s FLOPs would take at the rate of a
 large float32 product, measured here and now. 1 would be a stage that does nothing but such products.
@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 import yaml
-from cost_model import Model, Setup, attention_flops, pass_flops, update_flops
+
+from bench.cost.model import Model, Setup, attention_flops, pass_flops, update_flops
 
 
 def model_of(path: Path) -> Model:

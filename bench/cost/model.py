@@ -1,4 +1,4 @@
-"""Memory and time of a training step, on paper: `python bench/cost_model.py [--model Qwen2.5-7B] [--gpus 8] ...`
+"""Memory and time of a training step, on paper: `python -m bench.cost.model [--model Qwen2.5-7B] [--gpus 8] ...`
 
 Bytes follow from the code and are checked against measurement (`tests/bench/test_cost_model.py`). Seconds rest on the
 assumptions below and have not been measured on a GPU. docs/scaling.md has the tables.

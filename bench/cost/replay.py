@@ -1,4 +1,4 @@
-"""The update's peak memory at a model's true size, on tensors without storage: `python bench/cost_replay.py --gpus 8`.
+"""The update's peak memory at a model's true size, on tensors without storage: `python -m bench.cost.replay --gpus 8`.
 
 Two forward and backward passes of our policy's body, sharded by our code over ranks that do not exist, watched by
 torch's memory tracker; of the LM head a few rows take part. A check of `cost_model.working`, which needs no GPU.
@@ -15,7 +15,6 @@ from unittest import mock
 
 import torch
 import torch.distributed as dist
-from cost_model import MODELS, Model, Setup, working
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed import device_mesh
 from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker
@@ -23,6 +22,7 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from bench.cost.model import MODELS, Model, Setup, working
 from rerec_engine.model.memory import checkpointed, enable_checkpointing
 from rerec_engine.model.policy import Body, blocks
 from rerec_engine.model.ranks import shard

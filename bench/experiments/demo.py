@@ -1,4 +1,4 @@
-"""The demo over several seeds: `python bench/demo.py --seeds 0 1 2`.
+"""The demo over several seeds: `python -m bench.experiments.demo --seeds 0 1 2`.
 
 Runs `python -m rerec_engine.train` once a seed, each in a process of its own, then writes bench/results/demo.json
 (accuracy before and after, by category, with times, memory, versions and commit) and docs/demo.png.
@@ -19,7 +19,7 @@ import numpy as np
 
 from rerec_engine.runs.environment import processor
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#7F7F7F"
 
 

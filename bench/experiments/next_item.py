@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from reward_workload import missing_data, shared_data
 
+from bench.common.data import missing_data, shared_data
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.experiment.suite import load_suite
 from rerec_engine.experiment.table import interval
@@ -34,7 +34,7 @@ from rerec_engine.types import Query
 from rerec_engine.worlds.demo import write_demo
 from rerec_engine.worlds.movielens import movielens_world, next_item
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NO_TRACES = {"short_traces": 1, "medium_traces": 1, "full_traces": 1, "biased_traces": 1}
 Sequences = list[tuple[int, ...]]
 Scores = Callable[[Query], np.ndarray]  # of the candidates, higher is better

@@ -5,9 +5,7 @@ Needs the folder `ml-100k` (RecBole's atomic files) below `$REREC_SHARED_DATA`, 
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +14,7 @@ import scipy.sparse as sp
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench.common.data import missing_data, shared_data
 from rerec_engine.graph import lightgcn
 from rerec_engine.graph.ranking import full_ranking
 
@@ -31,10 +30,9 @@ class Split(NamedTuple):
 @pytest.fixture(scope="module")
 def ml100k() -> Split:
     """Every rating as an interaction; a random fifth of each user's held out."""
-    root = Path(os.environ.get("REREC_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-    path = root / "ml-100k" / "ml-100k.inter"
-    if not path.is_file():
-        pytest.skip(f"no {path}: set REREC_SHARED_DATA")
+    if reason := missing_data("ml-100k"):
+        pytest.skip(reason)
+    path = shared_data() / "ml-100k" / "ml-100k.inter"
     rows = np.loadtxt(path, dtype=np.int64, skiprows=1, usecols=(0, 1))
     users, items = (np.unique(column, return_inverse=True)[1] for column in rows.T)
     degree = np.bincount(users)

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from peers.case import NAMES, PROMISED
 
+from bench.ops.peers.case import NAMES, PROMISED
 from rerec_engine.ops import grpo_loss, linear_grpo_loss, token_logprob
 
 Record = dict[str, Any]

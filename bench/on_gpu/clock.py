@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from memory import extra_mb
+
+from bench.common.memory import extra_mb
 
 PACKAGES = ("torch", "triton", "transformers", "liger-kernel", "cut-cross-entropy", "verl", "trl", "quack-kernels")
 FLUSH_BYTES = 256 << 20

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from gpu_clock import Clock, outcome
-from peers.case import ACCEPTED, NAMES, ON_TENSOR_CORES, Case, Op, Truth, Unavailable, faults, make_case
-from peers.forms import FORMS, SKIPPING, Form, is_ours, surrogate
-from peers.segments import make_segments, segments_of_tokens, segments_ours
 
+from bench.on_gpu.clock import Clock, outcome
+from bench.ops.peers.case import ACCEPTED, NAMES, ON_TENSOR_CORES, Case, Op, Truth, Unavailable, faults, make_case
+from bench.ops.peers.forms import FORMS, SKIPPING, Form, is_ours, surrogate
+from bench.ops.peers.segments import make_segments, segments_of_tokens, segments_ours
 from rerec_engine.ops import grpo_loss
 
 Record = dict[str, Any]

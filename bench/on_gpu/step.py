@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from gpu_clock import Clock, outcome
-from peers.case import CLIP
-from peers.forms import surrogate
 
+from bench.on_gpu.clock import Clock, outcome
+from bench.ops.peers.case import CLIP
+from bench.ops.peers.forms import surrogate
 from rerec_engine.ops import linear_grpo_loss, token_logprob
 
 Record = dict[str, Any]

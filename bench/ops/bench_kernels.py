@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 import torch
-from memory import extra_mb
-from peers.case import ACCEPTED, PROMISED, Case, Op, Result, Truth, Unavailable, faults, make_case
-from peers.forms import FORMS, SKIPPING, Form, Run, is_ours, surrogate
-from peers.segments import make_segments, segments_of_tokens, segments_ours
 from pytest_benchmark.fixture import BenchmarkFixture
-from timing import benchmarked
 
+from bench.common.memory import extra_mb
+from bench.common.timing import benchmarked
+from bench.ops.peers.case import ACCEPTED, PROMISED, Case, Op, Result, Truth, Unavailable, faults, make_case
+from bench.ops.peers.forms import FORMS, SKIPPING, Form, Run, is_ours, surrogate
+from bench.ops.peers.segments import make_segments, segments_of_tokens, segments_ours
 from rerec_engine.ops import grpo_loss
 
 Say = Callable[[str], None]

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from pytest_benchmark.fixture import BenchmarkFixture
-from reward_workload import WIDTH, missing_data, ml1m
-from timing import against, benchmarked
 
+from bench.common.data import missing_data
+from bench.common.timing import against, benchmarked
+from bench.rewards.workload import WIDTH, ml1m
 from rerec_engine.reward import RewardEngine
 
 PAIRS = 1_000_000

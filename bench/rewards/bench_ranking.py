@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.metrics import ndcg_score
-from timing import against, benchmarked
 
+from bench.common.timing import against, benchmarked
 from rerec_engine.reward import ndcg
 
 QUERIES, ITEMS, K = 100_000, 20, 10

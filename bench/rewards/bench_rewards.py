@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from baselines import published, tuned
-from baselines.agreement import EQUAL, agreement
 from pytest_benchmark.fixture import BenchmarkFixture
-from reward_workload import FOLDERS, Workload, load_workload, missing_data
-from timing import against, benchmarked, medians
 
+from bench.common.data import missing_data
+from bench.common.timing import against, benchmarked, medians
+from bench.rewards.baselines import published, tuned
+from bench.rewards.baselines.agreement import EQUAL, agreement
+from bench.rewards.workload import FOLDERS, Workload, load_workload
 from rerec_engine.reward import RewardEngine, Targets, TokenScores
 
 TARGET_US = 2.5

@@ -7,7 +7,7 @@ titles included. Titles without year that differ from an item's in the English a
 "Arrival, The (1996)") are refused and no hits; they are counted apart. Whether the hits are right, only reading them
 can tell:
 
-    python bench/bench_titles.py --sample titles.txt --count 200 --seed 0
+    python -m bench.rewards.bench_titles --sample titles.txt --count 200 --seed 0
 
 writes a random sample of the titles that exact match does not find and the catalogue does.
 """
@@ -26,8 +26,9 @@ from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-from reward_workload import Tables, missing_data, ml1m, shared_data
 
+from bench.common.data import missing_data, shared_data
+from bench.rewards.workload import Tables, ml1m
 from rerec_engine.graph.catalogue import RULES, Catalogue
 from rerec_engine.graph.titles import ARTICLES, forms, full_name, normalise, split_title
 from rerec_engine.metrics.recbench import split_titles

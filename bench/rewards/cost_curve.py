@@ -1,6 +1,6 @@
 """What scoring a response costs against its length, the catalogue, the candidates and the threads, drawn as a picture.
 
-    python bench/cost_curve.py --output docs/reward_cost.png --json bench/results/rewards_cost.json
+    python -m bench.rewards.cost_curve --output docs/reward_cost.png --json bench/results/rewards_cost.json
 
 All data are generated. Before anything is timed, hits and penalised lines are compared with what was generated.
 """
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from reward_workload import WIDTH, unit_rows
-from timing import median
 from transformers import PreTrainedTokenizerFast
 
+from bench.common.timing import median
+from bench.rewards.workload import WIDTH, unit_rows
 from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.model.small_model import corpus_tokenizer
 from rerec_engine.reward import RewardEngine

@@ -1,6 +1,6 @@
 """The reward engine on a catalogue of 10 million items and 100 million item-attribute edges, beside a small one.
 
-    python bench/scale.py [--items 10000000] [--degree 10] [--folder DIR] [--output bench/results/scale.json]
+    python -m bench.rewards.scale [--items 10000000] [--degree 10] [--folder DIR] [--output bench/results/scale.json]
 
 Makes both datasets (several gigabytes, under --folder), builds the index, then loads and scores each in a process of
 its own: seconds to load, memory beyond the interpreter's, microseconds a response. Prints a table and writes JSON.
@@ -153,7 +153,7 @@ def build(folder: Path) -> dict[str, float]:
 
 def in_process(function: str, folder: Path) -> dict[str, Any]:
     """A function of this file in a fresh process, so that memory is its own."""
-    command = [sys.executable, __file__, "--run", function, "--folder", str(folder)]
+    command = [sys.executable, "-m", "bench.rewards.scale", "--run", function, "--folder", str(folder)]
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result: dict[str, Any] = json.loads(out.splitlines()[-1])
     return result

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ import scipy.sparse as sp
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from bench.common.data import shared_data
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.sources import read_attributes, read_items
 from rerec_engine.graph.attributes import AttributeGraph
@@ -26,17 +25,6 @@ from rerec_engine.reward import RewardEngine
 
 WIDTH = 64  # of the embeddings: random unit rows, since their values do not change the cost
 FOLDERS = ("reward-workload", "ml-1m", "ml-1m-dbpedia")
-
-
-def shared_data() -> Path:
-    root = Path(__file__).resolve().parents[1]
-    return Path(os.environ.get("REREC_SHARED_DATA") or root.parent / "shared" / "data")
-
-
-def missing_data(*folders: str) -> str:
-    """Why a benchmark of these folders must be skipped; empty: they are there."""
-    missing = [str(shared_data() / name) for name in folders if not (shared_data() / name).is_dir()]
-    return f"no {', '.join(missing)}: set REREC_SHARED_DATA" if missing else ""
 
 
 @dataclass(frozen=True)

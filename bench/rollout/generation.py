@@ -1,6 +1,6 @@
 """Generation on two cores: the built-in sampler, vLLM on the CPU and transformers' `generate`, tokens per second.
 
-    python bench/rollout.py --vllm-python .venv/vllm/bin/python [--output bench/results/rollout.json]
+    python -m bench.rollout.generation --vllm-python .venv/vllm/bin/python [--output bench/results/rollout.json]
 
 64 prompts of 64 tokens, 5 responses each of 128 tokens, end tokens ignored, temperature 1, fp32, for the demo's model
 and one of four times its size, with random weights. First it is asserted that all give the right log-probs (of

@@ -1,4 +1,4 @@
-"""vLLM as it comes, for `bench/rollout.py`: weights read from the model's files and repacked for oneDNN, never pushed.
+"""vLLM as it comes, for `generation.py`: weights read from the model's files and repacked for oneDNN, never pushed.
 
 The engine's program otherwise, with the arguments that the trainer starts it with.
 """
@@ -10,7 +10,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rerec_engine" / "rollout" / "child"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "rerec_engine" / "rollout" / "child"))
 
 import engine_program
 

@@ -1,6 +1,6 @@
 """A weight push into vLLM on the CPU, against a file written and read: seconds and bytes.
 
-    python bench/weight_sync.py [--vllm-python .venv/vllm/bin/python] [--output bench/results/weight_sync.json]
+    python -m bench.rollout.weight_sync [--vllm-python .venv/vllm/bin/python] [--output bench/results/weight_sync.json]
 
 Random weights in the shapes of the demo's model and of Qwen2.5-0.5B. A push is `VllmEngine.update_weights`: all
 parameters into shared memory, vLLM's `load_weights` from there, its prefix cache emptied. After the pushes it is
@@ -20,8 +20,8 @@ from typing import Any
 import safetensors.torch
 import torch
 import transformers
-from rollout import make_policy, seconds, version
 
+from bench.rollout.generation import make_policy, seconds, version
 from rerec_engine.config import VllmConfig
 from rerec_engine.model.policy import Policy
 from rerec_engine.rollout.vllm import VllmEngine

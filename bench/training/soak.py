@@ -1,4 +1,4 @@
-"""A long run, watched from outside: `python bench/soak.py --data DIR --model DIR --engine vllm --output DIR`.
+"""A long run, watched from outside: `python -m bench.training.soak --data DIR --model DIR --engine vllm --output DIR`.
 
 Starts `python -m rerec_engine.train` for many small steps of the demo, with checkpoints, and looks at its processes
 every few seconds: resident memory and open files of the trainer and of the rollout engine. Afterwards it checks that
@@ -23,7 +23,7 @@ import transformers
 
 from rerec_engine.runs.environment import processor
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results" / "soak.json"
 SETTINGS: dict[str, Any] = {
     "config": "rerec_engine/configs/demo.yaml",

@@ -1,6 +1,6 @@
 """One whole GRPO step of this engine against TRL's `GRPOTrainer`, on the CPU, from prompts to new weights.
 
-    python bench/trl_step.py --data DIR --model DIR [--output bench/results/trl_step.json]     # with TRL: .[trl]
+    python -m bench.training.trl_step --data DIR --model DIR [--output bench/results/trl_step.json]   # with .[trl]
 
 First both train from the same rollouts: the built-in sampler draws for either from its own weights with equal seeds;
 rewards, losses and weights are compared after each step. Then each generates by itself for the same prompts, in turns,

@@ -1,4 +1,4 @@
-"""`bench/cost_model.py` against what our code does: parameters, bytes, FLOPs. Nothing here is timed."""
+"""`bench/cost/model.py` against what our code does: parameters, bytes, FLOPs. Nothing here is timed."""
 
 from __future__ import annotations
 
@@ -15,23 +15,19 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-BENCH = Path(__file__).resolve().parents[2] / "bench"
-sys.path.insert(0, str(BENCH))
-
-import cost_model  # noqa: E402
-from cost_model import MODELS, Model, Setup  # noqa: E402
-from cost_replay import expected, qwen2, qwen2_config, replay  # noqa: E402
-
-from rerec_engine.config import Config, LossConfig, ModelConfig, TrainConfig  # noqa: E402
-from rerec_engine.kernels.common import WORKSPACE_MB  # noqa: E402
-from rerec_engine.model.lora import is_adapter  # noqa: E402
-from rerec_engine.model.memory import checkpointed, enable_checkpointing  # noqa: E402
-from rerec_engine.model.packed_attention import enable_packing  # noqa: E402
-from rerec_engine.model.policy import Policy  # noqa: E402
-from rerec_engine.rollout.shared_memory import ALIGNMENT, WeightMemory  # noqa: E402
-from rerec_engine.training.batches import pack  # noqa: E402
-from rerec_engine.training.update import Updater  # noqa: E402
-from rerec_engine.types import Query, Rollout  # noqa: E402
+from bench.cost import model as cost_model
+from bench.cost.model import MODELS, Model, Setup
+from bench.cost.replay import expected, qwen2, qwen2_config, replay
+from rerec_engine.config import Config, LossConfig, ModelConfig, TrainConfig
+from rerec_engine.kernels.common import WORKSPACE_MB
+from rerec_engine.model.lora import is_adapter
+from rerec_engine.model.memory import checkpointed, enable_checkpointing
+from rerec_engine.model.packed_attention import enable_packing
+from rerec_engine.model.policy import Policy
+from rerec_engine.rollout.shared_memory import ALIGNMENT, WeightMemory
+from rerec_engine.training.batches import pack
+from rerec_engine.training.update import Updater
+from rerec_engine.types import Query, Rollout
 
 SMALL = Model(hidden=64, layers=2, heads=4, kv_heads=2, intermediate=160, vocab=400, tied=True)
 

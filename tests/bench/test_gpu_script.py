@@ -13,22 +13,20 @@ from typing import Any
 import pytest
 import torch
 
-BENCH = Path(__file__).resolve().parents[2] / "bench"
-sys.path.insert(0, str(BENCH))
+from bench.gpu import fails
+from bench.on_gpu.clock import Clock
+from bench.on_gpu.ops import Task, measure_task
+from bench.on_gpu.report import markdown, write
+from bench.ops.peers.case import Case, Result, Truth, Unavailable, make_case
+from bench.ops.peers.forms import FORMS
 
-from gpu import fails  # noqa: E402
-from gpu_clock import Clock  # noqa: E402
-from gpu_ops import Task, measure_task  # noqa: E402
-from gpu_report import markdown, write  # noqa: E402
-from peers.case import Case, Result, Truth, Unavailable, make_case  # noqa: E402
-from peers.forms import FORMS  # noqa: E402
-
+SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "gpu.py"
 # One thread, and torch.compile runs what it is given as it is: compiling every form takes a minute.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    run = [sys.executable, str(BENCH / "gpu.py"), *words]
+    run = [sys.executable, str(SCRIPT), *words]
     return subprocess.run(run, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
 
 

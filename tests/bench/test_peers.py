@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-
-from memory import extra_mb
-from peers.case import CLIP, PROMISED, Truth, faults, make_case
-from peers.forms import FORMS, SKIPPING, surrogate
-from peers.segments import make_segments, segments_of_tokens, segments_ours
+from bench.common.memory import extra_mb
+from bench.ops.peers.case import CLIP, PROMISED, Truth, faults, make_case
+from bench.ops.peers.forms import FORMS, SKIPPING, surrogate
+from bench.ops.peers.segments import make_segments, segments_of_tokens, segments_ours
 
 
 @pytest.mark.parametrize("zero_share", [0.0, 0.5])

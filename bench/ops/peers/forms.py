@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import cache, partial
 
 import torch
-from peers.case import CLIP, Case, Op, Result, Unavailable
-from peers.libraries import (
+
+from bench.ops.peers.case import CLIP, Case, Op, Result, Unavailable
+from bench.ops.peers.libraries import (
     apple_cce,
     liger_grpo,
     liger_scaled_ce,
@@ -23,7 +24,6 @@ from peers.libraries import (
     verl_torch,
     verl_triton,
 )
-
 from rerec_engine.ops import linear_grpo_loss, token_logprob
 
 Run = Callable[[], Result]

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from peers.case import CLIP, Case, Unavailable
+
+from bench.ops.peers.case import CLIP, Case, Unavailable
 
 Tensor = torch.Tensor
 Logprob = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]

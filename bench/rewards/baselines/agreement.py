@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from reward_workload import Workload
 
+from bench.rewards.workload import Workload
 from rerec_engine.graph.titles import forms, full_name, move_article, normalise, split_title, words
 from rerec_engine.reward import TokenScores
 
