@@ -11,7 +11,7 @@ from typing import Any
 from rerec_engine import _core
 from rerec_engine.assistant.conditions import KIND, Condition, Request
 from rerec_engine.assistant.grounding import Evidence, Unmet, evidence_of, unmet_by
-from rerec_engine.assistant.parse import Earlier, Parser
+from rerec_engine.assistant.parse import Earlier, RequestParser
 from rerec_engine.assistant.queries import QueryIndex, request_of
 from rerec_engine.assistant.shortlist import Search, Shortlist, Shortlister
 from rerec_engine.assistant.stream import TextStream, before_box
@@ -132,7 +132,7 @@ class Assistant:
         self._tokenizer, self._encode, self._stream = tokenizer, encode_prompt, stream
         self._sampling = sampling
         self._style = Style(dataset)
-        self._parser = Parser(dataset, self._style.kinds)
+        self._parser = RequestParser(dataset, self._style.kinds)
         self._shortlister = Shortlister(dataset, self._parser, search)
 
     @cached_property

@@ -42,7 +42,7 @@ class Earlier(NamedTuple):
     last: tuple[int, ...] = ()
 
 
-class Parser:
+class RequestParser:
     """Reads requests about one dataset. kinds: noun ("film") -> the attributes that tell such an item."""
 
     def __init__(self, dataset: Dataset, kinds: Mapping[str, Sequence[int]] | None = None) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rerec_engine.assistant.conditions import KIND, Condition, Request, satisfied
-from rerec_engine.assistant.parse import Parser
+from rerec_engine.assistant.parse import RequestParser
 from rerec_engine.data.dataset import Dataset
 
 Search = Callable[[str], np.ndarray]
@@ -36,9 +36,9 @@ class Shortlist:
 class Shortlister:
     """Applies the rule above to one dataset. search: an index of embeddings, see `rerec_engine.assistant.search`."""
 
-    def __init__(self, dataset: Dataset, parser: Parser | None = None, search: Search | None = None) -> None:
+    def __init__(self, dataset: Dataset, parser: RequestParser | None = None, search: Search | None = None) -> None:
         self._dataset = dataset
-        self._parser = parser or Parser(dataset)
+        self._parser = parser or RequestParser(dataset)
         self._search = search
 
     def choose(

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from rerec_engine.data.counts import Counts
-from rerec_engine.data.rows import COLUMNS, RowError, Titles, parse_row, row_schema, to_row
+from rerec_engine.data.rows import COLUMNS, ItemResolver, RowError, parse_row, row_schema, to_row
 from rerec_engine.data.store import read_csr, read_embeddings, read_rows, read_table, write_csr, write_embeddings
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.graph.attributes import AttributeGraph
@@ -74,7 +74,7 @@ class Dataset:
         if split not in self.splits:
             raise file_error(path, f"no split {split!r} (has: {', '.join(self.splits)})")
         rows = read_rows(path, COLUMNS)
-        items = Titles(self.titles, lambda title, candidates: self.catalogue.match(title, candidates))
+        items = ItemResolver(self.titles, lambda title, candidates: self.catalogue.match(title, candidates))
         counts, queries, seen = Counts(), [], set()
         for number, row in enumerate(rows, 1):
             counts.read(split)

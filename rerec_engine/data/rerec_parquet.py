@@ -18,7 +18,7 @@ from rerec_engine.data.candidates import find_candidates
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.gexf import graph_items, graph_triples, node_items, read_gexf
 from rerec_engine.data.matching import title_matcher
-from rerec_engine.data.rows import RowError, Titles, parse_row
+from rerec_engine.data.rows import ItemResolver, RowError, parse_row
 from rerec_engine.data.sampling import assign_splits
 from rerec_engine.data.sources import (
     SourceItems,
@@ -86,7 +86,7 @@ def prepare_parquet(
     graph = AttributeGraph.from_triples([*items.triples, *triples], len(items.titles))
     matches = matcher(items.titles, items.years)
     interactions = _interactions(sources.interactions, items, counts, options.skip_bad)
-    titles = Titles(items.titles, lambda title, candidates: _one(matches(title), candidates))
+    titles = ItemResolver(items.titles, lambda title, candidates: _one(matches(title), candidates))
     splits = {
         split: _read_split(path, split, titles, interactions.shape[0], counts, options)
         for split, path in sources.splits.items()
@@ -150,7 +150,7 @@ def _user_graph(path: Path, items: SourceItems, counts: Counts) -> sp.csr_matrix
 
 
 def _read_split(
-    path: Path, split: str, titles: Titles, users: int, counts: Counts, options: ParquetOptions
+    path: Path, split: str, titles: ItemResolver, users: int, counts: Counts, options: ParquetOptions
 ) -> list[Query]:
     rows = read_rows(path, ("prompt", "reward_model"))
     queries: dict[str, Query] = {}
@@ -173,7 +173,7 @@ def _read_split(
     return list(queries.values())
 
 
-def _normalised(row: Mapping[str, Any], titles: Titles, open_form: bool) -> dict[str, Any]:
+def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -> dict[str, Any]:
     """The row with candidates out of its prompt where extra_info has none, and without ids of another catalogue."""
     extra = dict(row.get("extra_info") or {})
     prompt = row.get("prompt")

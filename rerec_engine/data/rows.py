@@ -45,7 +45,7 @@ class RowError(ValueError):
         self.reason = reason
 
 
-class Titles:
+class ItemResolver:
     """The catalogue as rows need it: exact titles by dictionary, other forms by `match(title, candidates) -> int`."""
 
     def __init__(self, titles: Sequence[str], match: Callable[[str, Sequence[int] | None], int]) -> None:
@@ -59,14 +59,14 @@ class Titles:
         return exact if exact >= 0 else self._match(title, candidates)
 
 
-def split_ground_truth(text: str, items: Titles) -> list[str]:
+def split_ground_truth(text: str, items: ItemResolver) -> list[str]:
     """Titles of a ground truth in one string: a title of the catalogue, or several joined by ";" (ReRec's parquet)."""
     if items.item(text) >= 0:
         return [text]
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
-def parse_row(row: Mapping[str, Any], items: Titles, *, users: int, default_id: str) -> Query:
+def parse_row(row: Mapping[str, Any], items: ItemResolver, *, users: int, default_id: str) -> Query:
     """The row as a `Query`; raises `RowError` for any fault."""
     extra = _mapping(row.get("extra_info"), "extra_info")
     model = _mapping(row.get("reward_model"), "reward_model")
@@ -176,7 +176,7 @@ def _messages(value: object) -> tuple[Message, ...]:
 
 
 def _items(
-    titles: object, ids: object, name: str, items: Titles, candidates: Sequence[int] | None = None
+    titles: object, ids: object, name: str, items: ItemResolver, candidates: Sequence[int] | None = None
 ) -> tuple[int, ...]:
     titles, ids = titles or [], ids or []
     if not isinstance(titles, list) or not all(isinstance(title, str) for title in titles):
@@ -196,14 +196,14 @@ def _items(
     return tuple(ids)
 
 
-def _resolve(title: str, name: str, items: Titles, candidates: Sequence[int] | None) -> int:
+def _resolve(title: str, name: str, items: ItemResolver, candidates: Sequence[int] | None) -> int:
     item = items.item(title, candidates)
     if item < 0:
         raise RowError("title in no catalogue", f"{name}: {title!r} is in no catalogue, or ambiguous")
     return item
 
 
-def _unrepeated(ids: Sequence[int], name: str, items: Titles) -> None:
+def _unrepeated(ids: Sequence[int], name: str, items: ItemResolver) -> None:
     seen: set[int] = set()
     for item in ids:
         if item in seen:

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerec_engine.assistant.conditions import Request
-from rerec_engine.assistant.parse import Earlier, Parser
+from rerec_engine.assistant.parse import Earlier, RequestParser
 from rerec_engine.data.dataset import Dataset
 
 
 @pytest.fixture(scope="module")
-def parser(films: Dataset) -> Parser:
-    return Parser(films)
+def parser(films: Dataset) -> RequestParser:
+    return RequestParser(films)
 
 
 def texts(request: Request) -> list[str]:
@@ -67,7 +67,7 @@ def texts(request: Request) -> list[str]:
         ("?!", []),
     ],
 )
-def test_conditions_of_a_request(parser: Parser, text: str, expected: list[str]) -> None:
+def test_conditions_of_a_request(parser: RequestParser, text: str, expected: list[str]) -> None:
     assert sorted(texts(parser.parse(text))) == sorted(expected)
 
 
@@ -79,20 +79,20 @@ def test_conditions_of_a_request(parser: Parser, text: str, expected: list[str])
         "I just watched Heat (1995) and was impressed, it was directed by Ridley Scott",
     ],
 )
-def test_false_claim_about_a_title_gives_way_to_the_graph(parser: Parser, text: str) -> None:
+def test_false_claim_about_a_title_gives_way_to_the_graph(parser: RequestParser, text: str) -> None:
     request = parser.parse(text)
     assert "Directed by: Michael Mann" in texts(request)
     assert "Directed by: Ridley Scott" not in texts(request)
     assert request.notes == ("Heat (1995): Directed by: Michael Mann, not Ridley Scott",)
 
 
-def test_wish_for_another_person_is_no_claim(parser: Parser) -> None:
+def test_wish_for_another_person_is_no_claim(parser: RequestParser) -> None:
     request = parser.parse("I liked Heat (1995) but I want a film directed by Ridley Scott")
     assert texts(request) == ["Directed by: Ridley Scott"]
     assert request.notes == ()
 
 
-def test_counts_are_read(parser: Parser) -> None:
+def test_counts_are_read(parser: RequestParser) -> None:
     assert parser.parse("give me three dramas").count == 3
     assert parser.parse("top 5").count == 5
     assert parser.parse("I saw two films").count is None
@@ -101,7 +101,7 @@ def test_counts_are_read(parser: Parser) -> None:
 FIRST = "a crime film by Michael Mann"
 
 
-def follow(parser: Parser, films: Dataset, turns: Sequence[tuple[str, str]], text: str) -> Request:
+def follow(parser: RequestParser, films: Dataset, turns: Sequence[tuple[str, str]], text: str) -> Request:
     earlier = None
     for said, title in turns:
         request = parser.parse(said, earlier)
@@ -125,7 +125,9 @@ def follow(parser: Parser, films: Dataset, turns: Sequence[tuple[str, str]], tex
         ("a drama by that director", ["Genre: Drama", "Directed by: Michael Mann"]),
     ],
 )
-def test_follow_up_changes_what_was_asked(films: Dataset, parser: Parser, text: str, expected: list[str]) -> None:
+def test_follow_up_changes_what_was_asked(
+    films: Dataset, parser: RequestParser, text: str, expected: list[str]
+) -> None:
     request = follow(parser, films, [(FIRST, "Heat (1995)")], text)
     assert sorted(texts(request)) == sorted(expected)
     assert request.follows
@@ -136,14 +138,14 @@ def test_follow_up_changes_what_was_asked(films: Dataset, parser: Parser, text: 
     "text",
     ["Find a drama", "something completely different", "never mind, not a drama", "a drama that is no horror film"],
 )
-def test_new_request_starts_afresh(films: Dataset, parser: Parser, text: str) -> None:
+def test_new_request_starts_afresh(films: Dataset, parser: RequestParser, text: str) -> None:
     request = follow(parser, films, [(FIRST, "Heat (1995)")], text)
     assert not request.follows
     assert "Genre: Crime" not in texts(request)
     assert request.left_out == ()
 
 
-def test_exclusions_add_up_and_a_wish_takes_one_back(films: Dataset, parser: Parser) -> None:
+def test_exclusions_add_up_and_a_wish_takes_one_back(films: Dataset, parser: RequestParser) -> None:
     turns = [("a drama", "Gladiator (2000)"), ("not by him", "The Room (2003)")]
     request = follow(parser, films, turns, "nor by Michael Mann, no crime")
     assert {"not Directed by: Ridley Scott", "not Directed by: Michael Mann", "not Genre: Crime"} <= set(texts(request))
@@ -152,7 +154,7 @@ def test_exclusions_add_up_and_a_wish_takes_one_back(films: Dataset, parser: Par
     assert "not Directed by: Ridley Scott" not in texts(back)
 
 
-def test_what_refers_to_nothing_is_told(parser: Parser) -> None:
+def test_what_refers_to_nothing_is_told(parser: RequestParser) -> None:
     assert "refers to nothing" in parser.parse("not by him").notes[0]
     assert "compares with nothing" in parser.parse("something older").notes[0]
 
@@ -167,7 +169,7 @@ WORDS = (
 @settings(max_examples=200)
 @given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)), st.booleans())
 def test_any_text_is_parsed(films: Dataset, text: str, later: bool) -> None:
-    parser = Parser(films)
+    parser = RequestParser(films)
     earlier = Earlier(parser.parse(FIRST), (0,), (0,)) if later else None
     request = parser.parse(text, earlier)
     assert all(0 <= i < len(films.titles) for i in (*request.liked, *request.left_out))
@@ -187,5 +189,5 @@ def test_any_text_is_parsed(films: Dataset, text: str, later: bool) -> None:
         "🎬" * 4000,
     ],
 )
-def test_hostile_text_is_parsed(parser: Parser, text: str) -> None:
+def test_hostile_text_is_parsed(parser: RequestParser, text: str) -> None:
     parser.parse(text)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerec_engine.assistant.parse import Parser
+from rerec_engine.assistant.parse import RequestParser
 from rerec_engine.assistant.shortlist import Shortlister
 from rerec_engine.data.dataset import Dataset
 
@@ -76,7 +76,7 @@ def test_an_index_of_texts_breaks_ties(films: Dataset) -> None:
     ).map(" ".join)
 )
 def test_nothing_excluded_is_ever_listed(films: Dataset, text: str) -> None:
-    parser = Parser(films)
+    parser = RequestParser(films)
     request = parser.parse(text)
     items = Shortlister(films, parser).choose(text, request=request).items
     for condition in request.excluded:

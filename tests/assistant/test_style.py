@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rerec_engine.assistant.conditions import KIND, satisfied
-from rerec_engine.assistant.parse import Parser
+from rerec_engine.assistant.parse import RequestParser
 from rerec_engine.assistant.shortlist import Shortlister
 from rerec_engine.assistant.style import Style
 from rerec_engine.data.dataset import Dataset, load_dataset
@@ -26,7 +26,7 @@ def value(data: Dataset, relation: str, number: int) -> str:
 
 def test_of_alternatives_the_demos_prompt_asks_what_the_first_candidate_has(world: Dataset) -> None:
     style = Style(world)
-    parser = Parser(world, style.kinds)
+    parser = RequestParser(world, style.kinds)
     one, other = value(world, "Genre", 0), value(world, "Genre", 1)
     text = f"hm, a {one} film or a {other} film"
     request = parser.parse(text)
@@ -42,5 +42,5 @@ def test_of_alternatives_the_demos_prompt_asks_what_the_first_candidate_has(worl
     ("text", "kind"), [("a book", "book"), ("a book, no, a film", "film"), ("some film or a book", ""), ("hm", "")]
 )
 def test_the_kind_is_the_last_one_named_unless_either_will_do(world: Dataset, text: str, kind: str) -> None:
-    condition = Parser(world, Style(world).kinds).parse(text).needs(KIND)
+    condition = RequestParser(world, Style(world).kinds).parse(text).needs(KIND)
     assert (condition.text if condition else "") == kind
