@@ -23,7 +23,8 @@ CATEGORIES = ("explicit", "implicit", "misinformed", "interest", "demographics")
 class Query:
     """One request, its right answers and its candidates, as item ids of the dataset's catalogue.
 
-    candidates is empty where the query is open (the whole catalogue may be named).
+    candidates is empty where the query is open (the whole catalogue may be named). request: the words as asked, without
+    candidates, history and instructions; empty where only the prompt is known.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Query:
     condition_num: int = 0
     user_id: int = -1
     history: tuple[int, ...] = ()
+    request: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ import numpy as np
 from bench.common.data import missing_data, shared_data
 from rerec_engine import prepare
 from rerec_engine.assistant.answer import Answer, Assistant
-from rerec_engine.assistant.queries import request_of
 from rerec_engine.assistant.search import documents
 from rerec_engine.assistant.shortlist import Shortlister
 from rerec_engine.data.assemble import EmbeddingOptions
@@ -87,7 +86,7 @@ def recall(listers: dict[str, Lister], queries: Sequence[Query]) -> dict[str, An
         rows: dict[str, list[float]] = {"all": []}
         for query in queries:
             truth = set(query.ground_truth)
-            hit = len(truth & set(lister(request_of(query), COUNT))) / len(truth)
+            hit = len(truth & set(lister(query.request, COUNT))) / len(truth)
             rows.setdefault(query.category, []).append(hit)
             rows["all"].append(hit)
         figures[name] = {
@@ -122,7 +121,7 @@ def answers(data: Dataset, queries: Sequence[Query]) -> dict[str, Any]:
     from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy
     from rerec_engine.rollout.sampler import Sampler
 
-    tokenizer = corpus_tokenizer([*data.titles, *(request_of(q) for q in data.queries("val"))], 2048)
+    tokenizer = corpus_tokenizer([*data.titles, *(q.request for q in data.queries("val"))], 2048)
     policy = make_small_policy(tokenizer, ModelConfig(hidden_size=64, layers=2, heads=2), max_tokens=8192, seed=0)
     untrained = Assistant(
         data, tokenizer, policy.encode_prompt, Sampler(policy).stream, Sampling(max_new_tokens=48, temperature=0.0)
@@ -130,7 +129,7 @@ def answers(data: Dataset, queries: Sequence[Query]) -> dict[str, Any]:
     counts = Counter[str]()
     wrong: list[str] = []
     for query in queries:
-        ask = untrained.prepare(request_of(query))
+        ask = untrained.prepare(query.request)
         answer = untrained.answer(ask)
         counts["untrained: items named"] += len(answer.items)
         counts["untrained: without an answer, and so told"] += any("no answer" in note for note in answer.notes)

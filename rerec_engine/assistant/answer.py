@@ -12,7 +12,7 @@ from rerec_engine import _core
 from rerec_engine.assistant.conditions import KIND, Condition, Request
 from rerec_engine.assistant.grounding import Evidence, Unmet, evidence_of, unmet_by
 from rerec_engine.assistant.parse import Earlier, RequestParser
-from rerec_engine.assistant.queries import QueryIndex, request_of
+from rerec_engine.assistant.queries import QueryIndex
 from rerec_engine.assistant.shortlist import Search, Shortlist, Shortlister
 from rerec_engine.assistant.stream import TextStream, before_box
 from rerec_engine.assistant.style import Style, build_messages
@@ -163,7 +163,7 @@ class Assistant:
             how = "the same as" if same else "close to"
             chosen = Shortlist(query.candidates, f"those of query {query.id}, whose request is {how} this one")
             if same and user is None:
-                return Ask(text, query.messages, chosen.items, chosen.reason, request, request_of(query))
+                return Ask(text, query.messages, chosen.items, chosen.reason, request, query.request)
         else:
             request, chosen = self._choose(text, request, history)
         prompted = self._style.say(request, text, chosen.items, history)
@@ -178,7 +178,7 @@ class Assistant:
         if query is None or not query.candidates:
             return None, False
         if not same:
-            theirs = self._parser.parse(request_of(query))
+            theirs = self._parser.parse(query.request)
             if (theirs.conditions, theirs.liked) != (request.conditions, request.liked):
                 return None, False
         return query, same

@@ -10,18 +10,6 @@ from rerec_engine.types import Query
 
 RESEMBLES = 0.8  # Jaccard index of the word sets
 _WORD = re.compile(r"[^\W_]+")
-_PROMPT_REQUEST = re.compile(
-    r"Request: (.*?)(?:\n\n(?:The user: |Recently chosen by the user|Candidates:\n)|\Z)", re.DOTALL
-)
-
-
-def request_of(query: Query) -> str:
-    """The request in a query's prompt: what follows "Request:", else the first line of the last user message."""
-    content = next(
-        (m["content"] for m in reversed(query.messages) if m["role"] == "user"), query.messages[-1]["content"]
-    )
-    found = _PROMPT_REQUEST.search(content)
-    return found[1] if found else content.strip().split("\n")[0]
 
 
 class QueryIndex:
@@ -32,7 +20,7 @@ class QueryIndex:
 
     @cached_property
     def _words(self) -> list[tuple[str, ...]]:
-        return [_words(request_of(query)) for query in self._queries]
+        return [_words(query.request) for query in self._queries]
 
     def find(self, text: str) -> tuple[Query | None, bool]:
         """The query whose request has the same words (and True), else the one that resembles it most, else None."""

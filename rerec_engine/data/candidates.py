@@ -1,4 +1,4 @@
-"""Candidates read back out of a prompt's text, for parquet files that hold them nowhere else."""
+"""Candidates and request read out of a prompt's text, for parquet files that hold them nowhere else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 _MARKER = re.compile(r"candidate[^\n:\[]{0,80}[:\[\n]", re.IGNORECASE)
+_LABEL = re.compile(r"\b(?:request|query|question)\s*:\s*", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.?!](?=\s)|\n")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
 _SEPARATORS = (
     re.compile(r"\s*\[SEP\]\s*"),
@@ -34,6 +36,22 @@ def find_candidates(text: str, resolve: Callable[[str], int]) -> list[str]:
             if known > best_known or (known == best_known and best and len(titles) < len(best)):
                 best, best_known = titles, known
     return best
+
+
+def find_request(text: str) -> str:
+    """The words as asked in a prompt: the paragraph after "Request:", "Query:" or "Question:", else the sentences
+    before the one that leads to the candidates; the whole text where neither finds any.
+    """
+    label = _LABEL.search(text[:_LONGEST])
+    start = label.end() if label else 0
+    marker = _MARKER.search(text[:_LONGEST], start)
+    asked = text[start : marker.start() if marker else None]
+    if marker:
+        ends = [match.end() for match in _SENTENCE_END.finditer(asked)]
+        asked = asked[: ends[-1]] if ends else asked if label else ""
+    if label:
+        asked = asked.strip().split("\n\n", 1)[0]
+    return asked.strip() or text.strip()
 
 
 def _readings(text: str, marker: re.Match[str]) -> Iterator[list[str]]:

@@ -206,6 +206,7 @@ def _query(target: _Target, index: int, seen: np.ndarray, titles: Sequence[str],
         category="sequential",
         user_id=target.user,
         history=target.history,
+        request=REQUEST,
     )
 
 

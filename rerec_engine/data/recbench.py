@@ -161,6 +161,7 @@ class _Maker:
             condition_num=raw.condition_num,
             user_id=user,
             history=history,
+            request=raw.text,
         )
         further = {
             "all_ground_truth": [self.titles[item] for item in joined.items],

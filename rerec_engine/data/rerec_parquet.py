@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from rerec_engine.data.assemble import Prepared
-from rerec_engine.data.candidates import find_candidates
+from rerec_engine.data.candidates import find_candidates, find_request
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.gexf import graph_items, graph_triples, node_items, read_gexf
 from rerec_engine.data.matching import title_matcher
@@ -174,19 +174,30 @@ def _read_split(
 
 
 def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -> dict[str, Any]:
-    """The row with candidates out of its prompt where extra_info has none, and without ids of another catalogue."""
+    """The row with candidates and request out of its prompt where extra_info has none, without another catalogue's ids."""
     extra = dict(row.get("extra_info") or {})
     prompt = row.get("prompt")
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     for name in ("candidate_ids", "ground_truth_ids", "history_ids", "user_id"):
         extra.pop(name, None)
     extra["id"] = str(extra["id"]) if extra.get("id") is not None else None
+    texts = [m["content"] for m in messages if _is_text(m)] if isinstance(messages, list) else []
+    if not extra.get("request") and texts:
+        extra["request"] = find_request(
+            next((m["content"] for m in reversed(messages) if _is_text(m, "user")), texts[-1])
+        )
     if open_form:
         extra["candidates"] = []
-    elif not extra.get("candidates") and isinstance(messages, list):
-        text = "\n".join(m["content"] for m in messages if isinstance(m, dict) and isinstance(m.get("content"), str))
-        extra["candidates"] = find_candidates(text, titles.item)
+    elif not extra.get("candidates") and texts:
+        extra["candidates"] = find_candidates("\n".join(texts), titles.item)
     return {**row, "prompt": messages, "extra_info": extra}
+
+
+def _is_text(message: object, role: str = "") -> bool:
+    """Whether a row's message holds text, and is of the role."""
+    if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+        return False
+    return not role or message.get("role") == role
 
 
 def _one(items: Iterable[int], candidates: Iterable[int] | None) -> int:

@@ -4,8 +4,8 @@
     prompt        list of {role, content}
     ability       string
     reward_model  {style: "rule", ground_truth: list of titles}
-    extra_info    {index, split, id, category, condition_num, candidates, candidate_ids, ground_truth_ids,
-                   user_id, history, history_ids, ...}
+    extra_info    {index, split, id, request, category, condition_num, candidates, candidate_ids,
+                   ground_truth_ids, user_id, history, history_ids, ...}
 
 Titles are there for other readers, ids for this one. Both must agree; a row with titles alone is resolved by the
 catalogue.
@@ -26,6 +26,7 @@ EXTRA_FIELDS: dict[str, pa.DataType] = {
     "index": pa.int64(),
     "split": pa.string(),
     "id": pa.string(),
+    "request": pa.string(),
     "category": pa.string(),
     "condition_num": pa.int64(),
     "candidates": _TITLES,
@@ -82,16 +83,23 @@ def parse_row(row: Mapping[str, Any], items: ItemResolver, *, users: int, defaul
     user = _integer(extra.get("user_id"), "user_id", -1)
     if not -1 <= user < users:
         raise RowError("user out of range", f"user_id must be in -1..{users - 1}, got {user}")
+    messages = _messages(row.get("prompt"))
     return Query(
         id=_string(extra.get("id"), "id", default_id),
-        messages=_messages(row.get("prompt")),
+        messages=messages,
         ground_truth=ground_truth,
         candidates=candidates,
         category=_string(extra.get("category"), "category", ""),
         condition_num=_integer(extra.get("condition_num"), "condition_num", 0),
         user_id=user,
         history=_items(extra.get("history"), extra.get("history_ids"), "history", items),
+        request=_string(extra.get("request"), "request", last_of_user(messages)),
     )
+
+
+def last_of_user(messages: Sequence[Message]) -> str:
+    """The last message of the user, whole: the request of a row that has no field for it."""
+    return next((m["content"] for m in reversed(messages) if m["role"] == "user"), messages[-1]["content"])
 
 
 def check_candidates(ground_truth: Sequence[int], candidates: Sequence[int], titles: Sequence[str]) -> None:
@@ -113,6 +121,7 @@ def to_row(query: Query, index: int, split: str, titles: Sequence[str], data_sou
             "index": index,
             "split": split,
             "id": query.id,
+            "request": query.request or None,
             "category": query.category,
             "condition_num": query.condition_num,
             "candidates": [titles[item] for item in query.candidates],

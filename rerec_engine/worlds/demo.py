@@ -136,6 +136,7 @@ def _query(world: World, query: DemoQuery, name: str) -> Query:
         condition_num=len(query.conditions),
         user_id=query.user_id,
         history=history,
+        request=query.text,
     )
 
 

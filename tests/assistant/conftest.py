@@ -42,6 +42,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     queries = [
         Query(
             id=name,
+            request=text,
             messages=chat_prompt(text, candidates=[titles[i] for i in candidates], item="movie"),
             ground_truth=candidates[:1],
             candidates=candidates,

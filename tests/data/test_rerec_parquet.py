@@ -7,11 +7,8 @@ import networkx as nx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rerec_engine.data.assemble import Prepared, check_shares
-from rerec_engine.data.candidates import find_candidates
 from rerec_engine.data.gexf import read_gexf
 from rerec_engine.data.rerec_parquet import ParquetOptions, find_parquet, prepare_parquet
 from rerec_engine.errors import UserError
@@ -24,43 +21,6 @@ FILMS = [
     "Crouching Tiger, Hidden Dragon (2000)",
 ]
 SHARES = check_shares(0.25, 0)
-
-
-def resolve(title: str) -> int:
-    return FILMS.index(title) if title in FILMS else -1
-
-
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "Recommend from the candidates:\n" + "\n".join(f"- {t}" for t in FILMS) + "\n\nAnswer in a box.",
-        "Candidate items:\n\n" + "\n".join(f"{i}. {t}" for i, t in enumerate(FILMS, 1)),
-        f"The candidate movies are: {FILMS!r}. Choose one.",
-        f"Choose one of the candidates [{', '.join(repr(t) for t in FILMS)}]",
-        "Candidate list: " + " [SEP] ".join(FILMS) + "\nThink first.",
-        "Candidate list: " + ", ".join(FILMS) + ".\nThink first.",
-        "Pick one candidate: any.\nHistory:\nFargo (1996)\n\nCandidates:\n" + "\n".join(FILMS),
-    ],
-)
-def test_candidates_are_read_out_of_a_prompt(prompt: str) -> None:
-    assert find_candidates(prompt, resolve) == FILMS
-
-
-def test_an_unknown_candidate_is_not_lost() -> None:
-    titles = [*FILMS, "Nothing (1900)"]
-    assert find_candidates("Candidates:\n" + "\n".join(titles), resolve) == titles
-
-
-@pytest.mark.parametrize(
-    "prompt", ["", "Any film?", "candidates", "Candidates:\nHeat (1995)", "Candidates: [", "Candidates:[[[["]
-)
-def test_a_prompt_without_a_list_is_open(prompt: str) -> None:
-    assert find_candidates(prompt, resolve) == []
-
-
-@given(st.text(st.sampled_from("candidates:[]'\n,;() H1")) | st.text())
-def test_any_prompt_is_read_without_a_crash(prompt: str) -> None:
-    assert all(isinstance(title, str) for title in find_candidates("candidates: " + prompt, resolve))
 
 
 def item_graph() -> nx.Graph:
