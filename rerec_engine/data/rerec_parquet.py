@@ -174,7 +174,7 @@ def _read_split(
 
 
 def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -> dict[str, Any]:
-    """The row with candidates and request out of its prompt where extra_info has none, without another catalogue's ids."""
+    """The row with candidates and request out of its prompt where extra_info has none, and no other catalogue's ids."""
     extra = dict(row.get("extra_info") or {})
     prompt = row.get("prompt")
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
@@ -183,9 +183,8 @@ def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -
     extra["id"] = str(extra["id"]) if extra.get("id") is not None else None
     texts = [m["content"] for m in messages if _is_text(m)] if isinstance(messages, list) else []
     if not extra.get("request") and texts:
-        extra["request"] = find_request(
-            next((m["content"] for m in reversed(messages) if _is_text(m, "user")), texts[-1])
-        )
+        asked = [m["content"] for m in messages if _is_text(m, "user")] or texts
+        extra["request"] = find_request(asked[-1])
     if open_form:
         extra["candidates"] = []
     elif not extra.get("candidates") and texts:

@@ -24,6 +24,7 @@ def query(name: str, **fields: Any) -> Query:
         "ground_truth": (0,),
         "candidates": (2, 0, 1),
         "category": "explicit",
+        "request": "a film?",
     }
     return Query(id=name, **{**defaults, **fields})
 

@@ -57,8 +57,8 @@ def test_any_prompt_is_read_without_a_crash(prompt: str) -> None:
     [
         ("A film? Candidates:\nHeat (1995)\nFargo (1996)", "A film?"),
         (
-            "Be brief. Something slow, by Mann. Choose among these candidates: A; B",
-            "Be brief. Something slow, by Mann.",
+            "Be brief. Something slow. Choose among these candidates: A; B",
+            "Be brief. Something slow.",
         ),
         ("You are kind.\n\nRequest: A film like Heat.\nOr two.\n\nHistory:\n- Fargo", "A film like Heat.\nOr two."),
         ("Query: a war film\nCandidate list: [1, 2]", "a war film"),

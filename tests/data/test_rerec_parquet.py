@@ -77,6 +77,7 @@ def test_parquet_and_graphs(tmp_path: Path) -> None:
     assert queries["train-3"].candidates == ()
     assert queries["train-3"].ground_truth == (0,)
     assert [len(prepared.splits[split]) for split in ("train", "val")] == [3, 1]
+    assert {query.request for query in queries.values()} == {"A film?"}
     assert queries["train-1"].messages[0] == {"role": "system", "content": "Be brief."}
     assert prepared.graph.attributes_of(1) == [("genre", "Crime")]
     assert prepared.counts.dropped("attributes (item_graph.gexf)") == {"between two items": 1}
