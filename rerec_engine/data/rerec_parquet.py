@@ -181,10 +181,10 @@ def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -
     for name in ("candidate_ids", "ground_truth_ids", "history_ids", "user_id"):
         extra.pop(name, None)
     extra["id"] = str(extra["id"]) if extra.get("id") is not None else None
-    texts = [m["content"] for m in messages if _is_text(m)] if isinstance(messages, list) else []
+    told = [m for m in messages if _is_text(m)] if isinstance(messages, list) else []
+    texts = [m["content"] for m in told]
     if not extra.get("request") and texts:
-        asked = [m["content"] for m in messages if _is_text(m, "user")] or texts
-        extra["request"] = find_request(asked[-1])
+        extra["request"] = find_request(([m["content"] for m in told if m.get("role") == "user"] or texts)[-1])
     if open_form:
         extra["candidates"] = []
     elif not extra.get("candidates") and texts:
@@ -192,11 +192,8 @@ def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -
     return {**row, "prompt": messages, "extra_info": extra}
 
 
-def _is_text(message: object, role: str = "") -> bool:
-    """Whether a row's message holds text, and is of the role."""
-    if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-        return False
-    return not role or message.get("role") == role
+def _is_text(message: object) -> bool:
+    return isinstance(message, dict) and isinstance(message.get("content"), str)
 
 
 def _one(items: Iterable[int], candidates: Iterable[int] | None) -> int:
