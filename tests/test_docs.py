@@ -82,7 +82,7 @@ def test_a_broken_link_is_found(tmp_path, monkeypatch):
 
 def test_every_document_is_in_the_readme():
     told = {ROOT / link.partition("#")[0] for link in links(ROOT / "README.md")}
-    assert {path for path in DOCUMENTS if path.parent.name == "docs"} <= told
+    assert {path for path in DOCUMENTS if path.parent == ROOT / "docs"} <= told
 
 
 def test_settings_are_the_codes():
@@ -117,6 +117,16 @@ def test_modules_that_are_named_can_be_run():
     for name in named:
         place = ROOT / Path(*name.split("."))
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), name
+
+
+WIDTH = 120
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_lines_are_no_wider_than_a_screen(path):
+    """Tables alone may be wider: a row cannot be broken."""
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    assert [number for number, line in lines if len(line) > WIDTH and not line.startswith("|")] == []
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout: nothing to look through")

@@ -13,6 +13,7 @@ import pytest
 from rerec_engine.data.dataset import load_dataset
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "tutorial.md").read_text()
+TEXT = re.sub(r"\\\n\s*", "", TEXT)  # a command over several lines is one
 OWN = TEXT[TEXT.index("## 3.") :]
 
 
