@@ -33,7 +33,7 @@ def train(config: Config, resume: Path | None = None) -> Path:
     try:
         return _run(trainer)
     except RuntimeError as error:
-        if lost_contact(trainer.world, error):
+        if lost_contact(trainer.ranks, error):
             raise RunError(_lost(trainer)) from error
         raise
     finally:
@@ -46,7 +46,7 @@ def _run(trainer: Trainer) -> Path:
         evaluate_and_log(trainer, "test", "before")
         trainer.save()
     stop = False
-    with Interrupt(trainer.world) as interrupt, Progress(trainer) as progress:
+    with Interrupt(trainer.ranks) as interrupt, Progress(trainer) as progress:
         while trainer.step < config.train.steps and not stop:
             metrics, batch = one_step(trainer)
             run.log("metrics.jsonl", metrics)
@@ -62,10 +62,10 @@ def _run(trainer: Trainer) -> Path:
                 trainer.save()
     if stop and trainer.step < config.train.steps:
         report(trainer)
-        if trainer.world.main:
+        if trainer.ranks.main:
             print(f"stopped after step {trainer.step}; continue with --resume {run.path}", file=sys.stderr)
         raise SystemExit(interrupt.exit_code)
-    trainer.policy.save(run.path / "final", trainer.world.main)
+    trainer.policy.save(run.path / "final", trainer.ranks.main)
     evaluate_and_log(trainer, "test", "after")
     report(trainer)
     card(trainer)
@@ -117,7 +117,7 @@ def set_advantages(batch: Batch, config: Config) -> None:
 def evaluate_and_log(trainer: Trainer, split: str, moment: str, limit: int = 0) -> None:
     """Greedy evaluation on a split (its first `limit` queries), into eval.jsonl; before and after, also as a table."""
     if split not in trainer.dataset.splits:
-        if trainer.world.main:
+        if trainer.ranks.main:
             print(f"no {split} split: not evaluated {moment} training", file=sys.stderr)
         return
     queries = trainer.dataset.queries(split)
@@ -134,7 +134,7 @@ def evaluate_and_log(trainer: Trainer, split: str, moment: str, limit: int = 0) 
         step=trainer.step,
     )
     trainer.run.log("eval.jsonl", {**report.line(), "moment": moment})
-    if moment != "during" and trainer.world.main:
+    if moment != "during" and trainer.ranks.main:
         console = Console(stderr=True)
         console.print(f"\n{moment} reinforcement, {split} split, greedy (step {trainer.step})")
         console.print(report.table())
@@ -142,7 +142,7 @@ def evaluate_and_log(trainer: Trainer, split: str, moment: str, limit: int = 0) 
 
 def report(trainer: Trainer) -> None:
     """Write the report, so far; one that cannot be written ends no run."""
-    if trainer.config.train.report and trainer.world.main:
+    if trainer.config.train.report and trainer.ranks.main:
         try:
             write_report(trainer.run.path, tokenizer=trainer.policy.tokenizer)
         except (UserError, OSError) as error:
@@ -151,7 +151,7 @@ def report(trainer: Trainer) -> None:
 
 def card(trainer: Trainer) -> None:
     """Write the final model's card; one that cannot be written ends no run."""
-    if trainer.world.main:
+    if trainer.ranks.main:
         try:
             write_card(trainer.run.path)
         except Exception as error:  # the model is saved
@@ -163,9 +163,9 @@ def _due(step: int, every: int) -> bool:
 
 
 def _lost(trainer: Trainer) -> str:
-    world, steps = trainer.world, checkpoint_steps(trainer.run.checkpoints)
+    ranks, steps = trainer.ranks, checkpoint_steps(trainer.run.checkpoints)
     return (
-        f"rank {world.rank} of {world.size} lost another rank in step {trainer.step + 1}: it ended or is silent "
+        f"rank {ranks.rank} of {ranks.size} lost another rank in step {trainer.step + 1}: it ended or is silent "
         f"(its own message tells why); go on after step {max(steps, default=0)} with --resume {trainer.run.path}"
     )
 

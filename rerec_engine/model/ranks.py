@@ -26,7 +26,7 @@ TIMEOUT = datetime.timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
-class World:
+class Ranks:
     """This process among the ranks of a run; alone by default."""
 
     rank: int = 0
@@ -42,7 +42,7 @@ class World:
     def share(self, count: int, group: int = 1) -> slice:
         """This rank's part of `count` things in order, as even as can be; only the first of `group` ranks has any.
 
-        A world of one has all of them, whatever the group.
+        A process alone has all of them, whatever the group.
         """
         groups, mine = max(1, self.size // group), self.rank // group
         start, end = (count * g // groups for g in (mine, mine + 1))
@@ -90,30 +90,30 @@ class World:
         return result
 
 
-def join(device: str) -> World:
-    """Meet the other ranks where `torchrun` started this process; else a world of one."""
+def join(device: str) -> Ranks:
+    """Meet the other ranks where `torchrun` started this process; else this process is alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return World()
+        return Ranks()
     local_rank = int(os.environ["LOCAL_RANK"])
     on_cuda = device != "cpu" and torch.cuda.is_available()
     if on_cuda:
         torch.cuda.set_device(local_rank)
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=TIMEOUT)
-    return World(dist.get_rank(), size, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return Ranks(dist.get_rank(), size, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def leave(world: World) -> None:
+def leave(ranks: Ranks) -> None:
     """Part from the other ranks."""
-    if world.size > 1 and dist.is_initialized():
+    if ranks.size > 1 and dist.is_initialized():
         dist.destroy_process_group()
 
 
-def lost_contact(world: World, error: BaseException) -> bool:
+def lost_contact(ranks: Ranks, error: BaseException) -> bool:
     """Whether an error says that another rank has gone or is silent, rather than that something broke here."""
     told = str(error).lower()
     network = isinstance(error, dist.DistError) or any(word in told for word in ("gloo", "nccl", "connection"))
-    return world.size > 1 and isinstance(error, RuntimeError) and network
+    return ranks.size > 1 and isinstance(error, RuntimeError) and network
 
 
 def shard(

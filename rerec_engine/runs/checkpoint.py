@@ -27,7 +27,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from rerec_engine.model.ranks import World
+from rerec_engine.model.ranks import Ranks
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.model.policy import Policy
 
@@ -81,42 +81,42 @@ def save_checkpoint(
     state: dict[str, Any],
     parts: dict[str, Any],
     keep: int,
-    world: World | None = None,
+    ranks: Ranks | None = None,
 ) -> Path:
     """Write `directory/step_N` and remove all but the `keep` newest. All ranks call it.
 
     state: JSON values and tensors, of rank 0. parts: what may be sharded (optimizers, critic), by name; each rank
     writes its shards. Raises UserError where the disk refuses; what was there before is untouched then.
     """
-    world = world or World()
+    ranks = ranks or Ranks()
     final, temporary = directory / f"step_{step}", directory / f".step_{step}.tmp"
     try:
-        _together(world, lambda: _make_afresh(temporary) if world.main else None)
-        _together(world, lambda: policy.save_trained(temporary, world.main))
+        _together(ranks, lambda: _make_afresh(temporary) if ranks.main else None)
+        _together(ranks, lambda: policy.save_trained(temporary, ranks.main))
         if parts:
-            _together(world, lambda: _save_parts(parts, temporary / PARTS, world))
-        _together(world, lambda: _finish(temporary, final, step, state) if world.main else None)
+            _together(ranks, lambda: _save_parts(parts, temporary / PARTS, ranks))
+        _together(ranks, lambda: _finish(temporary, final, step, state) if ranks.main else None)
     except _Failure as error:
         free = shutil.disk_usage(directory).free / 2**20 if directory.is_dir() else 0.0
         reason = f"{str(error).splitlines()[0]}; {free:.1f} MB free on the disk"
         raise file_error(final, f"cannot write the checkpoint ({reason}); the ones before it are untouched") from error
     finally:
-        if world.main:
+        if ranks.main:
             shutil.rmtree(temporary, ignore_errors=True)
-    if world.main:
+    if ranks.main:
         for old in checkpoint_steps(directory)[:-keep]:
             shutil.rmtree(directory / f"step_{old}")
     return final
 
 
-def _save_parts(parts: dict[str, Any], path: Path, world: World) -> None:
+def _save_parts(parts: dict[str, Any], path: Path, ranks: Ranks) -> None:
     with _quiet():
-        save(parts, checkpoint_id=path, no_dist=world.size == 1)
+        save(parts, checkpoint_id=path, no_dist=ranks.size == 1)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's warning that a world of one is one."""
+    """Without torch's warning that a process alone is alone."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield
@@ -126,14 +126,14 @@ class _Failure(Exception):
     """Writing failed, on this rank or another."""
 
 
-def _together(world: World, work: Callable[[], object]) -> None:
+def _together(ranks: Ranks, work: Callable[[], object]) -> None:
     """All ranks work; where it fails on one, it fails on all, so that none waits for ever."""
     error = None
     try:
         work()
     except (OSError, RuntimeError, SafetensorError, CheckpointException) as caught:  # what a full disk turns into
         error = str(caught) or type(caught).__name__
-    failed = [told for told in world.gather(error) if told]
+    failed = [told for told in ranks.gather(error) if told]
     if failed:
         raise _Failure(failed[0])
 
@@ -200,11 +200,11 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_parts(path: Path, parts: dict[str, Any], world: World | None = None) -> bool:
+def load_parts(path: Path, parts: dict[str, Any], ranks: Ranks | None = None) -> bool:
     """Fill `parts`, made for this run's ranks, with what any number of ranks saved; False where there was nothing."""
     if not (path / PARTS).is_dir():
         return False
-    alone = world is None or world.size == 1
+    alone = ranks is None or ranks.size == 1
     with _quiet():
         load(parts, checkpoint_id=path / PARTS, no_dist=alone)
     return True

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rerec_engine.model.ranks import World
+from rerec_engine.model.ranks import Ranks
 from rerec_engine.training.batches import informative
 from rerec_engine.training.setup import Trainer
 from rerec_engine.types import Batch
@@ -22,13 +22,13 @@ class Interrupt:
 
     exit_code = 130
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
         self.asked = False
 
     def asked_anywhere(self) -> bool:
         """Whether any rank was asked to stop; all ranks call it after the same step."""
-        asked = [code for code in self.world.gather(self.exit_code if self.asked else 0) if code]
+        asked = [code for code in self.ranks.gather(self.exit_code if self.asked else 0) if code]
         self.exit_code = max(asked, default=self.exit_code)
         return bool(asked)
 
@@ -44,7 +44,7 @@ class Interrupt:
         if self.asked:
             raise KeyboardInterrupt
         self.asked, self.exit_code = True, 128 + number
-        if self.world.main:
+        if self.ranks.main:
             print("\nstopping after this step, with a checkpoint; once more to stop at once", file=sys.stderr)
 
 
@@ -59,7 +59,7 @@ class Progress:
             desc="reinforce",
             unit="step",
             mininterval=interval,
-            disable=not trainer.world.main,
+            disable=not trainer.ranks.main,
         )
 
     def __enter__(self) -> Progress:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rerec_engine.config import Config
-from rerec_engine.model.ranks import World
+from rerec_engine.model.ranks import Ranks
 from rerec_engine.rollout.base import RolloutEngine, derive_seed
 from rerec_engine.training.batches import informative, pack, select
 from rerec_engine.training.curriculum import CurriculumQueue, query_difficulty
@@ -47,11 +47,11 @@ class RolloutWorker:
         prompts: Sequence[list[int]],
         score: Callable[[Batch], None],
         config: Config,
-        world: World | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.engine, self.queue, self.score, self.config = engine, queue, score, config
         self.queries, self.prompts = queries, prompts
-        self.world = world or World()
+        self.ranks = ranks or Ranks()
         self._group = config.rollout.vllm.tensor_parallel if config.rollout.engine == "vllm" else 1
         self._ahead: tuple[list[int], Future[list[Rollout]]] | None = None  # this rank's share of the next step
         self._kept: tuple[list[int], list[Rollout]] | None = None  # all of it, where it has been waited for
@@ -136,12 +136,12 @@ class RolloutWorker:
         return [self.prompts[i] for i in indices], rollout.responses_per_query, sampling
 
     def _generate_share(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
-        mine = self.world.share(len(prompts), self._group)
+        mine = self.ranks.share(len(prompts), self._group)
         place = Sampling(sampling.max_new_tokens, sampling.temperature, sampling.seed, sampling.first + mine.start)
         return self.engine.generate(prompts[mine], n, place)
 
     def _join(self, share: list[Rollout]) -> list[Rollout]:
-        return [rollout for part in self.world.gather(share) for rollout in part]
+        return [rollout for part in self.ranks.gather(share) for rollout in part]
 
 
 def _useful(drawn: Sequence[Batch], wanted: int) -> Batch:

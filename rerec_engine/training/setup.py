@@ -19,7 +19,7 @@ from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import load_adapter
 from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.policy import Policy, blocks, load_policy, resolve_device
-from rerec_engine.model.ranks import World, join, leave, shard
+from rerec_engine.model.ranks import Ranks, join, leave, shard
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.base import Follower, RolloutEngine
@@ -48,7 +48,7 @@ class Trainer:
     """All the parts of a run. `step` counts the steps done."""
 
     config: Config
-    world: World
+    ranks: Ranks
     run: RunDir
     dataset: Dataset
     policy: Policy
@@ -63,11 +63,11 @@ class Trainer:
             "step": self.step,
             "worker": self.worker.state_dict(),
             "skipped": self.updater.skipped,
-            "rng": self.world.gather(rng_state()),
+            "rng": self.ranks.gather(rng_state()),
         }
         parts = self.updater.state_parts()
         keep = self.config.train.keep_checkpoints
-        save_checkpoint(self.run.checkpoints, self.step, self.policy, state, parts, keep, self.world)
+        save_checkpoint(self.run.checkpoints, self.step, self.policy, state, parts, keep, self.ranks)
 
     def restore(self, checkpoint: Path) -> None:
         """Continue from a checkpoint, whose model the policy was loaded from."""
@@ -76,15 +76,15 @@ class Trainer:
         self.worker.load_state_dict(state["worker"])
         self.updater.skipped = state["skipped"]
         parts = self.updater.state_parts(empty=True)
-        if load_parts(checkpoint, parts, self.world):
+        if load_parts(checkpoint, parts, self.ranks):
             self.updater.load_state_parts(parts)
-        if self.world.rank < len(state["rng"]):
-            set_rng_state(state["rng"][self.world.rank])
+        if self.ranks.rank < len(state["rng"]):
+            set_rng_state(state["rng"][self.ranks.rank])
 
     def close(self) -> None:
         """Free what the rollout engine holds and part from the other ranks."""
         self.worker.close()
-        leave(self.world)
+        leave(self.ranks)
 
 
 def start(config: Config, resume: Path | None) -> Trainer:
@@ -93,51 +93,51 @@ def start(config: Config, resume: Path | None) -> Trainer:
         config.check()
     except ValueError as error:
         raise UserError(str(error)) from None
-    world = join(config.device)
+    ranks = join(config.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(config.threads or max(1, cores // world.local_size))
+    torch.set_num_threads(config.threads or max(1, cores // ranks.local_size))
     seed_everything(config.seed)
-    checkpoint = world.main_does(lambda: latest_checkpoint(resume / "checkpoints")) if resume is not None else None
-    run = world.main_does(lambda: _run_dir(config, resume, checkpoint))
-    run.writes = world.main
-    data = world.main_does(lambda: _data_path(config, run))
+    checkpoint = ranks.main_does(lambda: latest_checkpoint(resume / "checkpoints")) if resume is not None else None
+    run = ranks.main_does(lambda: _run_dir(config, resume, checkpoint))
+    run.writes = ranks.main
+    data = ranks.main_does(lambda: _data_path(config, run))
     dataset = load_dataset(data)
     if checkpoint is None:
-        world.main_does(lambda: _make_start_model(config, run, dataset))
+        ranks.main_does(lambda: _make_start_model(config, run, dataset))
     lora = config.model.lora_rank > 0
     source = str(checkpoint) if checkpoint and not lora else _start_source(config, run)
-    policy = _load(config, source, world, _device(config, world), master=None if lora else "fp32")
+    policy = _load(config, source, ranks, _device(config, ranks), master=None if lora else "fp32")
     policy.prepare(config.model, config.seed)
     if checkpoint and lora:
         load_adapter(policy.model, checkpoint)
-    reference = _reference(config, run, world) if config.loss.beta and not lora else None
+    reference = _reference(config, run, ranks) if config.loss.beta and not lora else None
     critic = Critic(policy) if config.advantage.estimator == "gae" else None
-    if world.size > 1:
-        device = _device(config, world)
+    if ranks.size > 1:
+        device = _device(config, ranks)
         policy.shard(device)
         if reference is not None:
             reference.shard(device, config.model.offload_reference)
         if critic is not None:
             shard(critic, blocks(critic.body), policy.dtype, device)
-    queries, prompts = _train_queries(config, policy, dataset, world)
+    queries, prompts = _train_queries(config, policy, dataset, ranks)
     queue = CurriculumQueue(len(queries), config.curriculum, config.train.queries_per_step, config.seed)
     reward = RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads)
     score = partial(score_batch, reward=reward, policy=policy, config=config)
-    engine = _engine(config, policy, source, run, world)
-    worker = RolloutWorker(engine, queue, queries, prompts, score, config, world)
+    engine = _engine(config, policy, source, run, ranks)
+    worker = RolloutWorker(engine, queue, queries, prompts, score, config, ranks)
     trainer = Trainer(
         config=config,
-        world=world,
+        ranks=ranks,
         run=run,
         dataset=dataset,
         policy=policy,
         reward=reward,
         worker=worker,
-        updater=Updater(policy, config, reference, critic, world),
+        updater=Updater(policy, config, reference, critic, ranks),
     )
     if checkpoint is not None:
         trainer.restore(checkpoint)
-        if world.main:
+        if ranks.main:
             print(f"resuming {run.path} after step {trainer.step}", file=sys.stderr)
     engine.weight_version = trainer.step
     return trainer
@@ -169,12 +169,12 @@ def _run_dir(config: Config, resume: Path | None, checkpoint: Path | None) -> Ru
     return RunDir.resume(resume, int(checkpoint.name[5:]))
 
 
-def _engine(config: Config, policy: Policy, source: str, run: RunDir, world: World) -> RolloutEngine:
+def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ranks) -> RolloutEngine:
     if config.rollout.engine == "vllm":
         group = config.rollout.vllm.tensor_parallel
-        if world.size > 1 and world.local_size % group:
-            raise UserError(f"rollout.vllm.tensor_parallel {group} must divide the {world.local_size} ranks of a host")
-        if world.size > 1 and world.rank % group:
+        if ranks.size > 1 and ranks.local_size % group:
+            raise UserError(f"rollout.vllm.tensor_parallel {group} must divide the {ranks.local_size} ranks of a host")
+        if ranks.size > 1 and ranks.rank % group:
             return Follower(policy.whole_parameters)
         return VllmEngine(
             source,
@@ -182,19 +182,19 @@ def _engine(config: Config, policy: Policy, source: str, run: RunDir, world: Wor
             policy.end_ids,
             max_tokens=config.data.max_prompt_tokens + config.rollout.max_new_tokens,
             dtype=policy.dtype,
-            device=_device(config, world),
+            device=_device(config, ranks),
             settings=config.rollout.vllm,
-            log=run.path / ("engine.log" if world.main else f"engine_{world.rank}.log"),
+            log=run.path / ("engine.log" if ranks.main else f"engine_{ranks.rank}.log"),
             run_dir=run.path,
         )
-    if world.size > 1 or config.rollout.overlap:
+    if ranks.size > 1 or config.rollout.overlap:
         return ReplicaSampler(policy)
     return Sampler(policy)
 
 
-def _device(config: Config, world: World) -> torch.device:
+def _device(config: Config, ranks: Ranks) -> torch.device:
     device = resolve_device(config.device)
-    return torch.device("cuda", world.local_rank) if device.type == "cuda" and world.size > 1 else device
+    return torch.device("cuda", ranks.local_rank) if device.type == "cuda" and ranks.size > 1 else device
 
 
 def _data_path(config: Config, run: RunDir) -> Path:
@@ -227,12 +227,12 @@ def _start_source(config: Config, run: RunDir) -> str:
     return str(run.path / "start") if _start_is_saved(config) else str(config.model.path)
 
 
-def _load(config: Config, source: str, world: World, device: torch.device, master: str | None = None) -> Policy:
+def _load(config: Config, source: str, ranks: Ranks, device: torch.device, master: str | None = None) -> Policy:
     """A model of one's own; among several ranks, rank 0 alone has its weights, in host memory, until it is sharded."""
-    if world.size == 1:
+    if ranks.size == 1:
         return load_policy(source, device, config.model.dtype, master)
-    policy = load_policy(source, "cpu", config.model.dtype, master, empty=not world.main)
-    policy.end_ids = world.first(policy.end_ids)
+    policy = load_policy(source, "cpu", config.model.dtype, master, empty=not ranks.main)
+    policy.end_ids = ranks.first(policy.end_ids)
     return policy
 
 
@@ -241,10 +241,10 @@ def _start_is_saved(config: Config) -> bool:
     return config.model.path is None or config.warm_start.epochs > 0
 
 
-def _reference(config: Config, run: RunDir, world: World) -> Policy:
+def _reference(config: Config, run: RunDir, ranks: Ranks) -> Policy:
     """The frozen model that reinforcement started from."""
-    device = torch.device("cpu") if config.model.offload_reference else _device(config, world)
-    reference = _load(config, _start_source(config, run), world, device)
+    device = torch.device("cpu") if config.model.offload_reference else _device(config, ranks)
+    reference = _load(config, _start_source(config, run), ranks, device)
     reference.packed = config.model.packing and enable_packing(reference.model)
     reference.model.requires_grad_(False)
     return reference
@@ -265,7 +265,7 @@ def _made_on_the_spot(config: Config, dataset: Dataset) -> Policy:
 
 
 def _train_queries(
-    config: Config, policy: Policy, dataset: Dataset, world: World
+    config: Config, policy: Policy, dataset: Dataset, ranks: Ranks
 ) -> tuple[list[Query], list[list[int]]]:
     """Queries of the train split whose prompt fits, and their prompts; what is left out is counted and told."""
     everything = dataset.queries("train")
@@ -273,7 +273,7 @@ def _train_queries(
     limit = config.data.max_prompt_tokens
     fits = [i for i, prompt in enumerate(prompts) if len(prompt) <= limit]
     left_out = len(everything) - len(fits)
-    if world.main:
+    if ranks.main:
         told = f"train queries: {len(everything)} read, {len(fits)} kept, {left_out} longer than {limit} tokens"
         print(told, file=sys.stderr)
     if not fits:

@@ -24,7 +24,7 @@ from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import without_adapter
 from rerec_engine.model.memory import checkpointed, on_device
 from rerec_engine.model.policy import Policy
-from rerec_engine.model.ranks import World, whole
+from rerec_engine.model.ranks import Ranks, whole
 from rerec_engine.model.sequences import Row, group_shares, packed_micro_batches
 from rerec_engine.training.importance import effective_sample_size, mismatch
 from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
@@ -72,10 +72,10 @@ class Updater:
         config: Config,
         reference: Policy | None,
         critic: Critic | None,
-        world: World | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.policy, self.config, self.reference, self.critic = policy, config, reference, critic
-        self.world = world or World()
+        self.ranks = ranks or Ranks()
         self.optimizers = {"policy": _adamw(policy.model, config, config.optim.learning_rate)}
         if critic is not None:
             self.optimizers["critic"] = _adamw(critic, config, config.optim.critic_learning_rate)
@@ -149,7 +149,7 @@ class Updater:
                 values = compute([batch.row(i) for i in part])
             if live:
                 found[torch.from_numpy(token_index(batch, part)).to(found.device)] = values.float()
-        return self.world.sum(found)
+        return self.ranks.sum(found)
 
     def _share(self, batch: Batch, rows: np.ndarray) -> list[tuple[np.ndarray, bool]]:
         """This rank's micro-batches, as many as any rank has: FSDP's ranks go through every layer together.
@@ -157,13 +157,13 @@ class Updater:
         Packed: whole groups are dealt, by tokens. Else rows, longest first. A rank that has too few parts repeats a row
         that does not count (False).
         """
-        limit, size = self.config.train.tokens_per_micro_batch, self.world.size
+        limit, size = self.config.train.tokens_per_micro_batch, self.ranks.size
         if self.policy.packed:
             dealt = [list(packed_micro_batches(batch, share, limit)) for share in group_shares(batch, rows, size)]
         else:
             order = rows[np.argsort(-_sizes(batch, rows), kind="stable")]
             dealt = [list(micro_batches(batch, order[rank::size], limit)) for rank in range(size)]
-        mine, most = dealt[self.world.rank], max(map(len, dealt))
+        mine, most = dealt[self.ranks.rank], max(map(len, dealt))
         return [(part, True) for part in mine] + [(rows[-1:], False)] * (most - len(mine))
 
     def _accumulate(self, batch: Batch, rows: np.ndarray) -> list[dict[str, float]]:
@@ -176,7 +176,7 @@ class Updater:
             metrics = self._micro_batch(batch, part, denominator, tokens, live)
             if live:
                 parts.append(metrics)
-        return [metrics for found in self.world.gather(_floats(parts)) for metrics in found]
+        return [metrics for found in self.ranks.gather(_floats(parts)) for metrics in found]
 
     def _needed(self, batch: Batch, rows: np.ndarray) -> np.ndarray:
         """Rows that can have a gradient: without KL, entropy bonus and critic, those with an advantage."""
@@ -222,7 +222,7 @@ class Updater:
             )
             loss, metrics = loss + error, {**metrics, **more}
         # FSDP takes the mean over ranks, but the denominators are those of all ranks' tokens.
-        (loss * (self.world.size if live else 0)).backward()
+        (loss * (self.ranks.size if live else 0)).backward()
         metrics["loss"] = loss.detach() * denominator / max(len(flat), 1)
         return dict(metrics)
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rerec_engine.model.ranks import World
+from rerec_engine.model.ranks import Ranks
 
 SMALL = {
     "warm_start.epochs": 1,
@@ -186,25 +186,25 @@ def shard_and_compare(rank: int, directory: str, port: int) -> None:
     torch.set_num_threads(1)
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()}, MASTER_ADDR="127.0.0.1")
-    world = join("cpu")
+    ranks = join("cpu")
     rows = [([5, 6, 7, 8], [9, 10, 11]), ([4, 9], [8, 8, 8, 1])]
     for kind in ("qwen2", "untied", "gpt2"):
         whole = load_policy(f"{directory}/{kind}", "cpu")
-        policy = load_policy(f"{directory}/{kind}", "cpu", empty=not world.main)
-        assert world.main or next(policy.model.parameters()).is_meta
+        policy = load_policy(f"{directory}/{kind}", "cpu", empty=not ranks.main)
+        assert ranks.main or next(policy.model.parameters()).is_meta
         policy.shard(torch.device("cpu"))
         expected, found = (p.token_logprobs(rows)[0] for p in (whole, policy))
         assert torch.allclose(found, expected, atol=1e-6)
         expected.mean().backward(), found.mean().backward()
         for (name, a), (_, b) in zip(whole.model.named_parameters(), policy.model.named_parameters(), strict=True):
             assert torch.allclose(b.grad.full_tensor(), a.grad, atol=1e-6), name
-        policy.save(f"{directory}/{kind}-saved", world.main)
-        if world.main:
+        policy.save(f"{directory}/{kind}-saved", ranks.main)
+        if ranks.main:
             saved = load_policy(f"{directory}/{kind}-saved", "cpu").model.state_dict()
             assert all(torch.equal(value, saved[name]) for name, value in whole.model.state_dict().items())
-    assert world.sum(torch.tensor(float(rank + 1))) == 3
-    assert (world.gather(rank), world.first(rank), world.any(rank == 1)) == ([0, 1], 0, True)
-    leave(world)
+    assert ranks.sum(torch.tensor(float(rank + 1))) == 3
+    assert (ranks.gather(rank), ranks.first(rank), ranks.any(rank == 1)) == ([0, 1], 0, True)
+    leave(ranks)
     end_now(0)
 
 
@@ -227,9 +227,9 @@ def test_shards_are_the_whole_model(tiny_policy, tmp_path):
 def test_shares_are_even_in_order_and_whole():
     for size in (1, 2, 3, 7):
         for count in (0, 1, 5, 64):
-            shares = [range(count)[World(rank, size).share(count)] for rank in range(size)]
+            shares = [range(count)[Ranks(rank, size).share(count)] for rank in range(size)]
             assert np.concatenate([np.array(share, dtype=int) for share in shares]).tolist() == list(range(count))
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert range(7)[World().share(7, group=2)] == range(7)  # one process, an engine on two GPUs
-    first = [range(7)[World(rank, 6).share(7, group=2)] for rank in range(6)]
+    assert range(7)[Ranks().share(7, group=2)] == range(7)  # one process, an engine on two GPUs
+    first = [range(7)[Ranks(rank, 6).share(7, group=2)] for rank in range(6)]
     assert [list(share) for share in first] == [[0, 1], [], [2, 3], [], [4, 5, 6], []]

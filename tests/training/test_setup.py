@@ -9,7 +9,7 @@ import pytest
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
-from rerec_engine.model.ranks import World
+from rerec_engine.model.ranks import Ranks
 from rerec_engine.training.setup import _train_queries
 
 
@@ -19,7 +19,7 @@ def test_prompts_that_are_too_long_are_left_out_counted_and_told(tiny_policy, mi
     limit = lengths[len(lengths) // 2]
     config = Config()
     config = replace(config, data=replace(config.data, max_prompt_tokens=limit))
-    queries, prompts = _train_queries(config, policy, dataset, World())
+    queries, prompts = _train_queries(config, policy, dataset, Ranks())
     kept = sum(length <= limit for length in lengths)
     assert 0 < kept < len(lengths) and len(queries) == len(prompts) == kept
     assert max(map(len, prompts)) <= limit
@@ -28,4 +28,4 @@ def test_prompts_that_are_too_long_are_left_out_counted_and_told(tiny_policy, mi
     assert told in capsys.readouterr().err
     shorter = replace(config, data=replace(config.data, max_prompt_tokens=lengths[0] - 1))
     with pytest.raises(UserError, match="no train query has a prompt within data.max_prompt_tokens"):
-        _train_queries(shorter, policy, dataset, World())
+        _train_queries(shorter, policy, dataset, Ranks())
