@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from rerec_engine.errors import RunError, UserError
+from rerec_engine.errors import RunError, Stopped, UserError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -172,6 +172,9 @@ def _run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    except Stopped as ended:
+        print(ended, file=sys.stderr)
+        raise SystemExit(ended.exit_code) from None
     except RunError as error:
         fail(str(error), code=1)
     except (UserError, OSError) as error:

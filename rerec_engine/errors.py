@@ -14,6 +14,14 @@ class RunError(RuntimeError):
     that says what happened and how to go on."""
 
 
+class Stopped(Exception):
+    """A run ended early because it was asked to. Its message is one line that says how to go on."""
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def file_error(path: str | Path, message: str, row: int | None = None) -> UserError:
     """A `UserError` that names file and, where known, the row (1-based, as an editor counts lines)."""
     place = f"{path}:{row}" if row is not None else str(path)

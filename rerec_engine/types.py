@@ -1,12 +1,9 @@
-"""The records that pass between stages. Shapes trail each field; T counts response tokens over a whole batch."""
+"""The records that pass between rooms: messages, queries, what is asked of a rollout engine and what it gives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypedDict
-
-import numpy as np
-import torch
 
 
 class Message(TypedDict):
@@ -57,40 +54,3 @@ class Rollout:
     logprobs: list[float]  # nats, of the sampled tokens
     finish: str
     weight_version: int
-
-
-@dataclass
-class Batch:
-    """Responses of one step, packed: response i owns tokens cu_seqlens[i]:cu_seqlens[i+1]; groups lie together.
-
-    The stages fill it from top to bottom: rollout, reward, advantage.
-    """
-
-    queries: list[Query]  # [Q]
-    prompt_ids: list[list[int]]  # [Q]
-    token_ids: np.ndarray  # [T] int64
-    cu_seqlens: np.ndarray  # [B + 1] int64, B = Q * G
-    group: np.ndarray  # [B] int64, index into queries
-    rollout_logprobs: np.ndarray  # [T] float32, nats
-    finish: list[str]  # [B]
-    weight_version: np.ndarray  # [B] int64, of the weights that it was drawn with
-    scores: dict[str, np.ndarray] = field(default_factory=dict)  # reward, its parts and hit, [B] float32 each
-    token_rewards: np.ndarray | None = None  # [T] float32, RAAE's
-    ref_logprobs: torch.Tensor | None = None  # [T] float32, nats, of the frozen reference (with a KL only)
-    old_logprobs: torch.Tensor | None = None  # [T] float32, nats, of the policy before the step (TIS only)
-    values: torch.Tensor | None = None  # [T] float32, of the critic (GAE only)
-    advantages: torch.Tensor | None = None  # [T] float32
-    returns: torch.Tensor | None = None  # [T] float32, the critic's targets (GAE only)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Response lengths in tokens, [B] int64."""
-        return np.diff(self.cu_seqlens)
-
-    def response(self, i: int) -> np.ndarray:
-        """Token ids of response i."""
-        return self.token_ids[self.cu_seqlens[i] : self.cu_seqlens[i + 1]]
-
-    def row(self, i: int) -> tuple[list[int], np.ndarray]:
-        """Prompt ids and response ids of response i."""
-        return self.prompt_ids[self.group[i]], self.response(i)

@@ -210,6 +210,16 @@ def make_policy(
     return Policy(model.eval(), tokenizer, end_ids, int(pad), dtype or model.dtype)
 
 
+def model_source(path: str) -> str:
+    """What `from_pretrained` takes: a directory that holds a model, or a name on the Hub. Raises UserError."""
+    looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
+    if looks_local and not (Path(path).expanduser() / "config.json").is_file():
+        adapter = (Path(path).expanduser() / "adapter_config.json").is_file()
+        kind = "a LoRA adapter alone (the run's final/ holds it merged)" if adapter else "no model"
+        raise file_error(path, f"{kind} here (config.json is missing)")
+    return str(Path(path).expanduser()) if looks_local else path
+
+
 def load_policy(
     path: str,
     device: str | torch.device = "auto",
@@ -225,12 +235,7 @@ def load_policy(
     """
     if dtype not in DTYPES or (master or dtype) not in DTYPES:
         raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
-    looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
-    if looks_local and not (Path(path).expanduser() / "config.json").is_file():
-        adapter = (Path(path).expanduser() / "adapter_config.json").is_file()
-        kind = "a LoRA adapter alone (the run's final/ holds it merged)" if adapter else "no model"
-        raise file_error(path, f"{kind} here (config.json is missing)")
-    source = str(Path(path).expanduser()) if looks_local else path
+    source = model_source(path)
     weights = DTYPES[master or dtype]
     disable_progress_bar()
     try:

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from rerec_engine.errors import RunError, UserError
+from rerec_engine.errors import RunError, Stopped, UserError
 
 T = TypeVar("T")
 TIMEOUT = datetime.timedelta(minutes=30)
@@ -81,7 +81,7 @@ class Ranks:
         if self.main:
             try:
                 result = work()
-            except (UserError, RunError, OSError) as caught:
+            except (UserError, RunError, Stopped, OSError) as caught:
                 error = caught
         if self.size > 1:
             result, error = self.first((result, error))

@@ -7,15 +7,13 @@ positions reach the LM head.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from rerec_engine.model.packed_attention import Blocks, is_flash
-from rerec_engine.types import Batch
 
 Row = tuple[Sequence[int], Any]
 """Prompt ids and response ids (a sequence or an array) of one response."""
@@ -108,35 +106,6 @@ def packed_inputs(rows: Sequence[Row], device: torch.device, attention: str) -> 
 
 def _ids(ids: Any) -> Tensor:
     return torch.as_tensor(ids, dtype=torch.long)
-
-
-def packed_micro_batches(batch: Batch, rows: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Response indices of each packed pass, of at most `max_tokens`; groups lie together, so that they share a prompt.
-
-    A group that goes over the edge of a pass has its prompt in both.
-    """
-    part: list[int] = []
-    total = 0
-    for i in np.sort(rows):
-        own, prompt = int(batch.lengths[i]), len(batch.prompt_ids[batch.group[i]])
-        shares = bool(part) and batch.group[part[-1]] == batch.group[i]
-        size = own if shares else prompt + own
-        if part and total + size > max_tokens:
-            yield np.array(part)
-            part, total, size = [], 0, prompt + own
-        part.append(int(i))
-        total += size
-    if part:
-        yield np.array(part)
-
-
-def group_shares(batch: Batch, rows: np.ndarray, ranks: int) -> list[np.ndarray]:
-    """The rows of each rank: whole groups, dealt by their tokens, the largest first."""
-    owners = batch.group[rows]
-    groups, place = np.unique(owners, return_inverse=True)
-    tokens = np.bincount(place, batch.lengths[rows], len(groups)) + [len(batch.prompt_ids[g]) for g in groups]
-    order = groups[np.argsort(-tokens, kind="stable")]
-    return [rows[np.isin(owners, order[rank::ranks])] for rank in range(ranks)]
 
 
 def _attention(body: torch.nn.Module) -> str:

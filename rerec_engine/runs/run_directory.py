@@ -12,16 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rerec_engine.config import Config
 from rerec_engine.runs.environment import describe
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.model.policy import Policy
 from rerec_engine.runs.settings import write_yaml
-from rerec_engine.types import Batch
 
 
 class RunDir:
@@ -35,10 +32,10 @@ class RunDir:
 
     @classmethod
     def create(cls, config: Config) -> RunDir:
-        """A new run directory. Raises UserError where it holds something already."""
+        """A new run directory. Raises UserError where it holds something already that training did not just begin."""
         path = Path(config.output_dir or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{path}: is not empty; choose another --output-dir, or continue it with --resume {path}")
+        if path.exists() and not (path.is_dir() and _untouched(path)):
+            raise UserError(f"{path}: is not empty; choose another output_dir, or continue the run with --resume {path}")
         run = cls(path)
         run.rollouts.mkdir(parents=True, exist_ok=True)
         write_yaml(config, path / "config.yaml")
@@ -46,16 +43,26 @@ class RunDir:
         return run
 
     @classmethod
-    def resume(cls, path: Path, step: int) -> RunDir:
-        """An existing run directory, cut back to what was written up to `step`."""
+    def resume(cls, path: Path, step: int | None) -> RunDir:
+        """An existing run directory, cut back to what was written up to `step`; None: to before the first step."""
         run = cls(path)
         run.rollouts.mkdir(exist_ok=True)
         for name in ("metrics.jsonl", "eval.jsonl"):
-            _cut_back(path / name, step)
+            _cut_back(path / name, -1 if step is None else step)
         for file in run.rollouts.glob("step_*.parquet"):
-            if int(file.stem[5:]) > step:
+            if int(file.stem[5:]) > (step or 0):
                 file.unlink()
         return run
+
+    @property
+    def start(self) -> Path:
+        """Where the model that reinforcement starts from lies, where the run made it."""
+        return self.path / "start"
+
+    @property
+    def warm_start(self) -> Path:
+        """The state of a warm start that was cut short."""
+        return self.path / "warm_start.pt"
 
     def log(self, name: str, record: dict[str, Any]) -> None:
         """Append a record to `name` (metrics.jsonl, eval.jsonl)."""
@@ -71,14 +78,14 @@ class RunDir:
             os.truncate(path, size)
             raise file_error(path, f"cannot write: {error.strerror}; the lines before are whole") from error
 
-    def save_rollouts(self, step: int, batch: Batch, policy: Policy) -> None:
-        """`rollouts/step_N.parquet`: a row per response, with reward parts, token ids and token advantages."""
+    def save_rollouts(self, step: int, table: pa.Table) -> None:
+        """`rollouts/step_N.parquet`: a row per response."""
         if not self.writes:
             return
         path = self.rollouts / f"step_{step}.parquet"
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
-            pq.write_table(_rollout_table(step, batch, policy), temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd")
             os.replace(temporary, path)
         except OSError as error:
             raise file_error(path, f"cannot write: {error}") from error
@@ -86,28 +93,10 @@ class RunDir:
             temporary.unlink(missing_ok=True)
 
 
-def _rollout_table(step: int, batch: Batch, policy: Policy) -> pa.Table:
-    tokenizer: Any = policy.tokenizer
-    assert batch.advantages is not None
-    assert batch.token_rewards is not None
-    advantages = batch.advantages.cpu().numpy()
-    spans = [slice(batch.cu_seqlens[i], batch.cu_seqlens[i + 1]) for i in range(len(batch.finish))]
-    queries = [batch.queries[g] for g in batch.group]
-    return pa.table(
-        {
-            "step": [step] * len(spans),
-            "query_id": [q.id for q in queries],
-            "category": [q.category for q in queries],
-            "prompt": [q.messages[-1]["content"] for q in queries],
-            "response": [tokenizer.decode(batch.token_ids[s], skip_special_tokens=True) for s in spans],
-            "finish": batch.finish,
-            **{name: values.astype(np.float32) for name, values in batch.scores.items()},
-            "token_ids": [batch.token_ids[s].astype(np.int32) for s in spans],
-            "token_logprobs": [batch.rollout_logprobs[s] for s in spans],
-            "token_rewards": [batch.token_rewards[s] for s in spans],
-            "token_advantages": [advantages[s] for s in spans],
-        }
-    )
+def _untouched(path: Path) -> bool:
+    """Whether a directory is empty, or a run left it before anything was trained or evaluated."""
+    files = {file.relative_to(path).parts[0] for file in path.rglob("*") if file.is_file()}
+    return not files or ("config.yaml" in files and files <= {"config.yaml", "environment.json", "data", "engine.log"})
 
 
 def _cut_back(path: Path, step: int) -> None:

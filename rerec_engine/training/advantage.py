@@ -10,8 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rerec_engine.config import AdvantageConfig
+from rerec_engine.config import AdvantageConfig, Config
 from rerec_engine.ops.groups import group_advantage, standardise
+from rerec_engine.training.batches import ForwardPasses, ScoredBatch, TrainingBatch
+from rerec_engine.training.importance import truncated_weights
+from rerec_engine.training.loss import kl_penalty
 
 Array = np.ndarray | torch.Tensor
 
@@ -21,6 +24,36 @@ class Advantages(NamedTuple):
 
     advantages: torch.Tensor  # [T] float32
     returns: torch.Tensor | None  # [T] float32, the critic's targets; gae only
+
+
+def with_advantages(batch: ScoredBatch, passes: ForwardPasses, config: Config) -> TrainingBatch:
+    """The batch with the advantages of all response tokens, by the estimator that the settings name."""
+    drawn = batch.rollout_logprobs
+    old = drawn if passes.own_logprobs is None else passes.own_logprobs.cpu()
+    kl = None
+    if passes.ref_logprobs is not None and config.loss.kl_in == "reward":
+        kl = kl_penalty(old, passes.ref_logprobs.cpu(), config.loss)
+    found = token_advantages(
+        batch.token_rewards if config.advantage.estimator == "raae" else None,
+        batch.scores["reward"],
+        batch.cu_seqlens,
+        batch.group,
+        config.advantage,
+        hits=batch.scores["hit"],
+        values=None if passes.values is None else passes.values.cpu(),
+        kl=kl,
+    )
+    advantages = found.advantages
+    if config.loss.importance_cap:
+        advantages = advantages * truncated_weights(old, drawn, config.loss.importance_cap)
+    return TrainingBatch(
+        **vars(batch),
+        advantages=advantages,
+        old_logprobs=old,
+        ref_logprobs=passes.ref_logprobs,
+        values=passes.values,
+        returns=found.returns,
+    )
 
 
 def token_advantages(

@@ -1,66 +1,86 @@
-"""What a run tells while it goes: the bar, the metrics of a step, evaluations; and how it is asked to stop."""
+"""What a run tells while it goes: where it writes, a bar over its steps, what came out, and what to type next."""
 
 from __future__ import annotations
 
-import resource
-import signal
+import os
 import sys
-from types import FrameType, TracebackType
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
-from rerec_engine.model.ranks import Ranks
-from rerec_engine.training.batches import informative
-from rerec_engine.training.setup import Trainer
-from rerec_engine.types import Batch
+from rerec_engine.cli import progress_bar
+from rerec_engine.runs.records import read_records
+from rerec_engine.training.trainer import Trainer
 
 
-class Interrupt:
-    """Ctrl-C or SIGTERM ends the run after the step under way, with a checkpoint; a second one ends it at once."""
+def tell(text: str) -> None:
+    """A line about the run, on stderr."""
+    print(text, file=sys.stderr)
 
-    exit_code = 130
 
-    def __init__(self, ranks: Ranks) -> None:
-        self.ranks = ranks
-        self.asked = False
+def tell_start(trainer: Trainer) -> None:
+    """Where the run writes, and what it is about to do."""
+    if not trainer.ranks.main:
+        return
+    config, run = trainer.config, trainer.run
+    begin = f"continuing after step {trainer.step}" if trainer.resumed else "starting"
+    tell(f"{begin}: {config.train.steps} steps of {config.train.queries_per_step} queries, written to {run.path}")
 
-    def asked_anywhere(self) -> bool:
-        """Whether any rank was asked to stop; all ranks call it after the same step."""
-        asked = [code for code in self.ranks.gather(self.exit_code if self.asked else 0) if code]
-        self.exit_code = max(asked, default=self.exit_code)
-        return bool(asked)
 
-    def __enter__(self) -> Interrupt:
-        self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
+def tell_end(trainer: Trainer, seconds: float) -> None:
+    """What came out, where it lies, and the commands that go on from here."""
+    if not trainer.ranks.main:
+        return
+    path, data = trainer.run.path, trainer.dataset.path
+    python = _python()
+    lines = [f"\n{trainer.step} steps done, {_duration(seconds)} here", *_accuracies(path / "eval.jsonl")]
+    places = {"model": path / "final", "report": path / "report.html", "settings": path / "config.yaml"}
+    lines += [f"{name:<10}{place}" for name, place in places.items() if place.exists()]
+    commands = {
+        "talk to it": f"recommend --model {path} --data {data}",
+        "evaluate": f"evaluate --model {path} --data {data}",
+        "report": f"report {path}",
+        "train on": f"train --resume {path} --train.steps {2 * trainer.config.train.steps or 10}",
+    }
+    lines += ["next:", *(f"  {name:<12}{python} -m rerec_engine.{words}" for name, words in commands.items())]
+    tell("\n".join(lines))
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked, self.exit_code = True, 128 + number
-        if self.ranks.main:
-            print("\nstopping after this step, with a checkpoint; once more to stop at once", file=sys.stderr)
+def _accuracies(path: Path) -> list[str]:
+    """The accuracy of every split before and after, as read from eval.jsonl."""
+    found: dict[str, dict[str, str]] = {}
+    for line in read_records(path):
+        if line["moment"] != "during":
+            interval = f"{line['accuracy']:.3f} [{line['accuracy_low']:.3f}, {line['accuracy_high']:.3f}]"
+            found.setdefault(line["split"], {})[line["moment"]] = interval
+    return [
+        f"{'accuracy':<10}{split}: {told['before']} before, {told['after']} after (chance and kinds: the report)"
+        for split, told in found.items()
+        if {"before", "after"} <= set(told)
+    ]
+
+
+def _python() -> str:
+    """How this interpreter is called from here."""
+    if "VIRTUAL_ENV" in os.environ:
+        return "python"
+    near = os.path.relpath(sys.executable)
+    return sys.executable if near.startswith("..") else near
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Progress:
-    """A bar over the run's steps: reward, accuracy, KL, tokens/s, time left."""
+    """A bar over the run's steps: accuracy, KL, tokens/s, time left."""
 
     def __init__(self, trainer: Trainer) -> None:
-        interval = 0.5 if sys.stderr.isatty() else 15.0
-        self.bar = tqdm(
-            total=trainer.config.train.steps,
-            initial=trainer.step,
-            desc="reinforce",
-            unit="step",
-            mininterval=interval,
-            disable=not trainer.ranks.main,
-        )
+        steps = trainer.config.train.steps
+        self.bar = progress_bar(steps, "reinforce", "step", initial=trainer.step, shown=trainer.ranks.main, leave=True)
 
     def __enter__(self) -> Progress:
         return self
@@ -68,38 +88,9 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, *_: TracebackType | BaseException | None) -> None:
         self.bar.close()
 
-    def show(self, metrics: dict[str, Any]) -> None:
-        self.bar.set_postfix_str(
-            f"reward {metrics['reward']:.3f}, accuracy {metrics['accuracy']:.2f}, "
-            + (f"KL {metrics['kl']:.1e}, " if metrics["kl"] is not None else "")
-            + f"{metrics['tokens_per_second']:.0f} tok/s",
-            refresh=False,
-        )
+    def show(self, metrics: Mapping[str, Any]) -> None:
+        """One step further, with its figures, short enough for 80 columns."""
+        kl = f"KL {metrics['kl']:.0e}, " if metrics["kl"] is not None else ""
+        speed = f"{metrics['tokens_per_second']:.0f} tok/s"
+        self.bar.set_postfix_str(f"accuracy {metrics['accuracy']:.2f}, {kl}{speed}", refresh=False)
         self.bar.update()
-
-
-def step_record(
-    trainer: Trainer, batch: Batch, metrics: dict[str, float], seconds: dict[str, float]
-) -> dict[str, object]:
-    """The line of metrics.jsonl. Seconds, tokens, MB; kl in nats, against the reference."""
-    scores = {name: float(values.mean()) for name, values in batch.scores.items()}
-    counts = trainer.worker.queue.counts()
-    return {
-        "step": trainer.step,
-        "epoch": counts["epoch"],
-        "reward": scores["reward"],
-        "accuracy": scores["hit"],
-        **{f"reward_{name}": scores[name] for name in ("ndcg", "format", "qas", "pas")},
-        "kl": None,  # without a reference there is none
-        "clip_fraction": 0.0,
-        "approx_kl": 0.0,
-        **metrics,
-        "response_length": float(batch.lengths.mean()),
-        "truncated": float(np.mean([finish == "length" for finish in batch.finish])),
-        "staleness": float(trainer.step - 1 - batch.weight_version.mean()),  # steps between sampling and training
-        "zero_variance_groups": float(1 - informative(batch).mean()),
-        "tokens_per_second": float(batch.lengths.sum()) / seconds["total"],
-        **{f"seconds_{stage}": value for stage, value in seconds.items()},
-        **{f"curriculum_{name}": value for name, value in counts.items()},
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }

@@ -6,35 +6,24 @@ old when they are trained on, which the probability ratio corrects.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
+import torch
 
 from rerec_engine.config import Config
 from rerec_engine.model.ranks import Ranks
 from rerec_engine.rollout.base import RolloutEngine, derive_seed
-from rerec_engine.training.batches import informative, pack, select
+from rerec_engine.training.batches import Batch, ScoredBatch, informative, pack, select
+from rerec_engine.training.clock import Clock
 from rerec_engine.training.curriculum import CurriculumQueue, query_difficulty
-from rerec_engine.types import Batch, Query, Rollout, Sampling
-
-Seconds = dict[str, float]
-"""Seconds by stage, added up."""
-
-
-@contextmanager
-def timed(seconds: Seconds, stage: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
+from rerec_engine.types import Query, Rollout, Sampling
 
 
 class RolloutWorker:
-    """Owns the queue and the rollout engine. `score` fills a batch's scores and token rewards.
+    """Owns the queue and the rollout engine. `score` adds the rewards to a batch.
 
     Every rank has one; each generates its share of the prompts, and all have all responses.
     """
@@ -45,7 +34,7 @@ class RolloutWorker:
         queue: CurriculumQueue,
         queries: Sequence[Query],
         prompts: Sequence[list[int]],
-        score: Callable[[Batch], None],
+        score: Callable[[Batch], ScoredBatch],
         config: Config,
         ranks: Ranks | None = None,
     ) -> None:
@@ -57,22 +46,22 @@ class RolloutWorker:
         self._kept: tuple[list[int], list[Rollout]] | None = None  # all of it, where it has been waited for
         self._thread = ThreadPoolExecutor(1, "rollout")
 
-    def next_batch(self, step: int, seconds: Seconds) -> Batch:
+    def next_batch(self, step: int, clock: Clock) -> ScoredBatch:
         """Responses for step `step` (from 1), scored. Dynamic sampling draws on until enough groups teach something."""
         config = self.config
         wanted = min(config.train.queries_per_step, len(self.queries))
-        drawn: list[Batch] = []
+        drawn: list[ScoredBatch] = []
         for attempt in range(config.rollout.max_draws if config.rollout.dynamic_sampling else 1):
-            with timed(seconds, "rollout"):
+            with clock("rollout"):
                 indices, rollouts = (self._take() if attempt == 0 else None) or self._draw(step, attempt)
                 asked = [self.queries[i] for i in indices], [self.prompts[i] for i in indices]
                 batch = pack(*asked, rollouts, config.rollout.responses_per_query)
-            with timed(seconds, "reward"):
-                self.score(batch)
-            values = batch.scores["ndcg" if config.curriculum.difficulty == "ndcg" else "reward"]
-            self.queue.report(indices, query_difficulty(values, batch.group))
-            drawn.append(batch)
-            if sum(informative(b).sum() for b in drawn) >= wanted:
+            with clock("reward"):
+                scored = self.score(batch)
+            values = scored.scores["ndcg" if config.curriculum.difficulty == "ndcg" else "reward"]
+            self.queue.report(indices, query_difficulty(values.numpy(), scored.group.numpy()))
+            drawn.append(scored)
+            if sum(int(informative(b).sum()) for b in drawn) >= wanted:
                 break
         if not config.rollout.overlap:
             self.engine.sleep()
@@ -144,11 +133,10 @@ class RolloutWorker:
         return [rollout for part in self.ranks.gather(share) for rollout in part]
 
 
-def _useful(drawn: Sequence[Batch], wanted: int) -> Batch:
+def _useful(drawn: Sequence[ScoredBatch], wanted: int) -> ScoredBatch:
     """The first `wanted` groups of several draws that teach something; the last draw where none does."""
     useful = [informative(batch) for batch in drawn]
     if not any(u.any() for u in useful):
         return drawn[-1]
-    kept = np.cumsum(np.concatenate(useful)) <= wanted
-    bounds = np.cumsum([len(u) for u in useful])[:-1]
-    return select(drawn, [u & k for u, k in zip(useful, np.split(kept, bounds), strict=True)])
+    kept = torch.cat(useful).cumsum(0) <= wanted
+    return select(drawn, [u & k for u, k in zip(useful, kept.split([len(u) for u in useful]), strict=True)])

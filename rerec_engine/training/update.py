@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -25,39 +26,16 @@ from rerec_engine.model.lora import without_adapter
 from rerec_engine.model.memory import checkpointed, on_device
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks, whole
-from rerec_engine.model.sequences import Row, group_shares, packed_micro_batches
+from rerec_engine.model.sequences import Row
+from rerec_engine.training.batches import Batch, ForwardPasses, TrainingBatch
 from rerec_engine.training.importance import effective_sample_size, mismatch
 from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
-from rerec_engine.types import Batch
+from rerec_engine.training.shares import rank_share
 
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 TRAINED, LOADED = StateDictOptions(ignore_frozen_params=True), StateDictOptions(strict=False)
 GAP = ("log_ratio_mean", "log_ratio_max", "ratio_square_mean")
 """Metrics of the loss that tell about the rollout engine rather than the update."""
-
-
-def micro_batches(batch: Batch, rows: np.ndarray, max_tokens: int) -> Iterator[np.ndarray]:
-    """Response indices, longest sequences together, so that padded tokens stay within `max_tokens` a micro-batch."""
-    sizes = _sizes(batch, rows)
-    order = rows[np.argsort(-sizes, kind="stable")]
-    sizes = np.sort(sizes)[::-1]
-    start = 0
-    while start < len(order):
-        count = max(1, max_tokens // int(sizes[start]))
-        yield order[start : start + count]
-        start += count
-
-
-def _sizes(batch: Batch, rows: np.ndarray) -> np.ndarray:
-    """Prompt + response tokens of each row."""
-    prompts = [len(batch.prompt_ids[batch.group[i]]) for i in rows]
-    return np.array(prompts, dtype=np.int64) + batch.lengths[rows]
-
-
-def token_index(batch: Batch, rows: np.ndarray) -> np.ndarray:
-    """Positions of the rows' tokens in the packed batch, in the rows' order, int64."""
-    spans = [np.arange(batch.cu_seqlens[i], batch.cu_seqlens[i + 1]) for i in rows]
-    return np.concatenate(spans) if spans else np.zeros(0, np.int64)
 
 
 class Updater:
@@ -83,40 +61,34 @@ class Updater:
         """Optimizer steps left out so far because a gradient was not finite."""
         self.skipped_in_a_row = 0
 
-    def prepare(self, batch: Batch) -> None:
+    def forward_passes(self, batch: Batch) -> ForwardPasses:
         """What needs a forward pass before the advantages: reference and own log-probs, the critic's values."""
-        temperature = self.config.rollout.temperature
+        reference, own, values = None, None, None
         if self.reference is not None:
             # FSDP sees to a sharded one's place itself.
             with nullcontext() if self.reference.sharded else on_device(self.reference.model, self.policy.device):
-                batch.ref_logprobs = self._logprobs(self.reference, batch, temperature)
+                reference = self._logprobs(self.reference, batch)
         elif self.config.loss.beta and self.policy.adapted:
             with without_adapter(self.policy.model):
-                batch.ref_logprobs = self._logprobs(self.policy, batch, temperature)
+                reference = self._logprobs(self.policy, batch)
         if self.config.loss.importance_cap:
-            batch.old_logprobs = self._logprobs(self.policy, batch, temperature)
+            own = self._logprobs(self.policy, batch)
         if self.critic is not None:
-            batch.values = self.values(batch)
+            values = self._every_token(batch, self.critic)
+        return ForwardPasses(reference, own, values)
 
-    def values(self, batch: Batch) -> Tensor:
-        """The critic's values of all response tokens, [T] float32."""
-        critic = self.critic
-        assert critic is not None
-        return self._every_token(batch, lambda rows: critic(rows))
-
-    def update(self, batch: Batch, step: int) -> dict[str, float]:
+    def update(self, batch: TrainingBatch, step: int) -> dict[str, float]:
         """Train on the batch; returns the metrics of the step. `step` counts from 1."""
         config = self.config
         self._set_learning_rate(step)
+        batch = batch.on(self.policy.device)
         parts: list[dict[str, float]] = []
         norms: list[float] = []
-        gap = None
-        if batch.old_logprobs is not None:
-            gap = mismatch(batch.old_logprobs.cpu(), torch.from_numpy(batch.rollout_logprobs))
+        gap = mismatch(batch.old_logprobs.cpu(), batch.rollout_logprobs) if config.loss.importance_cap else None
         per_update = config.train.queries_per_update
         with checkpointed(self.policy.model):
             for first in range(0, len(batch.queries), per_update):
-                rows = np.nonzero((batch.group >= first) & (batch.group < first + per_update))[0]
+                rows = batch.rows[(batch.group >= first) & (batch.group < first + per_update)]
                 found = self._accumulate(batch, rows)
                 gap = _gap(found) if gap is None else gap  # the first update's: later ones see changed weights
                 parts += found
@@ -132,7 +104,8 @@ class Updater:
             "skipped_updates": float(self.skipped),
         }
 
-    def _logprobs(self, policy: Policy, batch: Batch, temperature: float) -> Tensor:
+    def _logprobs(self, policy: Policy, batch: Batch) -> Tensor:
+        temperature = self.config.rollout.temperature
         found = self._every_token(
             batch, lambda rows: policy.token_logprobs(rows, temperature, return_entropy=False)[0], policy.autocast()
         )
@@ -144,29 +117,17 @@ class Updater:
     ) -> Tensor:
         """One number for each response token, [T] float32, without gradients. Each rank computes its share."""
         found = torch.zeros(len(batch.token_ids), device=self.policy.device)
-        for part, live in self._share(batch, np.arange(len(batch.finish))):
+        for part, live in self._share(batch, batch.rows):
             with torch.no_grad(), context or self.policy.autocast():
-                values = compute([batch.row(i) for i in part])
+                values = compute([batch.row(i) for i in part.tolist()])
             if live:
-                found[torch.from_numpy(token_index(batch, part)).to(found.device)] = values.float()
+                found[batch.token_index(part).to(found.device)] = values.float()
         return self.ranks.sum(found)
 
-    def _share(self, batch: Batch, rows: np.ndarray) -> list[tuple[np.ndarray, bool]]:
-        """This rank's micro-batches, as many as any rank has: FSDP's ranks go through every layer together.
+    def _share(self, batch: Batch, rows: Tensor) -> list[tuple[Tensor, bool]]:
+        return rank_share(batch, rows, self.config.train.tokens_per_micro_batch, self.policy.packed, self.ranks)
 
-        Packed: whole groups are dealt, by tokens. Else rows, longest first. A rank that has too few parts repeats a row
-        that does not count (False).
-        """
-        limit, size = self.config.train.tokens_per_micro_batch, self.ranks.size
-        if self.policy.packed:
-            dealt = [list(packed_micro_batches(batch, share, limit)) for share in group_shares(batch, rows, size)]
-        else:
-            order = rows[np.argsort(-_sizes(batch, rows), kind="stable")]
-            dealt = [list(micro_batches(batch, order[rank::size], limit)) for rank in range(size)]
-        mine, most = dealt[self.ranks.rank], max(map(len, dealt))
-        return [(part, True) for part in mine] + [(rows[-1:], False)] * (most - len(mine))
-
-    def _accumulate(self, batch: Batch, rows: np.ndarray) -> list[dict[str, float]]:
+    def _accumulate(self, batch: TrainingBatch, rows: Tensor) -> list[dict[str, float]]:
         """Gradients of one update; metrics of all ranks' micro-batches."""
         loss_config = self.config.loss
         denominator = loss_denominator(loss_config, batch.lengths[rows], self.config.rollout.max_new_tokens)
@@ -178,52 +139,42 @@ class Updater:
                 parts.append(metrics)
         return [metrics for found in self.ranks.gather(_floats(parts)) for metrics in found]
 
-    def _needed(self, batch: Batch, rows: np.ndarray) -> np.ndarray:
+    def _needed(self, batch: TrainingBatch, rows: Tensor) -> Tensor:
         """Rows that can have a gradient: without KL, entropy bonus and critic, those with an advantage."""
         loss = self.config.loss
         if (loss.beta and loss.kl_in == "loss") or loss.entropy or self.critic is not None:
             return rows
-        assert batch.advantages is not None
-        live = np.concatenate([[0], np.cumsum(batch.advantages.cpu().numpy() != 0)])
+        live = F.pad((batch.advantages.cpu() != 0).cumsum(0), (1, 0))
         return rows[live[batch.cu_seqlens[rows + 1]] > live[batch.cu_seqlens[rows]]]
 
     def _micro_batch(
-        self, batch: Batch, part: np.ndarray, denominator: float, tokens: float, live: bool
+        self, batch: TrainingBatch, part: Tensor, denominator: float, tokens: float, live: bool
     ) -> dict[str, Tensor]:
         config, device = self.config, self.policy.device
-        assert batch.advantages is not None
-        flat = token_index(batch, part)
-        index = torch.from_numpy(flat).to(device)
-        rows = [batch.row(i) for i in part]
+        index = batch.token_index(part).to(device)
+        rows = [batch.row(i) for i in part.tolist()]
         hidden, targets = self.policy.response_states(rows)
-        drawn = torch.from_numpy(batch.rollout_logprobs[flat]).to(device)
-        bounds = torch.from_numpy(np.concatenate([[0], np.cumsum(batch.lengths[part])])).to(device)
-        advantages = batch.advantages.to(device)[index]
         loss, metrics = linear_policy_loss(
             hidden,
             self.policy.head,
             targets,
-            drawn if batch.old_logprobs is None else batch.old_logprobs[index],
+            batch.old_logprobs[index],
             batch.ref_logprobs[index] if batch.ref_logprobs is not None else None,
-            advantages,
+            batch.advantages[index],
             config.loss,
             temperature=config.rollout.temperature,
             softcap=self.policy.softcap,
-            cu_seqlens=bounds,
+            cu_seqlens=F.pad(batch.lengths[part].cumsum(0), (1, 0)).to(device),
             denominator=denominator,
         )
-        if self.critic is not None:
-            assert batch.values is not None
-            assert batch.returns is not None
+        if self.critic is not None and batch.values is not None and batch.returns is not None:
             with self.policy.autocast():
                 values = self.critic(rows)
-            error, more = value_loss(
-                values, batch.values[index], batch.returns.to(device)[index], config.loss, denominator=tokens
-            )
+            error, more = value_loss(values, batch.values[index], batch.returns[index], config.loss, denominator=tokens)
             loss, metrics = loss + error, {**metrics, **more}
         # FSDP takes the mean over ranks, but the denominators are those of all ranks' tokens.
         (loss * (self.ranks.size if live else 0)).backward()
-        metrics["loss"] = loss.detach() * denominator / max(len(flat), 1)
+        metrics["loss"] = loss.detach() * denominator / max(len(index), 1)
         return dict(metrics)
 
     def _step(self) -> float:

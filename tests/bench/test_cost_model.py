@@ -25,7 +25,7 @@ from rerec_engine.model.memory import checkpointed, enable_checkpointing
 from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.policy import Policy
 from rerec_engine.rollout.shared_memory import ALIGNMENT, WeightMemory
-from rerec_engine.training.batches import pack
+from rerec_engine.training.batches import TrainingBatch, pack
 from rerec_engine.training.update import Updater
 from rerec_engine.types import Query, Rollout
 
@@ -121,14 +121,22 @@ def test_flops_of_reference_and_update(monkeypatch, packing, checkpointing):
         for _ in range(s.queries * s.responses)
     ]
     batch = pack([Query(str(i), (), (0,)) for i in range(s.queries)], prompts, rollouts, s.responses)
-    batch.advantages = torch.ones(len(batch.token_ids))
+    ones = torch.ones(len(batch.token_ids))
     config = dataclasses.replace(Config(), loss=LossConfig(beta=0.01), train=TrainConfig(tokens_per_micro_batch=10**5))
     updater = Updater(policy, config, reference, None)
     with sdpa_kernel(SDPBackend.MATH):  # counted as if every token saw every key
         with FlopCounterMode(display=False) as prepare:
-            updater.prepare(batch)
+            passes = updater.forward_passes(batch)
+        ready = TrainingBatch(
+            **vars(batch),
+            scores={},
+            token_rewards=ones,
+            advantages=ones,
+            old_logprobs=batch.rollout_logprobs,
+            ref_logprobs=passes.ref_logprobs,
+        )
         with FlopCounterMode(display=False) as update:
-            updater.update(batch, 1)
+            updater.update(ready, 1)
     length = s.prompt + s.response
     pairs = s.queries * (s.prompt**2 + s.responses * s.response * length if packing else s.responses * length**2)
     unseen = cost_model.attention_flops(SMALL, pairs - cost_model.pairs_seen(s))

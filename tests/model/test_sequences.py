@@ -15,10 +15,10 @@ from rerec_engine.model import packed_attention as packing
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.memory import checkpointed, enable_checkpointing, on_device
 from rerec_engine.model.packed_attention import NAME, Blocks, enable_packing
-from rerec_engine.model.sequences import group_shares, packed_micro_batches, response_states, take_rows
+from rerec_engine.model.sequences import response_states, take_rows
 from rerec_engine.ops import token_logprob
 from rerec_engine.rollout.sampler import Sampler
-from rerec_engine.types import Batch, Sampling
+from rerec_engine.types import Sampling
 
 SLIDING = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
 MODELS = [("qwen2", {}), ("llama", {}), ("gpt2", {}), ("qwen2", SLIDING)]
@@ -190,43 +190,6 @@ def test_what_transformers_flash_attention_is_given(tiny_policy, architecture, o
     assert calls[0][0] == np.cumsum([0, *sizes]).tolist()
     assert calls[0][1] == [[i for n in sizes for i in range(n)]]
     assert (packed - padded).abs().max() < 1e-5
-
-
-def batch_of(lengths):
-    """Two groups of three responses, with prompts of 5 and 2 tokens."""
-    return Batch(
-        queries=[],
-        prompt_ids=[[1] * 5, [2] * 2],
-        token_ids=np.zeros(sum(lengths), np.int64),
-        cu_seqlens=np.concatenate([[0], np.cumsum(lengths)]),
-        group=np.array([0, 0, 0, 1, 1, 1]),
-        rollout_logprobs=np.zeros(sum(lengths), np.float32),
-        finish=[],
-        weight_version=np.zeros(6, np.int64),
-    )
-
-
-def test_packed_micro_batches_keep_groups_together():
-    batch = batch_of([3, 2, 4, 1, 6, 2])
-
-    def parts(limit, rows=range(6)):
-        return [part.tolist() for part in packed_micro_batches(batch, np.array(rows, dtype=np.int64), limit)]
-
-    assert parts(25) == [[0, 1, 2, 3, 4, 5]]
-    assert parts(24) == [[0, 1, 2, 3, 4], [5]]
-    assert parts(10) == [[0, 1], [2], [3, 4], [5]]
-    assert parts(1) == [[0], [1], [2], [3], [4], [5]]
-    assert parts(25, [1, 4, 5]) == [[1, 4, 5]]
-    assert parts(25, [5, 1, 4]) == [[1, 4, 5]]
-    assert parts(25, []) == []
-
-
-def test_ranks_have_whole_groups():
-    batch = batch_of([3, 2, 4, 1, 16, 2])
-    rows = np.array([0, 2, 3, 4])
-    assert [share.tolist() for share in group_shares(batch, rows, 1)] == [[0, 2, 3, 4]]
-    assert [share.tolist() for share in group_shares(batch, rows, 3)] == [[3, 4], [0, 2], []]
-    assert [len(share) for share in group_shares(batch, rows[:0], 2)] == [0, 0]
 
 
 @pytest.mark.parametrize("packed", [False, True])

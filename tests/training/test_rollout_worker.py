@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-import numpy as np
 import pytest
+import torch
 
 from rerec_engine.config import Config, CurriculumConfig, RolloutConfig, TrainConfig
 from rerec_engine.errors import RunError
 from rerec_engine.rollout.base import Follower
+from rerec_engine.training.batches import ScoredBatch
+from rerec_engine.training.clock import Clock
 from rerec_engine.training.curriculum import CurriculumQueue
 from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.types import Query, Rollout
@@ -43,9 +45,9 @@ class Counting:
 
 def score(batch):
     even = batch.token_ids[batch.cu_seqlens[:-1]] % 2 == 0
-    first = np.arange(len(even)) % 2 == 0
-    batch.scores = {"reward": (even & first).astype(np.float32), "ndcg": np.where(even, 1.0, 0.0)}
-    batch.token_rewards = np.zeros(len(batch.token_ids), np.float32)
+    first = torch.arange(len(even)) % 2 == 0
+    scores = {"reward": (even & first).float(), "ndcg": even.float()}
+    return ScoredBatch(**vars(batch), scores=scores, token_rewards=torch.zeros(len(batch.token_ids)))
 
 
 def worker_of(engine=None, queries=12, **rollout):
@@ -62,12 +64,12 @@ def worker_of(engine=None, queries=12, **rollout):
 
 def test_results_go_back_to_the_queue():
     worker = worker_of()
-    seconds = {}
-    batch = worker.next_batch(1, seconds)
+    clock = Clock()
+    batch = worker.next_batch(1, clock)
     asked = [int(query.id) for query in batch.queries]
     expected = [i % 2 for i in asked]  # difficulty 1 - ndcg
     assert worker.queue._difficulty[asked].tolist() == expected
-    assert seconds.keys() == {"rollout", "reward"}
+    assert clock.seconds().keys() == {"rollout", "reward", "total"}
     assert batch.weight_version.tolist() == [0] * 8
     assert worker.engine.slept == 1
 
@@ -75,37 +77,37 @@ def test_results_go_back_to_the_queue():
 def test_one_step_ahead_is_drawn_with_the_weights_before_the_update():
     engine = Counting()
     worker = worker_of(engine, overlap=True)
-    first = worker.next_batch(1, {})
+    first = worker.next_batch(1, Clock())
     engine.may_answer.clear()
     worker.look_ahead(2)
     assert len(engine.calls) == 1  # it has not been answered, and nobody waits
     engine.may_answer.set()
     worker.update_weights(1)
-    second = worker.next_batch(2, {})
+    second = worker.next_batch(2, Clock())
     assert second.token_ids[1::2].tolist() == [0] * 8
     assert (second.weight_version == 0).all()
     assert not {q.id for q in first.queries} & {q.id for q in second.queries}
     worker.look_ahead(3)
     worker.update_weights(2)
-    assert worker.next_batch(3, {}).token_ids[1::2].tolist() == [1] * 8
+    assert worker.next_batch(3, Clock()).token_ids[1::2].tolist() == [1] * 8
     worker.look_ahead(4)
     assert len(engine.calls) == 3  # the run has three steps
 
 
 def test_what_was_drawn_ahead_is_part_of_the_state():
     worker, other = worker_of(overlap=True), worker_of(overlap=True)
-    worker.next_batch(1, {})
+    worker.next_batch(1, Clock())
     worker.look_ahead(2)
     state = worker.state_dict()
     other.load_state_dict(state)
-    a, b = worker.next_batch(2, {}), other.next_batch(2, {})
-    assert np.array_equal(a.token_ids, b.token_ids)
+    a, b = worker.next_batch(2, Clock()), other.next_batch(2, Clock())
+    assert torch.equal(a.token_ids, b.token_ids)
     assert other.engine.calls == []
 
 
 def test_dynamic_sampling_draws_on_up_to_the_cap():
     worker = worker_of(dynamic_sampling=True, max_draws=3)
-    batch = worker.next_batch(1, {})
+    batch = worker.next_batch(1, Clock())
     assert len(worker.engine.calls) in (2, 3)
     assert len(batch.queries) <= 4
     assert all(int(query.id) % 2 == 0 for query in batch.queries)
@@ -117,12 +119,12 @@ def test_dynamic_sampling_draws_on_up_to_the_cap():
 def test_an_engine_that_returns_nothing_is_a_clear_error(spoil, overlap):
     engine = Counting()
     worker = worker_of(engine, overlap=overlap)
-    worker.next_batch(1, {})
+    worker.next_batch(1, Clock())
     whole = engine.generate
     engine.generate = lambda *arguments: spoil(whole(*arguments))
     worker.look_ahead(2)
     with pytest.raises(RunError, match="the rollout engine returned"):
-        worker.next_batch(2, {})
+        worker.next_batch(2, Clock())
 
 
 def test_a_rank_without_an_engine_gathers_weights_and_generates_nothing():
@@ -145,6 +147,6 @@ def test_an_error_in_the_background_comes_up_and_close_ends_the_engine():
     engine.generate = fails
     worker.look_ahead(1)
     with pytest.raises(RunError, match="gone"):
-        worker.next_batch(1, {})
+        worker.next_batch(1, Clock())
     worker.close()
     assert engine.closed

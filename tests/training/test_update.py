@@ -12,8 +12,8 @@ from rerec_engine.config import Config, LossConfig, OptimConfig, TrainConfig
 from rerec_engine.errors import RunError
 from rerec_engine.model.critic import Critic
 from rerec_engine.rollout.sampler import Sampler
-from rerec_engine.training.batches import informative, pack, select
-from rerec_engine.training.update import Updater, micro_batches
+from rerec_engine.training.batches import TrainingBatch, pack
+from rerec_engine.training.update import Updater
 from rerec_engine.types import Query, Sampling
 
 
@@ -22,12 +22,15 @@ def batch_of(policy, queries=4, n=3, seed=0):
     prompts = [rng.integers(5, len(policy.tokenizer), int(k)).tolist() for k in rng.integers(2, 30, queries)]
     rollouts = Sampler(policy).generate(prompts, n, Sampling(12, 1.0, seed))
     batch = pack([Query(str(i), (), (0,)) for i in range(queries)], prompts, rollouts, n)
-    advantages = rng.standard_normal(len(batch.token_ids)).astype(np.float32)
+    advantages = torch.from_numpy(rng.standard_normal(len(batch.token_ids)).astype(np.float32))
     advantages[batch.cu_seqlens[3] : batch.cu_seqlens[6]] = 0  # the second group teaches nothing
-    batch.advantages = torch.from_numpy(advantages)
-    batch.scores = {"reward": rng.standard_normal(queries * n).astype(np.float32)}
-    batch.token_rewards = advantages
-    return batch
+    return TrainingBatch(
+        **vars(batch),
+        scores={"reward": torch.from_numpy(rng.standard_normal(queries * n).astype(np.float32))},
+        token_rewards=advantages,
+        advantages=advantages,
+        old_logprobs=batch.rollout_logprobs,
+    )
 
 
 def config_of(beta=0.0, tokens=100_000, per_update=100, steps=100, **optim):
@@ -48,17 +51,6 @@ def gradient(updater):
     return torch.cat([s["exp_avg"].flatten() for s in updater.optimizers["policy"].state.values()])
 
 
-def test_micro_batches_cover_all_within_the_limit(tiny_policy):
-    batch = batch_of(tiny_policy())
-    rows = np.arange(12)
-    for limit in (1, 60, 10_000):
-        parts = list(micro_batches(batch, rows, limit))
-        assert sorted(np.concatenate(parts).tolist()) == rows.tolist()
-        for part in parts:
-            longest = max(sum(map(len, batch.row(i))) for i in part)
-            assert len(part) == 1 or longest * len(part) <= limit
-
-
 @pytest.mark.parametrize("beta", [0.0, 0.05])
 def test_micro_batches_change_nothing(tiny_policy, beta):
     found = []
@@ -68,7 +60,7 @@ def test_micro_batches_change_nothing(tiny_policy, beta):
             reference.model.requires_grad_(False)
         updater = Updater(policy, config_of(beta, tokens), reference, None)
         batch = batch_of(policy)
-        updater.prepare(batch)
+        batch = dataclasses.replace(batch, ref_logprobs=updater.forward_passes(batch).ref_logprobs)
         metrics = updater.update(batch, 1)
         found.append((gradient(updater), metrics))
     assert found[0][0].abs().max() > 1e-3
@@ -93,7 +85,6 @@ def test_rows_without_advantage_are_skipped_exactly(tiny_policy, monkeypatch):
 def test_a_gradient_that_is_not_finite_changes_nothing_and_is_counted(tiny_policy):
     policy = tiny_policy()
     batch = batch_of(policy)
-    assert batch.advantages is not None
     batch.advantages[0] = float("nan")
     before = weights(policy)
     updater = Updater(policy, config_of(), None, None)
@@ -109,12 +100,10 @@ def test_so_many_gradients_in_a_row_that_are_not_finite_end_the_run(tiny_policy)
     updater = Updater(policy, config, None, None)
     good, bad = batch.advantages, torch.full_like(batch.advantages, float("nan"))
     for advantages in (bad, good, bad):
-        batch.advantages = advantages
-        metrics = updater.update(batch, 1)
+        metrics = updater.update(dataclasses.replace(batch, advantages=advantages), 1)
     assert metrics["skipped_updates"] == 2
-    batch.advantages = bad
     with pytest.raises(RunError, match="2 updates in a row"):
-        updater.update(batch, 1)
+        updater.update(dataclasses.replace(batch, advantages=bad), 1)
 
 
 def test_importance_weights_leave_an_exact_sampler_alone_and_tell_the_gap(tiny_policy):
@@ -122,9 +111,9 @@ def test_importance_weights_leave_an_exact_sampler_alone_and_tell_the_gap(tiny_p
     batch = batch_of(policy)
     config = dataclasses.replace(config_of(), loss=LossConfig(beta=0.0, importance_cap=2.0))
     updater = Updater(policy, config, None, None)
-    updater.prepare(batch)
-    assert torch.allclose(batch.old_logprobs, torch.from_numpy(batch.rollout_logprobs), atol=1e-5)
-    batch.rollout_logprobs[:] -= 0.25
+    own = updater.forward_passes(batch).own_logprobs
+    assert torch.allclose(own, batch.rollout_logprobs, atol=1e-5)
+    batch = dataclasses.replace(batch, old_logprobs=own, rollout_logprobs=batch.rollout_logprobs - 0.25)
     metrics = updater.update(batch, 1)
     assert metrics["logprob_mismatch_mean"] == pytest.approx(0.25, abs=1e-4)
     assert metrics["effective_sample_size"] == pytest.approx(1.0)
@@ -166,26 +155,12 @@ def test_critic_learns_its_returns(tiny_policy):
     config = dataclasses.replace(config_of(), optim=OptimConfig(critic_learning_rate=1e-2))
     updater = Updater(policy, config, None, critic)
     batch = batch_of(policy)
-    batch.values = updater.values(batch)
-    assert torch.equal(batch.values, torch.zeros(len(batch.token_ids)))
-    batch.returns = torch.ones(len(batch.token_ids))
+    values = updater.forward_passes(batch).values
+    assert torch.equal(values, torch.zeros(len(batch.token_ids)))
+    batch = dataclasses.replace(batch, values=values, returns=torch.ones(len(batch.token_ids)))
     errors = [updater.update(batch, step)["value_error"] for step in range(1, 12)]
     assert errors[0] == pytest.approx(1.0)
     assert errors[-1] < 0.9
     other = Updater(policy, config, None, Critic(policy))
     other.load_state_parts(updater.state_parts())
-    assert torch.equal(other.values(batch), updater.values(batch))
-
-
-def test_select_keeps_whole_groups(tiny_policy):
-    policy = tiny_policy()
-    batches = [batch_of(policy, seed=s) for s in (0, 1)]
-    batches[0].scores["reward"][:3] = 0.5
-    assert informative(batches[0]).tolist() == [False, True, True, True]
-    chosen = select(batches, [np.array([False, True, False, True]), np.array([True, False, False, False])])
-    assert [q.id for q in chosen.queries] == ["1", "3", "0"]
-    assert chosen.group.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    for new, (source, old) in enumerate([*((0, i) for i in (3, 4, 5, 9, 10, 11)), *((1, i) for i in (0, 1, 2))]):
-        assert np.array_equal(chosen.response(new), batches[source].response(old))
-        assert chosen.row(new)[0] == batches[source].row(old)[0]
-        assert chosen.scores["reward"][new] == batches[source].scores["reward"][old]
+    assert torch.equal(other.forward_passes(batch).values, updater.forward_passes(batch).values)

@@ -1,0 +1,42 @@
+"""Greedy evaluations before, during and after reinforcement."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from rerec_engine.metrics.evaluation import evaluate_queries
+from rerec_engine.training.progress import tell
+from rerec_engine.training.trainer import Trainer
+
+
+def evaluate(trainer: Trainer, split: str, moment: str) -> None:
+    """Evaluate on a split, into eval.jsonl; before and after, also as a table.
+
+    moment: before, during or after; during, on the first `train.eval_queries` queries alone.
+    """
+    main = trainer.ranks.main
+    if split not in trainer.dataset.splits:
+        if main:
+            tell(f"no {split} split: not evaluated {moment} training")
+        return
+    queries = trainer.dataset.queries(split)
+    if moment == "during" and trainer.config.train.eval_queries:
+        queries = queries[: trainer.config.train.eval_queries]
+    report = evaluate_queries(
+        trainer.worker.generate,
+        trainer.policy.tokenizer,
+        trainer.reward,
+        queries,
+        encode_prompt=trainer.policy.encode_prompt,
+        max_new_tokens=trainer.config.rollout.max_new_tokens,
+        k=trainer.config.reward.k,
+        catalogue_size=trainer.dataset.item_count,
+        split=split,
+        step=trainer.step,
+        progress=main,
+    )
+    trainer.run.log("eval.jsonl", {**report.line(), "moment": moment})
+    if moment != "during" and main:
+        console = Console(stderr=True)
+        console.print(f"\n{moment} reinforcement, {split} split, greedy (step {trainer.step})")
+        console.print(report.table())

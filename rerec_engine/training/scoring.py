@@ -1,0 +1,31 @@
+"""The rewards of a batch, straight from its token ids."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rerec_engine.config import Config
+from rerec_engine.model.policy import Policy
+from rerec_engine.reward import RewardEngine
+from rerec_engine.training.batches import Batch, ScoredBatch
+
+PARTS = ("ndcg", "format", "qas", "pas", "hit")
+
+
+def score_batch(batch: Batch, *, reward: RewardEngine, policy: Policy, config: Config) -> ScoredBatch:
+    """Rewards of the responses and, for RAAE, of their tokens."""
+    owners = [batch.queries[g] for g in batch.group.tolist()]
+    known = batch.token_ids.masked_fill(batch.token_ids >= len(policy.tokenizer), policy.pad_id)  # heads may be padded
+    tokens = reward.score_tokens(
+        known.numpy(),
+        batch.cu_seqlens.numpy(),
+        [query.ground_truth for query in owners],
+        policy.tokenizer,
+        candidates=[query.candidates or None for query in owners],
+        w_penalty=config.advantage.w_penalty,
+        w_credit=config.advantage.w_credit,
+    )
+    scores: dict[str, Tensor] = {"reward": torch.from_numpy(tokens.scores.total)}
+    scores |= {name: torch.from_numpy(getattr(tokens.scores, name)) for name in PARTS}
+    return ScoredBatch(**vars(batch), scores=scores, token_rewards=torch.from_numpy(tokens.token_rewards))

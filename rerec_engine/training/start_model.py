@@ -1,0 +1,75 @@
+"""The data and the model that reinforcement starts from: given ones, or made for the run and warm-started."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from rerec_engine.cli import waiting
+from rerec_engine.config import Config
+from rerec_engine.data.dataset import Dataset
+from rerec_engine.errors import file_error
+from rerec_engine.model.policy import Policy, load_policy
+from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
+from rerec_engine.runs.run_directory import RunDir
+from rerec_engine.training.warm_start import warm_start
+
+
+def dataset_path(config: Config, run: RunDir, anew: bool) -> Path:
+    """The dataset directory: the one that the settings name, or the demo's, made in the run directory."""
+    if config.data.path is not None:
+        return Path(config.data.path)
+    from rerec_engine.worlds.demo import write_demo
+
+    path = run.path / "data"
+    if anew or not path.exists():
+        with waiting("making the demo's films, books, requests and traces, and LightGCN's embeddings"):
+            write_demo(path, config.seed)
+    return path
+
+
+def make_start_model(config: Config, run: RunDir, dataset: Dataset) -> None:
+    """Make the model that reinforcement starts from, and warm-start it, where the settings say so.
+
+    What an earlier attempt of the same run left is used: a finished model, or a warm start that was cut short.
+    """
+    if not _is_made(config) or run.start.is_dir():
+        return
+    if config.model.path is not None:
+        policy = load_policy(config.model.path, config.device, config.model.dtype, master="fp32")
+    else:
+        policy = _made_on_the_spot(config, dataset)
+    if config.warm_start.epochs:
+        traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / "warm_start.parquet"
+        warm_start(policy, traces, config.warm_start, config.seed, run)
+    temporary = run.path / ".start.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    policy.save(temporary)
+    os.replace(temporary, run.start)
+    run.warm_start.unlink(missing_ok=True)
+
+
+def start_source(config: Config, run: RunDir) -> str:
+    """Where the model lies that reinforcement starts from."""
+    return str(run.start) if _is_made(config) else str(config.model.path)
+
+
+def _is_made(config: Config) -> bool:
+    """Whether the model that reinforcement starts from is one that only this run has."""
+    return config.model.path is None or config.warm_start.epochs > 0
+
+
+def _made_on_the_spot(config: Config, dataset: Dataset) -> Policy:
+    vocabulary = dataset.path / "vocabulary.json"
+    if vocabulary.is_file():
+        try:
+            tokenizer = phrase_tokenizer(json.loads(vocabulary.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise file_error(vocabulary, f"expected a JSON list of phrases: {error}") from error
+    else:
+        texts = [message["content"] for query in dataset.queries("train") for message in query.messages]
+        tokenizer = corpus_tokenizer([*texts, *dataset.titles])
+    longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens
+    return make_small_policy(tokenizer, config.model, max_tokens=longest, seed=config.seed, device=config.device)
