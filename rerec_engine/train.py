@@ -19,7 +19,7 @@ from rerec_engine.training.batches import TrainingBatch
 from rerec_engine.training.clock import Clock
 from rerec_engine.training.evaluation import evaluate
 from rerec_engine.training.interrupt import Interrupt
-from rerec_engine.training.progress import Progress, tell, tell_end, tell_start
+from rerec_engine.training.progress import Progress, tell, tell_end
 from rerec_engine.training.records import rollout_table, step_record
 from rerec_engine.training.setup import start
 from rerec_engine.training.trainer import Trainer
@@ -40,7 +40,6 @@ def train(config: Config, resume: Path | None = None) -> Path:
 
 def _run(trainer: Trainer) -> Path:
     config, run, began = trainer.config, trainer.run, time.monotonic()
-    tell_start(trainer)
     if not trainer.resumed:
         evaluate(trainer, "test", "before")
         trainer.save()

@@ -201,6 +201,49 @@ def test_a_checkpoint_that_the_disk_refuses_ends_the_run_and_the_one_before_is_g
     assert [line["step"] for line in metrics(path)] == [1, 2, 3, 4]
 
 
+def test_stopped_in_the_warm_start_it_is_kept_and_continued(unbroken, mini_demo, tmp_path):
+    path = tmp_path / "stopped"
+    process = subprocess.Popen(command(mini_demo, path), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = ""
+    while "warm start" not in told and process.poll() is None:
+        told += process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, told + rest
+    assert rest.splitlines()[-1].endswith(f"continue with --resume {path}")
+    assert (path / "warm_start.pt").is_file()
+    with pytest.raises(UserError, match="not empty"):  # it would be lost
+        train(*load_settings(command(mini_demo, path)[3:]))
+    run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path)])
+    assert metrics(path) == metrics(unbroken)
+    assert not (path / "warm_start.pt").exists()
+
+
+def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again(mini_demo, tmp_path):
+    path = tmp_path / "run"
+    short = {"train.steps": 1, "warm_start.epochs": 0}
+    for wrong in ({"data.path": tmp_path / "nowhere"}, {"model.path": "./nowhere"}):
+        with pytest.raises(UserError, match="nowhere"):
+            train(*load_settings(command(mini_demo, path, **short, **wrong)[3:]))
+        assert not path.exists()
+    with pytest.raises(UserError, match="max_prompt_tokens"):  # found out once the directory is there
+        train(*load_settings(command(mini_demo, path, **short, **{"data.max-prompt-tokens": 3})[3:]))
+    assert path.exists()
+    train(*load_settings(command(mini_demo, path, **short)[3:]))
+    assert len(metrics(path)) == 1
+
+
+def test_start_and_end_tell_what_one_needs(unbroken, mini_demo, tmp_path, capsys):
+    path = tmp_path / "run"
+    train(*load_settings(command(mini_demo, path, **{"train.steps": 1, "warm_start.epochs": 0})[3:]))
+    told = capsys.readouterr().err
+    assert f"1 steps of 8 queries, written to {path}" in told
+    for words in (f"recommend --model {path} --data {mini_demo}", f"report {path}", f"train --resume {path}"):
+        assert f"-m rerec_engine.{words}" in told
+    assert max(map(len, told[: told.index("next:")].splitlines())) <= 200
+
+
 SWITCHES = [
     {"advantage.estimator": "grpo", "reward.qas": 0, "curriculum.enabled": "false"},
     {"advantage.estimator": "dr_grpo", "loss.aggregation": "dr_grpo", "loss.beta": 0},

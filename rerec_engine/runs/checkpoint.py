@@ -165,6 +165,11 @@ def checkpoint_steps(directory: Path) -> list[int]:
     return sorted(int(name[5:]) for name in names if name[5:].isdigit())
 
 
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name[5:])
+
+
 def verify(path: Path) -> None:
     """Compare a checkpoint with its manifest. Raises UserError naming the first file that is missing or differs."""
     try:

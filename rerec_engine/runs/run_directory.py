@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from rerec_engine.config import Config
 from rerec_engine.runs.environment import describe
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.runs.settings import write_yaml
+from rerec_engine.runs.settings import read_yaml, write_yaml
 
 
 class RunDir:
@@ -37,6 +38,7 @@ class RunDir:
         if path.exists() and not (path.is_dir() and _untouched(path)):
             raise UserError(f"{path}: is not empty; choose another output_dir, or continue the run with --resume {path}")
         run = cls(path)
+        shutil.rmtree(run.start, ignore_errors=True)
         run.rollouts.mkdir(parents=True, exist_ok=True)
         write_yaml(config, path / "config.yaml")
         (path / "environment.json").write_text(json.dumps(describe(), indent=1) + "\n", encoding="utf-8")
@@ -96,7 +98,10 @@ class RunDir:
 def _untouched(path: Path) -> bool:
     """Whether a directory is empty, or a run left it before anything was trained or evaluated."""
     files = {file.relative_to(path).parts[0] for file in path.rglob("*") if file.is_file()}
-    return not files or ("config.yaml" in files and files <= {"config.yaml", "environment.json", "data", "engine.log"})
+    if "config.yaml" not in files:
+        return not files
+    trained = read_yaml(path / "config.yaml").warm_start.epochs > 0
+    return files <= {"config.yaml", "environment.json", "data", "engine.log"} | (set() if trained else {"start"})
 
 
 def _cut_back(path: Path, step: int) -> None:

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from rerec_engine.cli import progress_bar
+from rerec_engine.config import Config
 from rerec_engine.runs.records import read_records
+from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.trainer import Trainer
 
 
@@ -19,13 +21,12 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def tell_start(trainer: Trainer) -> None:
-    """Where the run writes, and what it is about to do."""
-    if not trainer.ranks.main:
-        return
-    config, run = trainer.config, trainer.run
-    begin = f"continuing after step {trainer.step}" if trainer.resumed else "starting"
-    tell(f"{begin}: {config.train.steps} steps of {config.train.queries_per_step} queries, written to {run.path}")
+def tell_start(config: Config, run: RunDir, step: int | None) -> None:
+    """Where the run writes, and what it is about to do. step: the last one done, where it is resumed after one."""
+    if step is not None:
+        tell(f"resuming {run.path} after step {step} of {config.train.steps}")
+    else:
+        tell(f"{config.train.steps} steps of {config.train.queries_per_step} queries, written to {run.path}")
 
 
 def tell_end(trainer: Trainer, seconds: float) -> None:

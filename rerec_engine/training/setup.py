@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -27,9 +26,11 @@ from rerec_engine.runs.checkpoint import (
     checkpoint_steps,
     latest_checkpoint,
     seed_everything,
+    step_of,
 )
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.curriculum import CurriculumQueue
+from rerec_engine.training.progress import tell, tell_start
 from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.training.scoring import score_batch
 from rerec_engine.training.start_model import dataset_path, make_start_model, start_source
@@ -49,8 +50,11 @@ def start(config: Config, resume: Path | None) -> Trainer:
     torch.set_num_threads(config.threads or max(1, cores // ranks.local_size))
     seed_everything(config.seed)
     checkpoint = ranks.main_does(lambda: _checkpoint(resume))
-    run = ranks.main_does(lambda: _run_dir(config, resume, checkpoint))
+    done = None if checkpoint is None else step_of(checkpoint)
+    run = ranks.main_does(lambda: _run_dir(config, resume, done))
     run.writes = ranks.main
+    if ranks.main:
+        tell_start(config, run, done)
     data = ranks.main_does(lambda: dataset_path(config, run, anew=resume is None))
     with waiting(f"reading {data}", ranks.main):
         dataset = load_dataset(data)
@@ -106,11 +110,11 @@ def _checkpoint(resume: Path | None) -> Path | None:
     return latest_checkpoint(directory) if checkpoint_steps(directory) else None
 
 
-def _run_dir(config: Config, resume: Path | None, checkpoint: Path | None) -> RunDir:
+def _run_dir(config: Config, resume: Path | None, done: int | None) -> RunDir:
     if resume is not None:
-        return RunDir.resume(resume, int(checkpoint.name[5:]) if checkpoint else None)
-    if config.data.path is not None:  # what is mistyped leaves no directory behind
-        load_dataset(config.data.path)
+        return RunDir.resume(resume, done)
+    if config.data.path is not None and not Path(config.data.path).is_dir():
+        load_dataset(config.data.path)  # which says so: what is mistyped leaves no run directory behind
     if config.model.path is not None:
         model_source(config.model.path)
     return RunDir.create(config)
@@ -173,7 +177,7 @@ def _train_queries(
     left_out = len(everything) - len(fits)
     if ranks.main:
         told = f"train queries: {len(everything)} read, {len(fits)} kept, {left_out} longer than {limit} tokens"
-        print(told, file=sys.stderr)
+        tell(told)
     if not fits:
         raise UserError(f"{dataset.path}: no train query has a prompt within data.max_prompt_tokens ({limit})")
     return [everything[i] for i in fits], [prompts[i] for i in fits]

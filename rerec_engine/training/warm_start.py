@@ -61,10 +61,11 @@ def warm_start(policy: Policy, path: Path, config: WarmStartConfig, seed: int, r
             if step % 10 == 0:
                 progress.set_postfix_str(f"loss {loss.item():.3f}", refresh=False)
             progress.update()
-            if interrupt.asked or time.monotonic() - saved > SAVE_SECONDS:
+            asked = interrupt.asked
+            if asked or time.monotonic() - saved > SAVE_SECONDS:
                 _save_state(run.warm_start, step + 1, policy, optimizers)
                 saved = time.monotonic()
-            if interrupt.asked:
+            if asked:
                 told = f"stopped in step {step + 1} of {len(batches)} of the warm start"
                 raise Stopped(f"{told}; continue with --resume {run.path}", interrupt.exit_code)
 
