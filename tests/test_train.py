@@ -223,9 +223,9 @@ def test_stopped_in_the_warm_start_it_is_kept_and_continued(unbroken, mini_demo,
 def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again(mini_demo, tmp_path):
     path = tmp_path / "run"
     short = {"train.steps": 1, "warm_start.epochs": 0}
-    for wrong in ({"data.path": tmp_path / "nowhere"}, {"model.path": "./nowhere"}):
+    for wrong in ({"data.path": tmp_path / "nowhere"}, {"data.path": mini_demo, "model.path": "./nowhere"}):
         with pytest.raises(UserError, match="nowhere"):
-            train(*load_settings(command(mini_demo, path, **short, **wrong)[3:]))
+            train(*load_settings(command(None, path, **short, **wrong)[3:]))
         assert not path.exists()
     with pytest.raises(UserError, match="max_prompt_tokens"):  # found out once the directory is there
         train(*load_settings(command(mini_demo, path, **short, **{"data.max-prompt-tokens": 3})[3:]))
