@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.dataset import SPLITS, write_dataset
+from rerec_engine.data.description import DatasetDescription
 from rerec_engine.data.sources import SourceItems
 from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
@@ -48,6 +49,8 @@ class Prepared:
     extra_info: dict[str, dict[str, Any]]
     counts: Counts
     data_source: str
+    description: DatasetDescription = field(default_factory=DatasetDescription)
+    user_ids: list[str] = field(default_factory=list)  # [U], the source's
 
 
 def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOptions, seed: int) -> np.ndarray:
@@ -106,6 +109,9 @@ def finish(output: Path, prepared: Prepared, options: EmbeddingOptions, seed: in
         item_embeddings=embed(prepared.interactions, prepared.graph, options, seed),
         splits=prepared.splits,
         data_source=prepared.data_source,
+        description=prepared.description,
+        source_ids=prepared.items.source_ids,
+        user_ids=prepared.user_ids,
         extra_info=prepared.extra_info,
         files={"prepare_report.json": json.dumps(report, indent=2, default=str, ensure_ascii=False) + "\n"},
     )

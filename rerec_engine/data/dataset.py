@@ -1,7 +1,9 @@
 """The dataset directory: written whole or not at all, and validated when read.
 
-items.parquet            item_id 0..N-1, title (distinct), year (null where unknown)
+items.parquet            item_id 0..N-1, title (distinct), year and source_id (null where unknown)
 attributes.parquet       attribute_id 0..A-1, relation, value
+users.parquet            user_id 0..U-1, source_id (null where unknown)
+dataset.json             noun of the items, form of the prompts, wording of the relations: `description`
 item_attributes.npz      SciPy CSR [N, A] int8          interactions.npz   SciPy CSR [U, N] float32
 item_embeddings.safetensors   tensor item_embeddings [N, d] float32, unit rows
 train|val|test.parquet   rows as in `rows`, verl's columns
@@ -24,8 +26,19 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.description import DatasetDescription, read_description, write_description
+from rerec_engine.data.directory import (
+    ItemTable,
+    SourceIds,
+    find_row,
+    read_attribute_table,
+    read_item_table,
+    read_user_table,
+    rows_of,
+    write_tables,
+)
 from rerec_engine.data.rows import COLUMNS, ItemResolver, RowError, parse_row, row_schema, to_row
-from rerec_engine.data.store import read_csr, read_embeddings, read_rows, read_table, write_csr, write_embeddings
+from rerec_engine.data.store import read_csr, read_embeddings, read_rows, write_csr, write_embeddings
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Query
@@ -48,10 +61,29 @@ class Dataset:
     interactions: sp.csr_matrix  # [U, N] float32
     item_embeddings: np.ndarray = field(repr=False)  # [N, d] float32, unit rows, memory-mapped
     splits: tuple[str, ...] = ()
+    description: DatasetDescription = field(default_factory=DatasetDescription)
+    source_ids: SourceIds = field(default=(), repr=False)  # [N], the items' ids in the source
+    user_ids: SourceIds = field(default=(), repr=False)  # [U], the users'
 
     @property
     def item_count(self) -> int:
         return len(self.titles)
+
+    def item_of(self, name: str | int) -> int:
+        """The item that a person names by the source's id, or else by its number. Raises UserError."""
+        return find_row(name, "item", self._item_rows, self.item_count)
+
+    def user_of(self, name: str | int) -> int:
+        """The user's row: by the source's id, or else by its number. Raises UserError."""
+        return find_row(name, "user", self._user_rows, self.interactions.shape[0])
+
+    @cached_property
+    def _item_rows(self) -> dict[str, int]:
+        return rows_of(self.source_ids)
+
+    @cached_property
+    def _user_rows(self) -> dict[str, int]:
+        return rows_of(self.user_ids)
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -98,24 +130,28 @@ def load_dataset(path: str | Path) -> Dataset:
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path}: no such dataset directory; make one with `python -m rerec_engine.prepare`")
-    titles, years = _read_items(path / "items.parquet")
-    relations, values = _read_attributes(path / "attributes.parquet")
+    items = read_item_table(path / "items.parquet")
+    relations, values = read_attribute_table(path / "attributes.parquet")
     matrix_path = path / "item_attributes.npz"
     try:
-        graph = AttributeGraph(relations, values, read_csr(matrix_path, len(values), len(titles)).astype(np.int8))
+        graph = AttributeGraph(relations, values, read_csr(matrix_path, len(values), len(items.titles)).astype(np.int8))
     except ValueError as error:
         raise error if isinstance(error, UserError) else file_error(path / "attributes.parquet", str(error)) from None
     splits = tuple(split for split in SPLITS if (path / f"{split}.parquet").is_file())
     if not splits:
         raise file_error(path, "none of train.parquet, val.parquet, test.parquet is there")
+    interactions = read_csr(path / "interactions.npz", len(items.titles)).astype(np.float32)
     return Dataset(
         path=path,
-        titles=titles,
-        years=years,
+        titles=items.titles,
+        years=items.years,
         attributes=graph,
-        interactions=read_csr(path / "interactions.npz", len(titles)).astype(np.float32),
-        item_embeddings=read_embeddings(path / "item_embeddings.safetensors", len(titles)),
+        interactions=interactions,
+        item_embeddings=read_embeddings(path / "item_embeddings.safetensors", len(items.titles)),
         splits=splits,
+        description=read_description(path),
+        source_ids=items.source_ids,
+        user_ids=read_user_table(path / "users.parquet", interactions.shape[0]),
     )
 
 
@@ -131,11 +167,16 @@ def write_dataset(
     item_embeddings: np.ndarray,
     splits: Mapping[str, Sequence[Query]],
     data_source: str,
+    description: DatasetDescription | None = None,
+    source_ids: Sequence[str | None] | None = None,
+    user_ids: Sequence[str | None] | None = None,
     extra_info: Mapping[str, Mapping[str, Any]] | None = None,
     files: Mapping[str, str | bytes] | None = None,
 ) -> None:
     """Write a dataset directory under a temporary name, then rename it.
 
+    description: of `dataset.json`; a relation without a wording gets one made from its name.
+    source_ids [N], user_ids [U]: the ids that people know items and users by.
     extra_info: further fields of a query's extra_info, by query id (Arrow types are inferred).
     files: further files, by name (`prepare_report.json`).
     An older dataset at `path` is replaced; any other non-empty directory is refused. Raises UserError for bad content.
@@ -148,7 +189,9 @@ def write_dataset(
     temporary.mkdir()
     try:
         graph = AttributeGraph(tuple(relations), tuple(values), sp.csr_matrix(item_attributes))
-        _write_tables(temporary, titles, years, graph)
+        items = ItemTable(tuple(titles), tuple(years), tuple(source_ids or [None] * len(titles)))
+        write_tables(temporary, items, graph, user_ids or [None] * interactions.shape[0])
+        write_description(temporary, (description or DatasetDescription()).completed(graph.relations))
         write_csr(temporary / "item_attributes.npz", graph.item_attributes.astype(np.int8))
         write_csr(temporary / "interactions.npz", sp.csr_matrix(interactions).astype(np.float32))
         write_embeddings(temporary / "item_embeddings.safetensors", item_embeddings)
@@ -165,40 +208,6 @@ def write_dataset(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _read_items(path: Path) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
-    table = read_table(path, ("item_id", "title", "year"))
-    titles, years = table["title"].to_pylist(), table["year"].to_pylist()
-    if not titles:
-        raise file_error(path, "no item")
-    _check_ids(path, table["item_id"].to_pylist(), "item_id")
-    rows: dict[str, int] = {}
-    for number, (title, year) in enumerate(zip(titles, years, strict=True), 1):
-        if not isinstance(title, str) or not title.strip():
-            raise file_error(path, "the title is empty", number)
-        if title in rows:
-            raise file_error(path, f"title {title!r} is that of row {rows[title]} too", number)
-        if year is not None and (not isinstance(year, int) or not 0 < year < 10000):
-            raise file_error(path, f"year must be in 1..9999 or null, got {year!r}", number)
-        rows[title] = number
-    return tuple(titles), tuple(years)
-
-
-def _read_attributes(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    table = read_table(path, ("attribute_id", "relation", "value"))
-    _check_ids(path, table["attribute_id"].to_pylist(), "attribute_id")
-    relations, values = table["relation"].to_pylist(), table["value"].to_pylist()
-    for number, pair in enumerate(zip(relations, values, strict=True), 1):
-        if not all(isinstance(text, str) for text in pair):
-            raise file_error(path, "relation and value must be strings", number)
-    return tuple(relations), tuple(values)
-
-
-def _check_ids(path: Path, ids: list[object], name: str) -> None:
-    for number, value in enumerate(ids, 1):
-        if value != number - 1:
-            raise file_error(path, f"{name} must be 0..{len(ids) - 1} in order, got {value}", number)
-
-
 def _check_replaceable(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: is a file, not a directory")
@@ -207,23 +216,6 @@ def _check_replaceable(path: Path) -> None:
     if entries and (foreign or not (path / "items.parquet").is_file()):
         what = f" (it holds {sorted(foreign)[0]})" if foreign else ""
         raise UserError(f"{path}: not empty and not a dataset directory{what}; choose another --output")
-
-
-def _write_tables(path: Path, titles: Sequence[str], years: Sequence[int | None], graph: AttributeGraph) -> None:
-    if len(titles) != len(years):
-        raise UserError(f"{path}: {len(titles)} titles but {len(years)} years")
-    items = {
-        "item_id": pa.array(range(len(titles)), pa.int64()),
-        "title": pa.array(list(titles), pa.string()),
-        "year": pa.array(list(years), pa.int32()),
-    }
-    attributes = {
-        "attribute_id": pa.array(range(len(graph)), pa.int64()),
-        "relation": pa.array(graph.relations, pa.string()),
-        "value": pa.array(graph.values, pa.string()),
-    }
-    pq.write_table(pa.table(items), path / "items.parquet")
-    pq.write_table(pa.table(attributes), path / "attributes.parquet")
 
 
 def _write_splits(

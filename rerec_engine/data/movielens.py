@@ -16,8 +16,8 @@ import numpy as np
 
 from rerec_engine.data.assemble import Prepared
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.description import DatasetDescription
 from rerec_engine.data.profiles import read_users
-from rerec_engine.data.prompts import chat_prompt
 from rerec_engine.data.sampling import NEGATIVES
 from rerec_engine.data.sources import (
     Interactions,
@@ -36,6 +36,7 @@ from rerec_engine.types import Query
 
 REQUEST = "Which movie should I watch next?"
 MIN_HISTORY = 3
+DESCRIPTION = DatasetDescription(noun="movie", plural="movies")
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def prepare_movielens(sources: MovieLensSources, options: MovieLensOptions, shar
             "query": REQUEST,
         }
     interactions = train.matrix(len(items.titles), keep)
-    return Prepared(items, graph, interactions, splits, extra_info, counts, "movielens")
+    return Prepared(items, graph, interactions, splits, extra_info, counts, "movielens", DESCRIPTION, train.user_ids)
 
 
 def _leave_one_out(
@@ -191,12 +192,11 @@ def _query(target: _Target, index: int, seen: np.ndarray, titles: Sequence[str],
         raise UserError(f"user {target.user} has met all but {len(pool)} items: {NEGATIVES} negatives cannot be drawn")
     candidates = [target.item, *rng.choice(pool, NEGATIVES, replace=False).tolist()]
     candidates = [candidates[i] for i in rng.permutation(len(candidates))]
-    messages = chat_prompt(
+    messages = DESCRIPTION.prompt(
         REQUEST,
         candidates=[titles[item] for item in candidates],
         history=[titles[item] for item in target.history],
         profile=profile,
-        item="movie",
     )
     return Query(
         id=f"sequential-{target.split}-{target.user}-{index}",

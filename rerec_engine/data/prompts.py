@@ -1,11 +1,18 @@
-"""The chat prompt of real datasets: one user message, since not every chat template takes a system message."""
+"""Prompt forms: how a request and its candidates become chat messages. `dataset.json` names the form of a dataset.
+
+Every form is one user message, since not every chat template takes a system message.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from rerec_engine.types import Message
 
+OPENINGS = ("Find a", "I want a", "Recommend a", "Looking for a")
+"""First words of a request in sentences, where a dataset names none."""
 _CLOSED = (
     "You are a recommendation assistant. Reason about the candidates line by line, then end with the one {item} that "
     "you recommend as \\boxed{{Title (Year)}}, written exactly as in the list."
@@ -16,8 +23,22 @@ _OPEN = (
 )
 
 
+class Builder(Protocol):
+    """Makes the messages of one request; see `chat_prompt`."""
+
+    def __call__(
+        self,
+        request: str,
+        *,
+        candidates: Sequence[str] = (),
+        history: Sequence[str] = (),
+        profile: str = "",
+        item: str = "item",
+    ) -> tuple[Message, ...]: ...
+
+
 def chat_prompt(
-    query: str,
+    request: str,
     *,
     candidates: Sequence[str] = (),
     history: Sequence[str] = (),
@@ -29,7 +50,7 @@ def chat_prompt(
     candidates and history are titles, the history oldest first. Without candidates the form is open: any item may be
     named. profile describes the user in a few words; item is what is recommended ("movie", "book").
     """
-    parts = [(_CLOSED if candidates else _OPEN).format(item=item), f"Request: {query.strip()}"]
+    parts = [(_CLOSED if candidates else _OPEN).format(item=item), f"Request: {request.strip()}"]
     if profile:
         parts.append(f"The user: {profile}")
     if history:
@@ -37,6 +58,31 @@ def chat_prompt(
     if candidates:
         parts.append("Candidates:\n" + _listed(candidates))
     return (Message(role="user", content="\n\n".join(parts)),)
+
+
+def sentence_prompt(
+    request: str,
+    *,
+    candidates: Sequence[str] = (),
+    history: Sequence[str] = (),
+    profile: str = "",
+    item: str = "item",
+) -> tuple[Message, ...]:
+    """The request, then the numbered candidates. The models that it is for read neither history nor profile."""
+    lines = "".join(f"\n{number}) {title}" for number, title in enumerate(candidates, 1))
+    return (Message(role="user", content=request + lines),)
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """A form of prompt. closed: its models know the sentences of their training alone, so that other words have to be
+    put into them (`vocabulary.json` holds the phrases)."""
+
+    build: Builder
+    closed: bool = False
+
+
+FORMS = {"chat": PromptForm(chat_prompt), "sentences": PromptForm(sentence_prompt, closed=True)}
 
 
 def _listed(titles: Sequence[str]) -> str:

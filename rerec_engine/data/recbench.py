@@ -6,6 +6,7 @@ Candidates: 1 positive + 19 negatives, hard ones among them, as in ReRec's evalu
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ import scipy.sparse as sp
 
 from rerec_engine.data.assemble import Prepared
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.description import DatasetDescription
 from rerec_engine.data.join import GROUPED, Joined, Joiner, read_queries
 from rerec_engine.data.matching import title_matcher
-from rerec_engine.data.prompts import chat_prompt
 from rerec_engine.data.recbench_rows import TextKind
 from rerec_engine.data.sampling import TooFewItems, asked_attributes, assign_splits, sample_negatives
 from rerec_engine.data.sources import (
@@ -99,7 +100,9 @@ def prepare_recbench(
         for category, path in sources.queries.items()
         for query in read_queries(path, category, joiner, counts, text=options.text, skip_bad=skip_bad)
     ]
-    maker = _Maker(items.titles, graph, interactions, options)
+    nouns = Counter(query.raw.item for query in joined)
+    description = DatasetDescription(noun=nouns.most_common(1)[0][0] if nouns else "item")
+    maker = _Maker(items.titles, graph, interactions, description, options)
     made = []
     for query in joined:
         try:
@@ -124,6 +127,8 @@ def prepare_recbench(
         extra_info={finished.id: extra for _, finished, extra in made},
         counts=counts,
         data_source="recbench+",
+        description=description,
+        user_ids=interactions.user_ids if interactions else [],
     )
 
 
@@ -131,9 +136,15 @@ class _Maker:
     """Turns joined rows into queries, each from its own random stream: positive, negatives, history and prompt."""
 
     def __init__(
-        self, titles: list[str], graph: AttributeGraph, interactions: Interactions | None, options: RecBenchOptions
+        self,
+        titles: list[str],
+        graph: AttributeGraph,
+        interactions: Interactions | None,
+        description: DatasetDescription,
+        options: RecBenchOptions,
     ) -> None:
-        self.titles, self.graph, self.interactions, self.options = titles, graph, interactions, options
+        self.titles, self.graph, self.interactions = titles, graph, interactions
+        self.description, self.options = description, options
         self._sequences = interactions.sequences() if interactions else []
 
     def make(self, joined: Joined) -> tuple[Query, dict[str, Any]]:
@@ -146,11 +157,11 @@ class _Maker:
         shared = self.graph.shared_by(joined.items).tolist()
         candidates = [] if options.open else self._candidates(rng, joined, positive, history, shared)
         truth = joined.items if options.open else (positive,)
-        messages = chat_prompt(
+        messages = self.description.prompt(
             raw.text,
             candidates=[self.titles[item] for item in candidates],
             history=[self.titles[item] for item in history],
-            item=raw.item,
+            noun=raw.item,
         )
         query = Query(
             id=raw.id,

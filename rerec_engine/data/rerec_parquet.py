@@ -85,7 +85,7 @@ def prepare_parquet(
     items, triples = _items_and_attributes(sources, counts, options.skip_bad)
     graph = AttributeGraph.from_triples([*items.triples, *triples], len(items.titles))
     matches = matcher(items.titles, items.years)
-    interactions = _interactions(sources.interactions, items, counts, options.skip_bad)
+    interactions, user_ids = _interactions(sources.interactions, items, counts, options.skip_bad)
     titles = ItemResolver(items.titles, lambda title, candidates: _one(matches(title), candidates))
     splits = {
         split: _read_split(path, split, titles, interactions.shape[0], counts, options)
@@ -98,7 +98,7 @@ def prepare_parquet(
         dealt = assign_splits(keys, [query.category for query in queries], rest, options.seed)
         splits.update({s: [q for q, own in zip(queries, dealt, strict=True) if own == s] for s in rest})
     ordered = {split: splits[split] for split in shares if split in splits}
-    return Prepared(items, graph, interactions, ordered, {}, counts, "rerec")
+    return Prepared(items, graph, interactions, ordered, {}, counts, "rerec", user_ids=user_ids)
 
 
 def _items_and_attributes(sources: ParquetSources, counts: Counts, skip_bad: bool) -> tuple[SourceItems, list[Triple]]:
@@ -113,18 +113,23 @@ def _items_and_attributes(sources: ParquetSources, counts: Counts, skip_bad: boo
     return items, triples
 
 
-def _interactions(path: Path | None, items: SourceItems, counts: Counts, skip_bad: bool) -> sp.csr_matrix:
+def _interactions(
+    path: Path | None, items: SourceItems, counts: Counts, skip_bad: bool
+) -> tuple[sp.csr_matrix, list[str]]:
+    """The matrix and the users' ids in the source."""
     if path is None:
-        return no_interactions(len(items.titles))
+        return no_interactions(len(items.titles)), []
     if path.suffix == ".gexf":
         return _user_graph(path, items, counts)
     if path.suffix == ".txt":
         maps = read_id_maps(path.parent, counts, skip_bad=skip_bad)
-        return read_item_lists(path, maps, items, counts, skip_bad=skip_bad).matrix(len(items.titles))
-    return read_ratings(path, items, counts, skip_bad=skip_bad).matrix(len(items.titles))
+        read = read_item_lists(path, maps, items, counts, skip_bad=skip_bad)
+    else:
+        read = read_ratings(path, items, counts, skip_bad=skip_bad)
+    return read.matrix(len(items.titles)), read.user_ids
 
 
-def _user_graph(path: Path, items: SourceItems, counts: Counts) -> sp.csr_matrix:
+def _user_graph(path: Path, items: SourceItems, counts: Counts) -> tuple[sp.csr_matrix, list[str]]:
     graph = read_gexf(path)
     item_of, users, edges, kind = (
         node_items(graph, items),
@@ -146,7 +151,7 @@ def _user_graph(path: Path, items: SourceItems, counts: Counts) -> sp.csr_matrix
         counts.keep(kind)
     array = np.array(sorted(edges), np.int64).reshape(-1, 2)
     ones = np.ones(len(array), np.float32)
-    return sp.csr_matrix((ones, (array[:, 0], array[:, 1])), (len(users), len(items.titles)))
+    return sp.csr_matrix((ones, (array[:, 0], array[:, 1])), (len(users), len(items.titles))), list(users)
 
 
 def _read_split(

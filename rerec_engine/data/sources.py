@@ -42,6 +42,14 @@ class SourceItems:
     """Attributes that the catalogue file itself names: genres."""
     _by_title: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def source_ids(self) -> list[str | None]:
+        """The source's id of every item; of merged entries, the first's."""
+        ids: list[str | None] = [None] * len(self.titles)
+        for own, item in reversed(self.index.items()):
+            ids[item] = own
+        return ids
+
     def add(self, source_id: str, title: str, year: int | None, genres: Iterable[str] = ()) -> bool:
         """Add an entry; False where its title is that of an earlier one, with which it is merged."""
         if source_id in self.index:
@@ -64,6 +72,11 @@ class Interactions:
     user: np.ndarray  # [E] int64
     item: np.ndarray  # [E] int64
     time: np.ndarray | None = None  # [E] int64, seconds; None where the source has no timestamps
+
+    @property
+    def user_ids(self) -> list[str]:
+        """The source's id of every user."""
+        return sorted(self.users, key=self.users.__getitem__)
 
     def matrix(self, item_count: int, keep: np.ndarray | None = None) -> sp.csr_matrix:
         """[U, N] float32 of ones; keep is a mask of edges."""

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from rerec_engine.data.dataset import Dataset, load_dataset, write_dataset
+from rerec_engine.data.description import DatasetDescription
 from rerec_engine.data.prompts import chat_prompt
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Query
@@ -64,5 +65,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         item_embeddings=np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32),
         splits={"train": queries},
         data_source="test/films",
+        description=DatasetDescription(noun="movie"),
     )
     return load_dataset(path)

@@ -57,12 +57,14 @@ def test_other_readers_find_plain_files(written: Write) -> None:
     assert sp.load_npz(path / "item_attributes.npz").dtype == np.int8
     assert sorted(entry.name for entry in path.iterdir()) == [
         "attributes.parquet",
+        "dataset.json",
         "interactions.npz",
         "item_attributes.npz",
         "item_embeddings.safetensors",
         "items.parquet",
         "test.parquet",
         "train.parquet",
+        "users.parquet",
     ]
 
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerec_engine.data.prompts import chat_prompt
 from rerec_engine.data.sampling import TooFewItems, asked_attributes, assign_splits, sample_negatives
 from rerec_engine.graph.attributes import AttributeGraph
 
@@ -76,17 +75,3 @@ def test_shares_are_met_in_every_category() -> None:
     assert [split[100:].count(s) for s in ("train", "val", "test")] == [40, 5, 5]
     assert split != assign_splits([[i] for i in range(150)], categories, {"train": 0.8, "val": 0.1, "test": 0.1}, 4)
     assert set(assign_splits([[1], [2]], ["a", "a"], {"train": 1.0, "val": 0.0, "test": 0.0}, 0)) == {"train"}
-
-
-def test_the_prompt_holds_what_it_is_given() -> None:
-    (closed,) = chat_prompt(
-        " A war film? ", candidates=["Heat (1995)", "Casino (1995)"], history=["Alien³"], item="movie"
-    )
-    assert closed["role"] == "user"
-    assert "Request: A war film?\n" in closed["content"]
-    assert closed["content"].endswith("Candidates:\n- Heat (1995)\n- Casino (1995)")
-    assert "\n- Alien³\n" in closed["content"]
-    assert "\\boxed{Title (Year)}" in closed["content"]
-    (open_form,) = chat_prompt("A war film?", profile="25-34 years old")
-    assert "andidates" not in open_form["content"]
-    assert "The user: 25-34 years old" in open_form["content"]

@@ -1,0 +1,138 @@
+"""The tables of a dataset directory: items.parquet, attributes.parquet, users.parquet. Ids are row numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rerec_engine.data.store import read_table
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.graph.attributes import AttributeGraph
+
+SourceIds = tuple[str | None, ...]
+"""By row, the ids that the source has; None where it has none."""
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """items.parquet. N items."""
+
+    titles: tuple[str, ...]  # [N], distinct
+    years: tuple[int | None, ...]  # [N]
+    source_ids: SourceIds  # [N]
+
+
+def read_item_table(path: Path) -> ItemTable:
+    """Validated; a table without the column source_id knows no ids."""
+    table = read_table(path, ("item_id", "title", "year"))
+    titles, years = table["title"].to_pylist(), table["year"].to_pylist()
+    if not titles:
+        raise file_error(path, "no item")
+    _check_ids(path, table["item_id"].to_pylist(), "item_id")
+    rows: dict[str, int] = {}
+    for number, (title, year) in enumerate(zip(titles, years, strict=True), 1):
+        if not isinstance(title, str) or not title.strip():
+            raise file_error(path, "the title is empty", number)
+        if title in rows:
+            raise file_error(path, f"title {title!r} is that of row {rows[title]} too", number)
+        if year is not None and (not isinstance(year, int) or not 0 < year < 10000):
+            raise file_error(path, f"year must be in 1..9999 or null, got {year!r}", number)
+        rows[title] = number
+    return ItemTable(tuple(titles), tuple(years), _source_ids(path, table))
+
+
+def read_attribute_table(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Relation and value of every attribute."""
+    table = read_table(path, ("attribute_id", "relation", "value"))
+    _check_ids(path, table["attribute_id"].to_pylist(), "attribute_id")
+    relations, values = table["relation"].to_pylist(), table["value"].to_pylist()
+    for number, pair in enumerate(zip(relations, values, strict=True), 1):
+        if not all(isinstance(text, str) for text in pair):
+            raise file_error(path, "relation and value must be strings", number)
+    return tuple(relations), tuple(values)
+
+
+def read_user_table(path: Path, users: int) -> SourceIds:
+    """The users' ids in the source; a directory without the file knows none."""
+    if not path.is_file():
+        return (None,) * users
+    table = read_table(path, ("user_id", "source_id"))
+    if table.num_rows != users:
+        raise file_error(path, f"expected the {users} users of interactions.npz, got {table.num_rows}")
+    _check_ids(path, table["user_id"].to_pylist(), "user_id")
+    return _source_ids(path, table)
+
+
+def write_tables(path: Path, items: ItemTable, graph: AttributeGraph, users: Sequence[str | None]) -> None:
+    """The three tables of the directory `path`."""
+    count = len(items.titles)
+    for name, column in (("years", items.years), ("source ids", items.source_ids)):
+        if len(column) != count:
+            raise UserError(f"{path}: {count} titles but {len(column)} {name}")
+    tables = {
+        "items": {
+            "item_id": pa.array(range(count), pa.int64()),
+            "title": pa.array(items.titles, pa.string()),
+            "year": pa.array(items.years, pa.int32()),
+            "source_id": pa.array(items.source_ids, pa.string()),
+        },
+        "attributes": {
+            "attribute_id": pa.array(range(len(graph)), pa.int64()),
+            "relation": pa.array(graph.relations, pa.string()),
+            "value": pa.array(graph.values, pa.string()),
+        },
+        "users": {
+            "user_id": pa.array(range(len(users)), pa.int64()),
+            "source_id": pa.array(users, pa.string()),
+        },
+    }
+    for name, columns in tables.items():
+        pq.write_table(pa.table(columns), path / f"{name}.parquet")
+
+
+def find_row(name: str | int, what: str, rows: Mapping[str, int], count: int) -> int:
+    """The row that a person names: by the source's id, else by its number. `UserError` where it is neither.
+
+    rows: source id -> row. what: "user" or "item".
+    """
+    text = str(name).strip()
+    if text in rows:
+        return rows[text]
+    if text.isascii() and text.isdigit() and len(text) <= 18 and int(text) < count:
+        return int(text)
+    if not count:
+        raise UserError(f"{what} {text!r}: the dataset has no {what}s")
+    known = ", ".join(repr(own) for own in islice(rows, 3))
+    ids = f"{known}{', ...' if len(rows) > 3 else ''} ({len(rows)} ids), or a row, " if rows else "a row, "
+    raise UserError(f"{what} {text[:80]!r} is not known: give {ids}0 to {count - 1}")
+
+
+def rows_of(source_ids: Sequence[str | None]) -> dict[str, int]:
+    """Source id -> row."""
+    return {own: row for row, own in enumerate(source_ids) if own is not None}
+
+
+def _source_ids(path: Path, table: pa.Table) -> SourceIds:
+    if "source_id" not in table.column_names:
+        return (None,) * table.num_rows
+    ids, rows = table["source_id"].to_pylist(), dict[str, int]()
+    for number, own in enumerate(ids, 1):
+        if own is None:
+            continue
+        if not isinstance(own, str) or not own.strip():
+            raise file_error(path, f"source_id must be a string that is not blank, or null, got {own!r}", number)
+        if own in rows:
+            raise file_error(path, f"source_id {own!r} is that of row {rows[own]} too", number)
+        rows[own] = number
+    return tuple(ids)
+
+
+def _check_ids(path: Path, ids: list[object], name: str) -> None:
+    for number, value in enumerate(ids, 1):
+        if value != number - 1:
+            raise file_error(path, f"{name} must be 0..{len(ids) - 1} in order, got {value}", number)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from rerec_engine.data.description import DatasetDescription
+from rerec_engine.data.prompts import FORMS, chat_prompt, sentence_prompt
+
+LEAD = (
+    "You are a recommendation assistant. Reason about the candidates line by line, then end with the one movie that "
+    "you recommend as \\boxed{Title (Year)}, written exactly as in the list."
+)
+
+
+def test_chat_form() -> None:
+    (message,) = chat_prompt(
+        " A slow one? ", candidates=["A (1999)", "B"], history=["C", "D"], profile="25-34 years old", item="movie"
+    )
+    assert message["role"] == "user"
+    assert message["content"].split("\n\n") == [
+        LEAD,
+        "Request: A slow one?",
+        "The user: 25-34 years old",
+        "Recently chosen by the user, oldest first:\n- C\n- D",
+        "Candidates:\n- A (1999)\n- B",
+    ]
+
+
+def test_chat_form_without_candidates_is_open() -> None:
+    (message,) = chat_prompt("A slow one?")
+    assert message["content"] == (
+        "You are a recommendation assistant. Reason line by line about what would fit, then end with the item that you "
+        "recommend as \\boxed{Title (Year)}.\n\nRequest: A slow one?"
+    )
+
+
+def test_sentence_form_is_the_request_and_its_candidates_alone() -> None:
+    (message,) = sentence_prompt("Find a drama", candidates=["A", "B"], history=["C"], profile="old", item="movie")
+    assert message == {"role": "user", "content": "Find a drama\n1) A\n2) B"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_dataset_asks_in_its_form(form: str) -> None:
+    dataset = DatasetDescription(noun="film", form=form)
+    built = FORMS[form].build("x", candidates=["A"], history=["B"], item="film")
+    assert dataset.prompt("x", candidates=["A"], history=["B"]) == built
+    assert dataset.prompt("x", noun="book") == FORMS[form].build("x", item="book")
