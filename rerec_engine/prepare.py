@@ -1,4 +1,7 @@
-"""Raw data -> dataset directory: `python -m rerec_engine.prepare demo|recbench|movielens|rerec-parquet ...`."""
+"""Raw data -> dataset directory.
+
+python -m rerec_engine.prepare demo|world|next-item|recbench|movielens|rerec-parquet ... --output DIR
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -16,6 +19,8 @@ from rerec_engine.data.movielens import MovieLensOptions, MovieLensSources, find
 from rerec_engine.data.recbench import RecBenchOptions, RecBenchSources, find_query_files, prepare_recbench
 from rerec_engine.data.rerec_parquet import ParquetOptions, ParquetSources, find_parquet, prepare_parquet
 from rerec_engine.errors import UserError
+from rerec_engine.worlds.demo import DemoOptions, write_demo
+from rerec_engine.worlds.movielens import FilmOptions, NextItemOptions, write_film_requests, write_next_item
 
 
 @dataclass(frozen=True)
@@ -28,38 +33,26 @@ class Shares:
 
 @dataclass(frozen=True)
 class Demo:
-    """The demo world, generated from a seed."""
+    """The demo: an invented world of films, books and users, with requests and reasoning traces."""
 
     output: Path
-    seed: int = 0
-    films: int = 200
-    books: int = 100
-    users: int = 300
-    train_queries: int = 960
-    val_queries: int = 200
-    test_queries: int = 500
-    candidates: int = 20
-    short_traces: int = 14000
-    """Reasoning traces for the warm start over about 5 candidates; medium: over 10, full: over all."""
-    medium_traces: int = 3000
-    full_traces: int = 7000
-    biased_traces: int = 2000
-    """Traces of a teacher that is wrong about a share of the items, in a share of its mentions."""
-    belief_share: float = 0.6
-    belief_rate: float = 0.65
-    embedding_epochs: int = 30
-    domain: Literal["", "film", "book"] = ""
-    """Of all queries; empty: both."""
-    taste: Literal["", "told", "untold"] = ""
-    """All queries ask for something like two liked items, among candidates that satisfy the words alone; untold: the
-    prompt leaves the liked items out."""
-    movielens: str = ""
-    """A folder of MovieLens (with times): its films and users in place of invented ones."""
-    min_ratings: int = 50
-    """Of a MovieLens film, to be in the catalogue."""
-    task: Literal["", "next item"] = ""
-    """next item: every query asks for what a MovieLens user took after the last --history films."""
-    history: int = 10
+    options: DemoOptions = field(default_factory=DemoOptions)
+
+
+@dataclass(frozen=True)
+class World:
+    """The demo's kinds of requests over real films, genres, years and users of MovieLens."""
+
+    output: Path
+    options: FilmOptions
+
+
+@dataclass(frozen=True)
+class NextItem:
+    """Requests for what a user of MovieLens takes next, in the demo's sentences."""
+
+    output: Path
+    options: NextItemOptions
 
 
 @dataclass(frozen=True)
@@ -115,6 +108,8 @@ class RerecParquet:
 
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[World, tyro.conf.subcommand("world")]
+    | Annotated[NextItem, tyro.conf.subcommand("next-item")]
     | Annotated[RecBench, tyro.conf.subcommand("recbench")]
     | Annotated[MovieLens, tyro.conf.subcommand("movielens")]
     | Annotated[RerecParquet, tyro.conf.subcommand("rerec-parquet")]
@@ -123,8 +118,8 @@ Command = (
 
 def run(command: Command) -> str:
     """Carry out a command and return what it prints. Raises UserError."""
-    if isinstance(command, Demo):
-        return _demo(command)
+    if isinstance(command, Demo | World | NextItem):
+        return _made(command)
     shares = check_shares(command.shares.val, command.shares.test)
     prepared: Prepared
     if isinstance(command, RecBench):
@@ -143,10 +138,13 @@ def run(command: Command) -> str:
     return finish(command.output, prepared, command.embedding, command.options.seed, settings)
 
 
-def _demo(command: Demo) -> str:
-    from rerec_engine.worlds.demo import write_demo
-
-    write_demo(**asdict(command))
+def _made(command: Demo | World | NextItem) -> str:
+    if isinstance(command, Demo):
+        write_demo(command.output, command.options)
+    elif isinstance(command, World):
+        write_film_requests(command.output, command.options)
+    else:
+        write_next_item(command.output, command.options)
     return f"written to {command.output}"
 
 
@@ -213,6 +211,13 @@ def _found(roots: list[Path], folders: tuple[str, ...], names: tuple[str, ...]) 
 
 
 def main() -> None:
+    moved = ("--movielens", "--min-ratings", "--task", "--history")
+    words = [word.partition("=")[0].replace("_", "-") for word in sys.argv[1:]]
+    if words[:1] == ["demo"] and any(word in moved for word in words):
+        raise UserError(
+            "demo: its items are invented; requests over real films are `prepare world --movielens DIR`, "
+            "next items `prepare next-item --movielens DIR --history 10`"
+        )
     command: Command = parse_cli(Command, sys.argv[1:], prog="python -m rerec_engine.prepare", omit_prefixes=True)
     print(run(command))
 

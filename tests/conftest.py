@@ -104,24 +104,26 @@ def tiny_policy() -> Callable[..., Policy]:
 @pytest.fixture(scope="session")
 def mini_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo dataset directory so small that a training step on it takes a fraction of a second."""
-    from rerec_engine.worlds.demo import write_demo
+    from rerec_engine.worlds.demo import DemoOptions, write_demo
 
     path = tmp_path_factory.mktemp("mini") / "data"
     write_demo(
         path,
-        seed=1,
-        films=40,
-        books=40,
-        users=40,
-        train_queries=40,
-        val_queries=10,
-        test_queries=20,
-        candidates=6,
-        short_traces=600,
-        medium_traces=50,
-        full_traces=50,
-        biased_traces=20,
-        embedding_epochs=2,
+        DemoOptions(
+            seed=1,
+            films=40,
+            books=40,
+            users=40,
+            train_queries=40,
+            val_queries=10,
+            test_queries=20,
+            candidates=6,
+            short_traces=600,
+            medium_traces=50,
+            full_traces=50,
+            biased_traces=20,
+            embedding_epochs=2,
+        ),
     )
     return path
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from inspect import signature
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ from rerec_engine.metrics.evaluation import chance_level, evaluate_queries
 from rerec_engine.model.policy import Policy, model_directory
 from rerec_engine.reward import RewardEngine
 from rerec_engine.types import Message, Query, Rollout, Sampling
-from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.demo import DemoOptions, write_demo
 
 ASK: tuple[Message, ...] = (Message(role="user", content="?"),)
 
@@ -225,8 +225,8 @@ def test_missing_output_folder_is_told_before_the_work(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     path = tmp_path_factory.mktemp("demo") / "data"
-    few = {name: 5 for name in signature(write_demo).parameters if name.endswith(("_queries", "_traces"))}
-    write_demo(path, films=40, books=40, users=20, embedding_epochs=1, **few)
+    few = {field.name: 5 for field in fields(DemoOptions) if field.name.endswith(("_queries", "_traces"))}
+    write_demo(path, DemoOptions(films=40, books=40, users=20, embedding_epochs=1, **few))
     return load_dataset(path)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from dataclasses import asdict
@@ -15,6 +14,9 @@ from rerec_engine.data.assemble import EmbeddingOptions, embed
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.worlds.demo import DemoOptions
+from rerec_engine.worlds.movielens import FilmOptions, NextItemOptions
+from rerec_engine.worlds.writing import MadeOptions
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -150,18 +152,30 @@ def test_a_bad_command_line_has_exit_code_2(monkeypatch: pytest.MonkeyPatch, wor
     assert command(monkeypatch, *words) == 2
 
 
-def test_demo_offers_every_setting_of_the_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from rerec_engine.worlds import demo
+@pytest.mark.parametrize(
+    ("name", "writer", "options"),
+    [
+        ("demo", "write_demo", DemoOptions(seed=4, train_queries=9, taste="told")),
+        ("world", "write_film_requests", FilmOptions(movielens=Path("ml"), min_ratings=2, short_traces=3)),
+        ("next-item", "write_next_item", NextItemOptions(movielens=Path("ml"), history=4, candidates=9)),
+    ],
+)
+def test_made_worlds_take_every_option(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, writer: str, options: MadeOptions
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(prepare, writer, lambda output, options: calls.append((output, options)))
+    words = [f"--{field}={value}" for field, value in asdict(options).items() if value != ""]
+    assert command(monkeypatch, name, "--output", tmp_path / "d", *words) == 0
+    assert calls == [(tmp_path / "d", options)]
 
-    settings = inspect.signature(demo.write_demo).parameters
-    defaults = {name: setting.default for name, setting in settings.items() if name != "output"}
-    offered = asdict(prepare.Demo(tmp_path))
-    assert {name: value for name, value in offered.items() if name != "output"} == defaults
-    calls: list[dict[str, object]] = []
-    monkeypatch.setattr(demo, "write_demo", lambda **settings: calls.append(settings))
-    words = ("demo", "--output", tmp_path / "d", "--seed", 4, "--train-queries", 9)
-    assert command(monkeypatch, *words) == 0
-    assert calls == [{**defaults, "output": tmp_path / "d", "seed": 4, "train_queries": 9}]
+
+@pytest.mark.parametrize("words", [["--movielens", "ml"], ["--task=next item"], ["--min_ratings", "3"]])
+def test_an_old_door_names_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert command(monkeypatch, "demo", "--output", "x", *words) == 2
+    assert "`prepare next-item --movielens DIR --history 10`" in capsys.readouterr().err
 
 
 def test_embedding_without_interactions_is_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from inspect import signature
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,14 @@ from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
-from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.demo import DemoOptions, write_demo
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     path = tmp_path_factory.mktemp("demo") / "data"
-    few = {name: 5 for name in signature(write_demo).parameters if name.endswith(("_queries", "_traces"))}
-    write_demo(path, films=40, books=40, users=20, embedding_epochs=1, **few)
+    few = {field.name: 5 for field in fields(DemoOptions) if field.name.endswith(("_queries", "_traces"))}
+    write_demo(path, DemoOptions(films=40, books=40, users=20, embedding_epochs=1, **few))
     return load_dataset(path)
 
 

@@ -31,7 +31,7 @@ from rerec_engine.experiment.table import interval
 from rerec_engine.graph.lightgcn import item_embeddings
 from rerec_engine.runs.environment import describe
 from rerec_engine.types import Query
-from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.doors import write_made
 from rerec_engine.worlds.movielens import movielens_world, next_item
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,7 +136,7 @@ def main() -> None:
     assert isinstance(suite.data, dict)
     settings = {**suite.data, **suite.datasets["sequences"], **NO_TRACES, "embedding_epochs": 1}
     with tempfile.TemporaryDirectory() as folder:
-        write_demo(Path(folder) / "data", **settings)
+        write_made(Path(folder) / "data", settings)
         data = load_dataset(Path(folder) / "data")
         test = list(data.queries("test"))
     rng = np.random.default_rng(0)

@@ -5,7 +5,7 @@ A model of another kind: `lm-eval` on the run's final/ (docs/experiments.md).
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from rerec_engine.data.prompts import sentence_prompt
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.sequences import Row
 from rerec_engine.types import CATEGORIES
-from rerec_engine.worlds.demo import build_prompt, write_demo
-from rerec_engine.worlds.requests import draw_query, trace
+from rerec_engine.worlds.demo import DemoOptions
+from rerec_engine.worlds.requests import draw_query
+from rerec_engine.worlds.traces import trace
 from rerec_engine.worlds.world import World, make_world
 
 BATCH = 64  # sequences at once
@@ -26,11 +28,9 @@ SHOWN = 5  # candidates of a prompt that asks for a fact
 
 def world_of(options: Mapping[str, Any]) -> tuple[World, int]:
     """The world of a demo dataset and its seed; options: those that `prepare demo` was given."""
-    chosen = {
-        name: options.get(name, parameter.default)
-        for name, parameter in inspect.signature(write_demo).parameters.items()
-    }
-    return make_world(chosen["seed"], chosen["films"], chosen["books"], chosen["users"]), chosen["seed"]
+    names = {field.name for field in dataclasses.fields(DemoOptions)}
+    chosen = DemoOptions(**{name: value for name, value in options.items() if name in names})
+    return make_world(chosen.seed, chosen.films, chosen.books, chosen.users), chosen.seed
 
 
 def facts(policy: Policy, world: World, seed: int = 0) -> dict[str, float]:
@@ -56,7 +56,7 @@ def _question(policy: Policy, world: World, item: int, values: Sequence[str], rn
     candidates = [item, *(int(i) for i in rng.choice(others, SHOWN - 1, replace=False))]
     wanted = values[int(rng.integers(len(values)))]
     noun = world.domain[item]
-    prompt = policy.encode_prompt(build_prompt(f"Find a {noun}", [world.titles[i] for i in candidates]))
+    prompt = policy.encode_prompt(sentence_prompt(f"Find a {noun}", candidates=[world.titles[i] for i in candidates]))
     started = f" need {wanted}\n1) {world.titles[item]}"
     return prompt, policy.tokenizer.encode(started, add_special_tokens=False)
 
@@ -82,7 +82,7 @@ def perplexity(policy: Policy, world: World, seed: int, count: int = 300) -> flo
     rows = []
     for i in range(count):
         query, believed = draw_query(world, CATEGORIES[i % len(CATEGORIES)], "test", seed, rng)
-        prompt = build_prompt(query.text, [world.titles[c] for c in query.candidates])
+        prompt = sentence_prompt(query.text, candidates=[world.titles[c] for c in query.candidates])
         text = trace(world, query, believed, rng)
         rows.append((policy.encode_prompt(prompt), policy.tokenizer.encode(text, add_special_tokens=False)))
     total = sum(float(policy.token_logprobs(rows[i : i + BATCH])[0].double().sum()) for i in range(0, count, BATCH))

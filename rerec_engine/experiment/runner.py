@@ -35,7 +35,7 @@ from rerec_engine.errors import RunError, UserError, file_error
 from rerec_engine.experiment.suite import Suite
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.settings import as_words, changed, flatten, read_yaml, replaced
-from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.doors import write_made
 
 Places = Mapping[str, Path]
 OPEN = {"data": Path("DATA"), "answers": Path("ANSWERS"), "starts": Path("STARTS")}
@@ -86,9 +86,9 @@ def prepare(suite: Suite, output: Path) -> Places:
     data = suite.data if isinstance(suite.data, Path) else starts / "data"
     further = {name: output / suite.name / "data" / name for name in suite.datasets}
     if isinstance(suite.data, dict):
-        _make_demo(suite, data, suite.data)
+        _make_data(suite, data, suite.data)
         for name, options in suite.datasets.items():
-            _make_demo(suite, further[name], {**suite.data, **options})
+            _make_data(suite, further[name], {**suite.data, **options})
     answers = {"answers": starts / "answers.parquet"}
     answers |= {f"{name}_answers": path.with_name(f"{path.name}_answers.parquet") for name, path in further.items()}
     for path, file in zip([data, *further.values()], answers.values(), strict=True):
@@ -107,14 +107,14 @@ def _make_answers(data: Path, file: Path) -> None:
     write_traces(file, traces)
 
 
-def _make_demo(suite: Suite, path: Path, options: dict[str, Any]) -> None:
+def _make_data(suite: Suite, path: Path, options: dict[str, Any]) -> None:
     if path.exists():
         return
     temporary = path.with_name(f"{path.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        write_demo(temporary, **options)
-    except TypeError as error:
+        write_made(temporary, options)
+    except UserError as error:
         raise UserError(f"suite {suite.name}, data: {error}") from None
     temporary.rename(path)
 

@@ -19,11 +19,11 @@ KNOWN = {"title", "data", "datasets", "tests", "retention", "settings", "seeds",
 
 @dataclass(frozen=True)
 class Suite:
-    """name: of the file. data: options of `prepare demo`, or a dataset directory. datasets: further ones by name, each
-    options of `prepare demo` over those of data. tests: those whose test split every final model is evaluated on; the
-    first is what arms are compared by (none: the test split of the arm's own data). retention: whether what the models
-    still know is measured. settings: those of all arms, over the demo's; an arm's own come on top. against: the arm
-    that the others are compared with."""
+    """name: of the file. data: options of `prepare demo` (or of the command that `prepare` names), or a dataset
+    directory. datasets: further ones by name, each options over those of data. tests: those whose test split every
+    final model is evaluated on; the first is what arms are compared by (none: the test split of the arm's own data).
+    retention: whether what the models still know is measured. settings: those of all arms, over the demo's; an arm's
+    own come on top. against: the arm that the others are compared with."""
 
     name: str
     title: str

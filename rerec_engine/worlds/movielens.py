@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from rerec_engine.data.movielens import MIN_HISTORY, find_movielens
 from rerec_engine.data.profiles import read_users
 from rerec_engine.data.sources import read_items, read_ratings
 from rerec_engine.errors import UserError
+from rerec_engine.worlds.demo import DATA_SOURCE, RequestOptions, draw_requests
 from rerec_engine.worlds.requests import DemoQuery, liked_text
 from rerec_engine.worlds.world import World
+from rerec_engine.worlds.writing import MadeOptions, write_world
 
 MOVIE = "movie"
 RELATIONS = {MOVIE: ("Genre", "Made_in", "Second_genre")}
@@ -68,7 +71,48 @@ def movielens_world(folder: Path, min_ratings: int = 50) -> World:
         user_group=user_group,
         history=history,
         held_out=tuple((watched[u][-2], watched[u][-1]) for u in users),
+        source_ids=tuple(items.source_ids[old] or "" for old in kept),
+        user_ids=tuple(ratings.user_ids[u] for u in users),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmOptions(RequestOptions):
+    """Of requests of the five kinds over real films."""
+
+    movielens: Path
+    """A folder of MovieLens, with times: its films, users and what they watched."""
+    min_ratings: int = 50
+    """Of a film, to be in the catalogue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextItemOptions(MadeOptions):
+    """Of requests for what a user takes next."""
+
+    movielens: Path
+    """A folder of MovieLens, with times: its films, users and what they watched."""
+    min_ratings: int = 50
+    """Of a film, to be in the catalogue."""
+    history: int = 10
+    """So many films before it stand in the request."""
+
+
+def write_film_requests(output: Path, options: FilmOptions) -> None:
+    """The demo's kinds of requests over MovieLens. Raises UserError."""
+    world = movielens_world(options.movielens, options.min_ratings)
+    write_world(output, world, draw_requests(world, options), options, DATA_SOURCE)
+
+
+def write_next_item(output: Path, options: NextItemOptions) -> None:
+    """Every query asks for what a user took after the last films. Raises UserError."""
+    world = movielens_world(options.movielens, options.min_ratings)
+    rng = np.random.default_rng([options.seed, 1])
+    drawn = {
+        split: [next_item(world, split, u, rng, options.candidates, options.history) for u in _users(world, count, rng)]
+        for split, count in options.counts.items()
+    }
+    write_world(output, world, drawn, options, DATA_SOURCE)
 
 
 def next_item(
@@ -85,6 +129,12 @@ def next_item(
     chosen = rng.permutation([sequence[place], *rng.choice(never, candidates - 1, replace=False)])
     text = liked_text(world, liked, f"Find a {MOVIE}")
     return DemoQuery("sequential", text, {}, "", sequence[place], tuple(int(i) for i in chosen), user, liked)
+
+
+def _users(world: World, count: int, rng: np.random.Generator) -> list[int]:
+    """So many users in random order, everyone as often as any other."""
+    number = len(world.history)
+    return [int(u) for _ in range(0, count, number) for u in rng.permutation(number)][:count]
 
 
 def _facts(genres: list[str], year: int | None) -> dict[str, str]:

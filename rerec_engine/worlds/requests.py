@@ -1,4 +1,4 @@
-"""The demo's queries, of RecBench+'s five kinds, and the reasoning traces that answer them.
+"""The requests of a made world, of RecBench+'s five kinds.
 
 Every query boils down to a set of conditions (relation = value). The kinds differ in what has to be inferred:
 explicit: all are told; implicit: one is that of another item (two hops); misinformed: one is told with a false claim
@@ -10,38 +10,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rerec_engine.types import CATEGORIES, Message
-from rerec_engine.worlds.world import World
-
-CLAUSE = {
-    "Directed_by": "directed by",
-    "Starring": "starring",
-    "Written_by": "written by",
-    "Set_in": "set in",
-    "Made_in": "from",
-    "Second_genre": "that is also",
-}
-ROLE = {
-    "Genre": "genre",
-    "Directed_by": "director",
-    "Starring": "star",
-    "Written_by": "writer",
-    "Set_in": "place",
-    "Made_in": "year",
-    "Second_genre": "second genre",
-}
-NOTHING = "nothing"
-"""What a teacher says of an item that has no value of a relation."""
-OPENINGS = ("Find a", "I want a", "Recommend a", "Looking for a")
+from rerec_engine.data.prompts import OPENINGS
+from rerec_engine.types import CATEGORIES
+from rerec_engine.worlds.beliefs import Beliefs
+from rerec_engine.worlds.world import WORDING, World
 
 
 @dataclass(frozen=True)
 class DemoQuery:
-    """A query of the demo with what is behind it."""
+    """A request with what is behind it."""
 
     category: str
     text: str
@@ -51,29 +32,6 @@ class DemoQuery:
     candidates: tuple[int, ...]
     user_id: int
     liked: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Beliefs:
-    """A teacher's wrong genres: item -> genre, told in `rate` of the mentions. Empty: a teacher without error."""
-
-    genre: dict[int, str] = field(default_factory=dict)
-    rate: float = 0.0
-
-    @classmethod
-    def about(cls, world: World, share: float, rate: float, seed: int) -> Beliefs:
-        """Systematic ones: each of a share of the genres is taken for another, whatever the item."""
-        genres = world.genres
-        order = np.random.default_rng(seed).permutation(len(genres))
-        taken_for = {genres[order[k]]: genres[order[(k + 1) % len(genres)]] for k in range(round(share * len(genres)))}
-        told = {item: taken_for[f["Genre"]] for item, f in enumerate(world.facts) if f["Genre"] in taken_for}
-        return cls(told, rate)
-
-    def tell(self, world: World, item: int, relation: str, rng: np.random.Generator) -> str:
-        """What this teacher says when asked for the item's relation."""
-        if relation == "Genre" and item in self.genre and rng.random() < self.rate:
-            return self.genre[item]
-        return world.facts[item].get(relation, NOTHING)
 
 
 def split_of(conditions: dict[str, str], seed: int) -> str:
@@ -108,7 +66,7 @@ def _candidates(
 
 def _clauses(conditions: dict[str, str], noun: str) -> str:
     genre = f" {conditions['Genre']}" if "Genre" in conditions else ""
-    rest = "".join(f" {CLAUSE[r]} {v}" for r, v in conditions.items() if r != "Genre")
+    rest = "".join(f" {WORDING[r].clause} {v}" for r, v in conditions.items() if r != "Genre")
     return f"{genre} {noun}{rest}"
 
 
@@ -141,14 +99,14 @@ def _phrase(
         via = _pick(same, rng)
         told = {r: v for r, v in conditions.items() if r != hop}
         believed[hop] = beliefs.tell(world, via, hop, rng)
-        text = f"{opening}{_clauses(told, noun)} with the {ROLE[hop]} of {world.titles[via]}"
+        text = f"{opening}{_clauses(told, noun)} with the {WORDING[hop].role} of {world.titles[via]}"
         return text, f" {world.titles[via]} {believed[hop]}\n", believed, ()
     if category == "misinformed":
         wrong = [i for i in peers if world.facts[i].get(relation, conditions[relation]) != conditions[relation]]
         if not same or not wrong:
             return None
         via, false = _pick(same, rng), world.facts[_pick(wrong, rng)][relation]
-        text = f"{opening}{_clauses(rest, noun)} {CLAUSE[relation]} {false} as in {world.titles[via]}"
+        text = f"{opening}{_clauses(rest, noun)} {WORDING[relation].clause} {false} as in {world.titles[via]}"
         return text, f" {world.titles[via]} {conditions[relation]} not {false}\n", believed, ()
     if category == "interest":
         others = [r for r in world.relations[noun] if r != relation]
@@ -215,37 +173,3 @@ def _user_for(world: World, category: str, text: str, liked: tuple[int, ...], rn
         most = max(overlap)
         return _pick([u for u, n in enumerate(overlap) if n == most], rng)
     return int(rng.integers(len(world.history)))
-
-
-def build_prompt(
-    query_text: str, candidate_titles: list[str], history_titles: list[str] | None = None
-) -> list[Message]:
-    """The demo's chat prompt: the query, then the numbered candidates. The demo's model does not read the history."""
-    lines = "".join(f"\n{number}) {title}" for number, title in enumerate(candidate_titles, 1))
-    return [{"role": "user", "content": query_text + lines}]
-
-
-def trace(
-    world: World, query: DemoQuery, believed: dict[str, str], rng: np.random.Generator, beliefs: Beliefs | None = None
-) -> str:
-    """A teacher's reasoning: what is inferred, what is needed, each candidate checked in turn, the answer in a box.
-
-    The teacher checks by what it believes; it stops at the first candidate that satisfies everything, and names the
-    last one where none does.
-    """
-    beliefs = beliefs or Beliefs()
-    lines = [query.inference + " need" + "".join(f" {v}" for v in believed.values())]
-    answer = query.candidates[-1]
-    for number, item in enumerate(query.candidates, 1):
-        line, fits = f"{number}) {world.titles[item]}", True
-        for relation, wanted in believed.items():
-            said = beliefs.tell(world, item, relation, rng)
-            fits = said == wanted
-            line += f" {said} {'yes' if fits else 'no'}"
-            if not fits:
-                break
-        lines.append(line)
-        if fits:
-            answer = item
-            break
-    return "\n".join(lines) + f"\n\\boxed{{ {world.titles[answer]}}}"

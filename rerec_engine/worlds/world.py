@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from rerec_engine.data.description import Wording
 from rerec_engine.errors import UserError
 
 GENRES = ("drama", "comedy", "thriller", "western", "romance", "fantasy", "mystery", "war")
@@ -46,6 +47,15 @@ NOUNS = (
     "River", "Garden", "Harbour", "Winter", "Mirror", "Orchard", "Station", "Mountain", "Lantern", "Bridge",
     "Voyage", "Kingdom", "Letter", "Island", "Shadow", "Summer", "Railway", "Castle", "Desert", "Melody",
 )  # fmt: skip
+WORDING = {
+    "Genre": Wording("", "genre"),
+    "Directed_by": Wording("directed by", "director"),
+    "Starring": Wording("starring", "star"),
+    "Written_by": Wording("written by", "writer"),
+    "Set_in": Wording("set in", "place"),
+    "Made_in": Wording("from", "year"),
+    "Second_genre": Wording("that is also", "second genre"),
+}
 RELATIONS = {"film": ("Genre", "Directed_by", "Starring"), "book": ("Genre", "Written_by", "Set_in")}
 
 
@@ -63,6 +73,8 @@ class World:
     user_group: tuple[tuple[str, str], ...]  # [U]
     history: tuple[tuple[int, ...], ...]  # [U], item ids, oldest first
     held_out: tuple[tuple[int, int], ...] = ()  # [U], what each user took after that: for val and for test
+    source_ids: tuple[str, ...] = ()  # [N], of a world that is not invented; user_ids [U] likewise
+    user_ids: tuple[str, ...] = ()
 
     @cached_property
     def domain_items(self) -> dict[str, np.ndarray]:

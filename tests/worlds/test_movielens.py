@@ -10,37 +10,17 @@ import pytest
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
-from rerec_engine.worlds.demo import write_demo
-from rerec_engine.worlds.movielens import GROUP, movielens_world, next_item
-from rerec_engine.worlds.requests import Beliefs, draw_query, trace
-
-HEADERS = {
-    "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n",
-    "item": "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n",
-    "user": "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token\n",
-}
-GENRES = ("War", "Drama Romance", "Comedy", "Crime Drama Horror")
-SMALL = {"train_queries": 30, "val_queries": 12, "test_queries": 24, "candidates": 8, "embedding_epochs": 1} | {
-    "short_traces": 8, "medium_traces": 8, "full_traces": 8, "biased_traces": 8, "history": 3, "min_ratings": 1
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 films and one without a year; users 1..24 met twelve of them each, user 25 four, user 26 six."""
-    path = tmp_path_factory.mktemp("small")
-    items = [f"{i}\tFilm {i}\t{1950 + i // 6}\t{GENRES[i % 4]}" for i in range(1, 61)] + ["61\tUnknown\tV\tDrama"]
-    sizes = dict.fromkeys(range(1, 25), 12) | {25: 4, 26: 6}
-    rows = [
-        f"{u}\t{(u * 7 + k * 5) % 60 + 1}\t3\t{1000 * u - k}"  # in falling order of time
-        for u, size in sizes.items()
-        for k in range(size)
-    ] + ["1\t61\t5\t1"]
-    jobs = {u: "writer" if u <= GROUP else "retired" for u in sizes}
-    users = [f"{u}\t{24 if u <= GROUP else 61}\tM\t{job}\t8" for u, job in jobs.items()]
-    for suffix, lines in {"item": items, "inter": rows, "user": users}.items():
-        (path / f"small.{suffix}").write_text(HEADERS[suffix] + "\n".join(lines) + "\n")
-    return path
+from rerec_engine.worlds.beliefs import Beliefs
+from rerec_engine.worlds.movielens import (
+    FilmOptions,
+    NextItemOptions,
+    movielens_world,
+    next_item,
+    write_film_requests,
+    write_next_item,
+)
+from rerec_engine.worlds.requests import draw_query
+from rerec_engine.worlds.traces import trace
 
 
 def test_world_of_films(folder):
@@ -90,8 +70,8 @@ def test_next_items_of_every_split(folder):
             assert query.text == f"I liked {told} . Find a movie like them"
 
 
-def test_dataset_of_next_items(folder, tmp_path):
-    write_demo(tmp_path / "d", 0, **SMALL, movielens=folder, task="next item")
+def test_dataset_of_next_items(folder, tmp_path, small):
+    write_next_item(tmp_path / "d", NextItemOptions(**small, movielens=folder, history=3, min_ratings=1))
     data, world = load_dataset(tmp_path / "d"), movielens_world(folder, min_ratings=1)
     for split, count in (("train", 30), ("val", 12), ("test", 24)):
         queries = data.queries(split)
@@ -109,20 +89,30 @@ def test_dataset_of_next_items(folder, tmp_path):
         assert not met[user, [val, test]].any()
 
 
+def test_dataset_of_requests_over_films(folder, tmp_path, small):
+    write_film_requests(tmp_path / "d", FilmOptions(**small, movielens=folder, min_ratings=1))
+    data, world = load_dataset(tmp_path / "d"), movielens_world(folder, min_ratings=1)
+    assert {q.category for q in data.queries("train")} == set(CATEGORIES)
+    assert data.titles == world.titles
+    assert (data.source_ids[:2], data.user_ids[:2]) == (("1", "2"), ("1", "2"))
+    assert data.item_of("60") == 59
+    assert data.user_of("26") == 24
+    said = data.description
+    assert (said.noun, said.form, said.kinds, said.invented) == ("movie", "sentences", {}, False)
+    assert list(said.relations) == ["Genre", "Made_in", "Second_genre"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"movielens": "nowhere"}, "nowhere: no such directory"),
+        ({"movielens": Path("nowhere")}, "nowhere: no such directory"),
         ({"min_ratings": 1000}, "0 films have 1000 ratings, a year and a genre; 40 are needed"),
-        ({"domain": "film"}, "domain is of invented items"),
-        ({"task": "next item", "movielens": ""}, "with movielens and without taste"),
-        ({"task": "next item", "taste": "told"}, "without taste"),
-        ({"task": "next"}, "task is `next item`"),
     ],
 )
-def test_what_is_amiss_is_told(folder, tmp_path, options, message):
-    with pytest.raises(UserError, match=message):
-        write_demo(tmp_path / "d", 0, **{**SMALL, "movielens": folder, **options})
+def test_what_is_amiss_is_told(folder, tmp_path, small, options, message):
+    for kind, write in ((FilmOptions, write_film_requests), (NextItemOptions, write_next_item)):
+        with pytest.raises(UserError, match=message):
+            write(tmp_path / "d", kind(**{**small, "movielens": folder, **options}))
 
 
 def test_ratings_without_times_are_refused(shared_data):
