@@ -15,7 +15,7 @@ from rerec_engine.assistant.parse import Earlier, RequestParser
 from rerec_engine.assistant.queries import QueryIndex
 from rerec_engine.assistant.shortlist import Search, Shortlist, Shortlister
 from rerec_engine.assistant.stream import TextStream, before_box
-from rerec_engine.assistant.style import Style, build_messages
+from rerec_engine.assistant.style import Style
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
@@ -169,7 +169,7 @@ class Assistant:
         prompted = self._style.say(request, text, chosen.items, history)
         titles = [self.dataset.titles[item] for item in chosen.items]
         told = [self.dataset.titles[item] for item in history]
-        messages = build_messages(self._style.source, prompted, titles, told, self._style.noun)
+        messages = self.dataset.description.prompt(prompted, candidates=titles, history=told)
         return Ask(text, messages, chosen.items, chosen.reason, request, prompted)
 
     def _known(self, text: str, request: Request) -> tuple[Query | None, bool]:

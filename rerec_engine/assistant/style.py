@@ -3,49 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 
-import pyarrow.parquet as pq
-
 from rerec_engine.assistant.conditions import KIND, Request
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.data.prompts import chat_prompt
-from rerec_engine.types import Message
-from rerec_engine.worlds.demo import DATA_SOURCE as DEMO_SOURCE
-from rerec_engine.worlds.demo import build_prompt
-
-
-def build_messages(
-    source: str, text: str, candidates: Sequence[str], history: Sequence[str], item: str = "item"
-) -> tuple[Message, ...]:
-    """The prompt in the form that the dataset's own queries have, by its `data_source`."""
-    if source == DEMO_SOURCE:
-        return tuple(build_prompt(text, list(candidates), list(history)))
-    return chat_prompt(text, candidates=candidates, history=history, item=item)
+from rerec_engine.data.description import VOCABULARY
 
 
 class Style:
-    """How one dataset speaks: its `data_source`, and what its prompts call an item."""
+    """How one dataset speaks, by its `dataset.json`."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self.source, self.noun = _source(dataset)
+        self._description = dataset.description
 
     @cached_property
     def kinds(self) -> dict[str, tuple[int, ...]]:
         """Noun -> the attributes that tell such an item; empty where all items are of one kind."""
-        if self.source != DEMO_SOURCE:
-            return {}
-        from rerec_engine.worlds.world import RELATIONS
-
         graph = self._dataset.attributes
+        pairs = list(enumerate(zip(graph.relations, graph.values, strict=True)))
         return {
-            noun: tuple(a for a, relation in enumerate(graph.relations) if relation == own[1])
-            for noun, own in RELATIONS.items()
+            noun: tuple(a for a, (r, value) in pairs if r == kind.relation and kind.value in ("", value))
+            for noun, kind in self._description.kinds.items()
         }
 
     def kind_of_item(self, item: int) -> str:
@@ -54,15 +36,15 @@ class Style:
         return next((noun for noun, ids in self.kinds.items() if own & set(ids)), "")
 
     def say(self, request: Request, text: str, items: Sequence[int], history: Sequence[int]) -> str:
-        """The request in the prompt. The demo's model knows its training's sentences alone: other words are put into
-        them, its exclusions and years left to the shortlist. Other models read the user's words, in a follow-up after
+        """The request in the prompt. A model of a closed form knows its training's sentences alone: other words are put
+        into them, exclusions and years left to the shortlist. Other models read the user's words, in a follow-up after
         all that is asked so far."""
-        if self.source == DEMO_SOURCE:
+        if self._description.prompt_form.closed:
             plain = not request.follows and not request.excluded and not any(c.years for c in request.conditions)
-            return text if plain and self._is_known(text) else self._demo(request, items, history)
+            return text if plain and self._is_known(text) else self._sentence(request, items, history)
         if not request.follows:
             return text
-        parts = [f"I am looking for a {self.noun}"]
+        parts = [f"I am looking for a {self._description.noun}"]
         if request.wanted:
             parts.append("with " + "; ".join(c.text for c in request.wanted))
         if request.excluded:
@@ -71,12 +53,11 @@ class Style:
             parts.append("like " + ", ".join(self._dataset.titles[i] for i in request.liked))
         return f"{', '.join(parts)}. {text}"
 
-    def _demo(self, request: Request, items: Sequence[int], history: Sequence[int]) -> str:
-        from rerec_engine.worlds.requests import CLAUSE
-
-        graph, noun = self._dataset.attributes, "film"
+    def _sentence(self, request: Request, items: Sequence[int], history: Sequence[int]) -> str:
+        graph, said = self._dataset.attributes, self._description
         kind = request.needs(KIND)
-        noun = kind.text if kind else self.kind_of_item(items[0]) if items else noun
+        noun = kind.text if kind else self.kind_of_item(items[0]) if items else ""
+        noun = noun or next(iter(self.kinds), said.noun)
         wanted = [c for c in request.wanted if c.relation != KIND and c.attributes]
         if items:  # the first candidate satisfies most: what it does not, none does together with the rest
             wanted = [c for c in wanted if c.mask(self._dataset)[items[0]]] or wanted
@@ -89,17 +70,18 @@ class Style:
         if not asked and request.liked and items:
             like = set(graph.ids_of(request.liked[0]).tolist())
             asked = {graph.relations[a]: (int(a),) for a in graph.ids_of(items[0]) if a in like}
+        before = {r for r in graph.relations if not said.wording(r).clause}
         if not asked and history:
-            genres = Counter(int(a) for i in history for a in graph.ids_of(i) if graph.relations[a] == "Genre")
-            asked = {"Genre": tuple(a for a, _ in genres.most_common(1))}
-        genre = "".join(f" {graph.values[a]}" for a in asked.get("Genre", ()))
-        rest = "".join(
-            f" {clause} {graph.values[a]}" for relation, clause in CLAUSE.items() for a in asked.get(relation, ())
-        )
-        return f"Find a{genre} {noun}{rest}"
+            liked = Counter(int(a) for i in history for a in graph.ids_of(i) if graph.relations[a] in before)
+            asked = {graph.relations[a]: (a,) for a, _ in liked.most_common(1)}
+        order = [r for r in dict.fromkeys([*said.relations, *graph.relations]) if r in asked]
+        parts = [f" {graph.values[a]}" for r in order if r in before for a in asked[r]]
+        parts += [f" {noun}"]
+        parts += [f" {said.wording(r).clause} {graph.values[a]}" for r in order if r not in before for a in asked[r]]
+        return said.openings[0] + "".join(parts)
 
     def _is_known(self, text: str) -> bool:
-        """Whether the text consists of phrases of the demo's vocabulary."""
+        """Whether the text consists of phrases of the dataset's vocabulary."""
         for phrase in self._phrases:
             text = text.replace(phrase, "\n")
         opening, _, rest = text.strip("\n").partition("\n")
@@ -108,21 +90,10 @@ class Style:
     @cached_property
     def _phrases(self) -> list[str]:
         with suppress(OSError, ValueError):
-            phrases = json.loads((self._dataset.path / "vocabulary.json").read_text(encoding="utf-8"))
+            phrases = json.loads((self._dataset.path / VOCABULARY).read_text(encoding="utf-8"))
             return sorted((p for p in phrases if p.startswith(" ") and p.strip()), key=len, reverse=True)
         return []
 
     @cached_property
     def _openings(self) -> frozenset[str]:
-        from rerec_engine.worlds.requests import OPENINGS
-
-        return frozenset({"I", *(opening.split()[0] for opening in OPENINGS)})
-
-
-def _source(dataset: Dataset) -> tuple[str, str]:
-    table = pq.read_table(dataset.path / f"{dataset.splits[0]}.parquet", columns=["data_source", "prompt"])
-    if not table.num_rows:
-        return "", "item"
-    row = table.slice(0, 1).to_pylist()[0]
-    named = re.search(r"the (?:one )?(\w+) that you recommend", row["prompt"][0]["content"])
-    return row["data_source"], named[1] if named else "item"
+        return frozenset({"I", *(opening.split()[0] for opening in self._description.openings)})

@@ -17,7 +17,6 @@ from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.settings import changed, read_yaml
-from rerec_engine.worlds.demo import DATA_SOURCE
 
 TEMPLATE = Path(__file__).parent / "card.md"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -117,7 +116,8 @@ def _about(dataset: Dataset | None) -> dict[str, Any] | None:
     sources = sorted({source for table in tables.values() for source in table["data_source"].unique().to_pylist()})
     return {
         "sources": sources,
-        "demo": sources == [DATA_SOURCE],
+        "invented": dataset.description.invented,
+        "sentences_alone": dataset.description.prompt_form.closed,
         "queries": {split: table.num_rows for split, table in tables.items()},
         "items": dataset.item_count,
         "attributes": len(dataset.attributes),

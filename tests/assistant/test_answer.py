@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from rerec_engine.assistant.answer import MAX_REQUEST, Answer, Ask, Assistant
 from rerec_engine.assistant.stream import TextStream
-from rerec_engine.assistant.style import build_messages
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError
 from rerec_engine.types import Message, Sampling
@@ -140,13 +139,6 @@ def test_stream_writes_the_text_before_the_box_once(text: str) -> None:
         assert "\ufffd" not in "".join(pieces)
     assert stream.close() == text
     assert "".join(pieces) == text.partition("\\boxed")[0]
-
-
-def test_demo_prompt_is_the_demos_own() -> None:
-    from rerec_engine.worlds.demo import build_prompt
-
-    expected = tuple(build_prompt("Find a drama", ["A", "B"], ["C"]))
-    assert build_messages("rerec_engine/demo", "Find a drama", ["A", "B"], ["C"]) == expected
 
 
 def turn(who: Assistant, text: str, earlier: Sequence[tuple[Ask, Answer]] = ()) -> tuple[Ask, Answer]:
