@@ -116,7 +116,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("request", nargs="?", help="what you look for; left out: a chat on standard input")
     parser.add_argument("--model", metavar="DIR", required=True, help="trained model, or a run directory (its final/)")
     parser.add_argument("--data", metavar="DIR", required=True, help="dataset directory (see rerec_engine.prepare)")
-    parser.add_argument("--user", type=int, metavar="ID", help="row of interactions.npz whose history counts")
+    parser.add_argument("--user", metavar="ID", help="whose history counts: an id of the source, or a row")
     parser.add_argument("--candidates", metavar='"A; B"', help="choose among these titles (default: a shortlist of 20)")
     parser.add_argument(
         "--top-k", type=positive, metavar="K", help="show at most K items (default: all that are named)"

@@ -126,7 +126,7 @@ def test_chat_keeps_the_turns_until_new(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--user", "99", "x"], r"--user must be in 0\.\.19, got 99"),
+        (["--user", "99", "x"], r"user '99' is not known: give a row, 0 to 19"),
         (["--candidates", " ; ", "x"], "--candidates: no title"),
         (["--candidates", "No Such Film", "x"], "No Such Film: in no catalogue"),
         ([""], "a request has 1 to"),

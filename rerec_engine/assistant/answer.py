@@ -143,13 +143,13 @@ class Assistant:
         self,
         text: str,
         candidates: Sequence[str] | None = None,
-        user: int | None = None,
+        user: str | int | None = None,
         earlier: Sequence[Turn] = (),
     ) -> Ask:
         """Choose candidates and make the prompt.
 
-        candidates: titles. earlier: the turns before, oldest first, that a follow-up ("something older") refers to.
-        Raises UserError for a title or user unknown.
+        candidates: titles. user: as `Dataset.user_of` takes it. earlier: the turns before, oldest first, that a
+        follow-up ("something older") refers to. Raises UserError for a title or user unknown.
         """
         text = " ".join(text.split())
         if not text or len(text) > MAX_REQUEST:
@@ -194,7 +194,7 @@ class Assistant:
                 request = replace(request, conditions=(*request.conditions, Condition(noun, KIND, kinds[noun])))
         return request, self._shortlister.choose(text, history, request=request)
 
-    def replay(self, turns: Sequence[tuple[str, str]], user: int | None = None) -> list[Turn]:
+    def replay(self, turns: Sequence[tuple[str, str]], user: str | int | None = None) -> list[Turn]:
         """Turns from their texts alone, as a server without memory gets them back: (request, shown reply) each.
 
         The items are the numbered titles of the reply. Raises UserError as `prepare` does.
@@ -254,13 +254,10 @@ class Assistant:
             raise UserError(f"--candidates: {'; '.join(unknown)}: in no catalogue, or ambiguous (add the year)")
         return items
 
-    def _history(self, user: int | None) -> tuple[int, ...]:
+    def _history(self, user: str | int | None) -> tuple[int, ...]:
         if user is None:
             return ()
-        users = self.dataset.interactions.shape[0]
-        if not 0 <= user < users:
-            raise UserError(f"--user must be in 0..{users - 1}, got {user}")
-        row = self.dataset.interactions[[user]]
+        row = self.dataset.interactions[[self.dataset.user_of(user)]]
         return tuple(int(item) for item in row.indices[-_HISTORY:])
 
 

@@ -34,7 +34,7 @@ class Question:
     deadline: float
     earlier: tuple[Message, ...] = ()
     candidates: tuple[str, ...] | None = None
-    user: int | None = None
+    user: str | int | None = None
     top_k: int | None = None
 
 

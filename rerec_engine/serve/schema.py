@@ -71,8 +71,8 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """A request. candidates, top_k and the number in `user` are ours; a field that would change the answer and is not
-    supported is an error, and so is an unknown one.
+    """A request. candidates, top_k and the dataset's user in `user` are ours; a field that would change the answer and
+    is not supported is an error, and so is an unknown one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -103,18 +103,10 @@ class ChatRequest(BaseModel):
                 )
         return {name: value for name, value in values.items() if name not in IGNORED and name not in UNSUPPORTED}
 
-    @field_validator("user")
-    @classmethod
-    def _user_is_a_number(cls, value: str | int | None) -> int | None:
-        if value is None or value == "":
-            return None
-        if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 19):
-            raise ValueError("user must be the number of one of the dataset's users")
-        return int(value)
-
     @property
-    def user_id(self) -> int | None:
-        return None if self.user is None else int(self.user)
+    def user_id(self) -> str | None:
+        """The dataset's user, as the source calls them or by their row; None for nobody."""
+        return str(self.user).strip() or None if self.user is not None else None
 
     @property
     def request(self) -> str:

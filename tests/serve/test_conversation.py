@@ -66,7 +66,7 @@ def test_followup_knows_what_was_asked(conversation, parts):
     ("more", "param", "message"),
     [
         ({"candidates": ("No Such Film",)}, "candidates", "candidates: No Such Film: in no catalogue"),
-        ({"user": 10**6}, "user", "user must be in 0.."),
+        ({"user": 10**6}, "user", "user '1000000' is not known: give a row"),
         ({"text": "x" * 8001}, "messages", "1 to 8000 characters"),
     ],
 )

@@ -20,9 +20,8 @@ SEED = 5
 @pytest.fixture
 def options(small):
     """Makes small options."""
-    return lambda **own: DemoOptions(
-        **{**small, "seed": SEED, "films": 40, "books": 40, "users": 40, "candidates": 10, **own}
-    )
+    sizes = {"films": 40, "books": 40, "users": 40, "candidates": 10}
+    return lambda **own: DemoOptions(**{**small, **sizes, "seed": SEED, **own})
 
 
 @pytest.mark.parametrize("domain", ["film", "book"])

@@ -36,7 +36,7 @@ def test_queries_and_what_is_behind_them(world, written):
     for i, (query, made) in enumerate(zip(data.queries("train"), drawn, strict=True)):
         assert (query.id, query.request, query.ground_truth) == (f"train-{i}", made.text, (made.target,))
         assert query.history == world.history[made.user_id][-10:]
-        facts = {r: v for r, v in data.attributes.attributes_of(made.target)}
+        facts = dict(data.attributes.attributes_of(made.target))
         assert facts == world.facts[made.target]
 
 
