@@ -118,7 +118,7 @@ def test_users_history_is_told_and_left_out(films: Dataset) -> None:
         (" \n", {}, "a request has 1 to"),
         ("x" * (MAX_REQUEST + 1), {}, "a request has 1 to"),
         ("x", {"user": 2}, r"user '2' is not known: give a row, 0 to 1"),
-        ("x", {"user": -1}, r"--user must be in 0\.\.1, got -1"),
+        ("x", {"user": -1}, r"user '-1' is not known"),
         ("x", {"candidates": ["Heat", "Hear"]}, "--candidates: Hear: in no catalogue"),
         ("x", {"candidates": ["Solaris"]}, "ambiguous"),
     ],
