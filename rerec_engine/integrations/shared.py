@@ -116,3 +116,14 @@ def _environment_threads() -> int:
     if not threads.isdecimal():
         raise UserError(f"REREC_THREADS must be a number of threads, got {threads!r}")
     return int(threads)
+
+
+def row_names(data_sources: Sequence[str], extra_infos: Sequence[Mapping[str, Any] | None]) -> list[str]:
+    """`demo row train-17`."""
+    return [f"{source} {row_name(extra_infos[i], i)}" for i, source in enumerate(data_sources)]
+
+
+def reward_info(scores: Scores, i: int) -> dict[str, float]:
+    """What verl logs of response i."""
+    parts = {part: float(getattr(scores, part)[i]) for part in PARTS}
+    return {"score": float(scores.total[i]), "acc": float(scores.hit[i]), **parts}

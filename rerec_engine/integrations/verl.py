@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rerec_engine.integrations.shared import (
-    PARTS,
     Weights,
     candidates_of,
     configure,
-    row_name,
+    reward_info,
+    row_names,
     score_rows,
     shared_engine,
 )
-from rerec_engine.reward import Scores
 
 __all__ = ["compute_score", "compute_score_batched", "configure", "register"]
 
@@ -62,14 +61,3 @@ def register() -> None:
     `VERL_USE_EXTERNAL_MODULES=rerec_engine.integrations.verl_agent`.
     """
     from rerec_engine.integrations import verl_agent  # noqa: F401
-
-
-def row_names(data_sources: Sequence[str], extra_infos: Sequence[Mapping[str, Any] | None]) -> list[str]:
-    """`demo row train-17`."""
-    return [f"{source} {row_name(extra_infos[i], i)}" for i, source in enumerate(data_sources)]
-
-
-def reward_info(scores: Scores, i: int) -> dict[str, float]:
-    """What verl logs of response i."""
-    parts = {part: float(getattr(scores, part)[i]) for part in PARTS}
-    return {"score": float(scores.total[i]), "acc": float(scores.hit[i]), **parts}

@@ -9,7 +9,7 @@ import torch
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-from rerec_engine.integrations.verl import reward_info
+from rerec_engine.integrations.shared import reward_info
 from rerec_engine.integrations.verl_raae import score_tokens
 
 

@@ -18,8 +18,7 @@ from verl.workers.reward_manager import register
 from verl.workers.reward_manager.abstract import AbstractRewardManager
 
 from rerec_engine.errors import UserError
-from rerec_engine.integrations.shared import candidates_of, plain, shared_engine, with_row
-from rerec_engine.integrations.verl import reward_info, row_names
+from rerec_engine.integrations.shared import candidates_of, plain, reward_info, row_names, shared_engine, with_row
 from rerec_engine.ops.groups import standardise
 from rerec_engine.reward import TokenScores
 
