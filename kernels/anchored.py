@@ -14,6 +14,8 @@ A row whose anchor is too far off (l beyond `limits`) is cleared and flagged, an
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -235,14 +237,13 @@ def anchored_losses(
     tokens: tuple[torch.Tensor, ...],  # targets, old, ref, adv and weights, [C]
     results: tuple[torch.Tensor, ...],  # logp, entropy, coefficients float32 and failed uint8, [C]; written
     scaling: Scaling,
-    objective: tuple[float, float, float, int, bool],  # clip_low, clip_high, beta, the code of KL, whether ref is given
+    objective: dict[str, Any],  # by `loss_arguments`
 ) -> None:
     """Turn E into E' and write what is known of every row."""
-    *numbers, kl, has_ref = objective
     rows, vocab = exponentials.shape
     slope = scaling.temperature * 0.6931471805599453 / scaling.cap if scaling.cap else 0.0
     anchored_rows[(triton.cdiv(rows, ROW_BLOCK["ROWS"]),)](
         exponentials, *sums, anchors, zs, *tokens, *results, rows, vocab, sums[0].shape[0], slope,
-        1.0 / scaling.temperature, *limits(exponentials.dtype), *numbers,
-        **ROW_BLOCK, KL=kl, HAS_REF=has_ref, WIDEN=INTERPRETED, num_warps=4, **FUSED,
+        1.0 / scaling.temperature, *limits(exponentials.dtype), **objective,
+        **ROW_BLOCK, WIDEN=INTERPRETED, num_warps=4, **FUSED,
     )  # fmt: skip

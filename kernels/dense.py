@@ -5,6 +5,8 @@ d z = p (-g - g_H (log p + H)) + g onehot(target),    g = d loss / d logp,    g_
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -101,12 +103,12 @@ def dense_losses(
     tokens: tuple[torch.Tensor, ...],  # targets, old, ref, adv and weights, [C]
     results: tuple[torch.Tensor, ...],  # logp, entropy and coefficients, [C] float32; written
     scaling: Scaling,
-    objective: tuple[float, float, float, float, int, bool],  # clips, beta, entropy_coef, KL's code, ref is given
+    objective: dict[str, Any],  # by `loss_arguments`
+    entropy_coef: float,
 ) -> None:
     """Write the gradient by the logits, up to each row's coefficient, and what is known of every row."""
-    *numbers, kl, has_ref = objective
     softmax_rows[(logits.shape[0],)](
         logits, out, *tokens, *results, logits.shape[1], scaling.log2, scaling.cap, 1.0 / scaling.temperature,
-        *numbers, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])), KL=kl, HAS_REF=has_ref,
+        **objective, entropy_coef=entropy_coef, BLOCK=min(BLOCK, triton.next_power_of_2(logits.shape[1])),
         CAP=scaling.cap > 0, WIDEN=INTERPRETED, num_warps=8, **FUSED,
     )  # fmt: skip

@@ -16,7 +16,7 @@ import triton.language as tl
 from torch.autograd.function import once_differentiable
 
 from .common import FUSED
-from .row_loss import KL_CODES, row_loss
+from .row_loss import loss_arguments, row_loss
 
 _BLOCK = 1024
 _SLOTS = 16
@@ -184,22 +184,6 @@ def grpo_total(
     tl.store(out + slot, result)
 
 
-class Objective(NamedTuple):
-    """The options of the loss that are numbers and names."""
-
-    clip_low: float
-    clip_high: float
-    beta: float
-    kl: str
-    entropy_coef: float
-    aggregation: str
-    ratio: str
-
-    @property
-    def kl_code(self) -> int:
-        return KL_CODES[self.kl] if self.beta else 0
-
-
 class Pass(NamedTuple):
     """What `objective_pass` returns."""
 
@@ -218,7 +202,7 @@ def objective_pass(
     cu_seqlens: torch.Tensor | None,
     weights: torch.Tensor | None,  # [T] float32; None: by the aggregation
     denominator: float | torch.Tensor | None,
-    objective: Objective,
+    objective: Any,  # ops.objective.Objective, here and below
 ) -> Pass:
     """Loss, metrics and gradients by token, before division by the denominator, which is out[7]."""
     tokens, device = logp.shape[0], logp.device
@@ -238,10 +222,9 @@ def objective_pass(
             logp.contiguous(), old.contiguous(), or_logp[0], adv.contiguous(), *or_logp[1:],
             logp if mask is None else mask.contiguous().view(torch.uint8),
             cu_seqlens.to(device) if by_response else logp, d_logp, d_logp if d_entropy is None else d_entropy,
-            partials, tokens, objective.clip_low, objective.clip_high, objective.beta, objective.entropy_coef,
-            BLOCK=_BLOCK, RESPONSES=by_response, MEAN=mean, SEQUENCE=sequence, KL=objective.kl_code,
-            HAS_REF=ref is not None, HAS_MASK=mask is not None, HAS_WEIGHTS=weights is not None,
-            HAS_ENTROPY=entropy is not None, BONUS=bonus, num_warps=4, **FUSED,
+            partials, tokens, **loss_arguments(objective, ref is not None), entropy_coef=objective.entropy_coef,
+            BLOCK=_BLOCK, RESPONSES=by_response, MEAN=mean, SEQUENCE=sequence, HAS_MASK=mask is not None,
+            HAS_WEIGHTS=weights is not None, HAS_ENTROPY=entropy is not None, BONUS=bonus, num_warps=4, **FUSED,
         )  # fmt: skip
     given = 0 if denominator is None else 2 if isinstance(denominator, torch.Tensor) else 1
     divisor = denominator.to(device) if given == 2 else float(denominator or 0.0)
@@ -259,8 +242,10 @@ def metrics_of(out: torch.Tensor, ref: bool, entropy: bool) -> dict[str, torch.T
 
 class _GrpoLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logp: torch.Tensor, entropy: torch.Tensor | None, *rest: Any) -> tuple[torch.Tensor, ...]:
-        old, ref, adv, mask, cu_seqlens, denominator, objective = rest
+    def forward(
+        ctx: Any, logp: torch.Tensor, entropy: torch.Tensor | None, tokens: Any, objective: Any
+    ) -> tuple[torch.Tensor, ...]:
+        old, ref, adv, mask, cu_seqlens, denominator = tokens
         out, d_logp, d_entropy = objective_pass(
             logp, old, ref, adv, entropy, mask, cu_seqlens, None, denominator, objective
         )
@@ -274,36 +259,24 @@ class _GrpoLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor | None, _: Any) -> tuple[torch.Tensor | None, ...]:
         if upstream is None:
-            return (None,) * 9
+            return (None,) * 4
         d_logp, d_entropy, out = ctx.saved_tensors
         scale = upstream.float() * out[7]
         needs = ctx.needs_input_grad
         return (
             (d_logp * scale).to(ctx.dtypes[0]) if needs[0] else None,
             (d_entropy * scale).to(ctx.dtypes[1]) if needs[1] and d_entropy is not None else None,
-            *(None,) * 7,
+            None,
+            None,
         )
 
 
 def grpo_loss(
     logp: torch.Tensor,  # [T]
-    old: torch.Tensor,  # [T]
-    ref: torch.Tensor | None,  # [T]
-    adv: torch.Tensor,  # [T]
-    *,
-    mask: torch.Tensor | None = None,  # [T] bool
-    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    beta: float = 0.0,
-    kl: str = "k3",
-    entropy: torch.Tensor | None = None,  # [T]
-    entropy_coef: float = 0.0,
-    aggregation: str = "token_mean",
-    denominator: float | torch.Tensor | None = None,
-    ratio: str = "token",
+    entropy: torch.Tensor | None,  # [T]
+    tokens: Any,  # ops.types.LossTokens
+    objective: Any,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The loss, a float32 scalar, and metrics, detached float32 scalars; see `rerec_engine.ops.grpo_loss`."""
-    objective = Objective(clip_low, clip_high, beta, kl, entropy_coef, aggregation, ratio)
-    loss, out = _GrpoLoss.apply(logp, entropy, old, ref, adv, mask, cu_seqlens, denominator, objective)
-    return loss, metrics_of(out, ref is not None, entropy is not None)
+    loss, out = _GrpoLoss.apply(logp, entropy, tokens, objective)
+    return loss, metrics_of(out, tokens.ref is not None, entropy is not None)

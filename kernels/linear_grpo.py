@@ -21,9 +21,10 @@ from torch.autograd.function import once_differentiable
 from .anchored import anchored_chunk, anchored_losses, log2_targets, tiles_of
 from .common import LOG2E, add_weight_gradient, chunks, mm_float, put, rows_within, take
 from .dense import dense_losses
-from .grpo import Objective, metrics_of, objective_pass
+from .grpo import metrics_of, objective_pass
 from .logprob import gradient_row_bytes, logprob_gradient
 from .logprob_forward import Scaling, logprob_rows
+from .row_loss import loss_arguments
 
 
 class Tokens(NamedTuple):
@@ -51,7 +52,7 @@ class Work(NamedTuple):
     hidden: torch.Tensor  # [T, H]
     weight: torch.Tensor  # [V, H]
     scaling: Scaling
-    objective: Objective
+    objective: Any  # ops.objective.Objective
     workspace_mb: float | None
     logp: torch.Tensor  # [T] float32
     entropy: torch.Tensor  # [T] float32
@@ -103,7 +104,7 @@ def dense_row_bytes(hidden: torch.Tensor, vocab: int) -> int:
 
 def _anchored(work: Work, tokens: Tokens, index: torch.Tensor | None) -> torch.Tensor:
     """Losses and gradients of the rows `index`, whose tokens are given; which of them failed, [R] uint8."""
-    o, count, vocab = work.objective, tokens.old.shape[0], work.weight.shape[0]
+    count, vocab = tokens.old.shape[0], work.weight.shape[0]
     size = rows_within(work.workspace_mb, anchored_row_bytes(work.hidden, vocab), count)
     buffer = torch.empty(size, vocab, dtype=work.hidden.dtype, device=work.hidden.device)
     failed = torch.empty(count, dtype=torch.uint8, device=work.hidden.device)
@@ -115,14 +116,14 @@ def _anchored(work: Work, tokens: Tokens, index: torch.Tensor | None) -> torch.T
         sums = anchored_chunk(states, work.weight, anchors, e, work.scaling)
         results = torch.empty(3, states.shape[0], dtype=torch.float32, device=e.device)
         anchored_losses(e, sums, anchors, zs, chunk.loss_inputs, (*results, failed[part]), work.scaling,
-                        (o.clip_low, o.clip_high, o.beta, o.kl_code, tokens.ref is not None))  # fmt: skip
+                        loss_arguments(work.objective, tokens.ref is not None))  # fmt: skip
         _finish(work, index, part, states, e, results)
     return failed
 
 
 def _dense(work: Work, tokens: Tokens, index: torch.Tensor | None) -> None:
     """Losses and gradients of the rows `index`, whose tokens are given."""
-    o, count, vocab, dtype = work.objective, tokens.old.shape[0], work.weight.shape[0], work.hidden.dtype
+    count, vocab, dtype = tokens.old.shape[0], work.weight.shape[0], work.hidden.dtype
     size = rows_within(work.workspace_mb, dense_row_bytes(work.hidden, vocab), count)
     logits = torch.empty(size, vocab, dtype=torch.float32, device=work.hidden.device)
     gradients = logits if dtype == torch.float32 else torch.empty_like(logits, dtype=dtype)
@@ -132,7 +133,7 @@ def _dense(work: Work, tokens: Tokens, index: torch.Tensor | None) -> None:
         mm_float(states, work.weight.t(), out=z)
         results = torch.empty(3, states.shape[0], dtype=torch.float32, device=z.device)
         dense_losses(z, d, chunk.loss_inputs, tuple(results), work.scaling,
-                     (o.clip_low, o.clip_high, o.beta, o.entropy_coef, o.kl_code, tokens.ref is not None))  # fmt: skip
+                     loss_arguments(work.objective, tokens.ref is not None), work.objective.entropy_coef)  # fmt: skip
         _finish(work, index, part, states, d, results)
 
 
@@ -167,16 +168,15 @@ def _forward_only(work: Work, targets: torch.Tensor, index: torch.Tensor | None)
 
 
 def _by_token(work: Work, tokens: Tokens, kept: torch.Tensor) -> None:
-    o = work.objective
     wanted = work.d_hidden is not None or work.d_weight is not None
-    live = kept if o.beta or o.entropy_coef else kept & (tokens.adv != 0)
+    live = kept if work.objective.moves_every_token else kept & (tokens.adv != 0)
     index, rest = split_rows(kept, live if wanted else torch.zeros_like(kept))
     if rest.numel():
         _forward_only(work, tokens.targets, rest)
     chosen = tokens.chosen(index)
     if chosen.old.numel() == 0:
         return
-    if o.entropy_coef:
+    if work.objective.entropy_coef:
         _dense(work, chosen, index)
         return
     failed = _anchored(work, chosen, index).nonzero().squeeze(1)
@@ -215,7 +215,7 @@ class _LinearGrpoLoss(torch.autograd.Function):
         kept: torch.Tensor,
         cu_seqlens: torch.Tensor | None,
         scaling: Scaling,
-        objective: Objective,
+        objective: Any,
         workspace_mb: float | None,
         wanted: tuple[bool, bool],
         grad_weight_out: torch.Tensor | None,
@@ -259,43 +259,28 @@ def linear_grpo_loss(
     hidden: torch.Tensor,  # [T, H]
     weight: torch.Tensor,  # [V, H]
     targets: torch.Tensor,  # [T] int64
-    old: torch.Tensor,  # [T]
-    ref: torch.Tensor | None,  # [T]
-    adv: torch.Tensor,  # [T]
-    *,
-    mask: torch.Tensor | None = None,  # [T] bool
-    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
-    temperature: float = 1.0,
-    softcap: float | None = None,
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    beta: float = 0.0,
-    kl: str = "k3",
-    entropy_coef: float = 0.0,
-    aggregation: str = "token_mean",
-    denominator: float | torch.Tensor | None = None,
-    ratio: str = "token",
-    lse_old: torch.Tensor | None = None,  # [T]
-    skip_zero_advantage: bool = False,
-    grad_weight_out: torch.Tensor | None = None,  # [V, H] float32
-    workspace_mb: float | None = None,
+    tokens: Any,  # ops.types.LossTokens
+    objective: Any,  # ops.objective.Objective
+    savings: Any,  # ops.types.Savings
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The loss, a float32 scalar, and metrics, detached float32 scalars; see `rerec_engine.ops.linear_grpo_loss`.
 
     `workspace_mb` (MB of 2^20 bytes, default `common.WORKSPACE_MB`) bounds the chunks' buffers.
     """
     hidden, weight = (x if x.stride(1) == 1 else x.contiguous() for x in (hidden, weight))
-    objective = Objective(clip_low, clip_high, beta, kl, entropy_coef, aggregation, ratio)
-    kept = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask
-    weights = token_weights(kept, cu_seqlens, aggregation, denominator)
-    if skip_zero_advantage:
+    old, ref, adv, _, cu_seqlens, denominator = tokens
+    kept, grad_weight_out = tokens.kept, savings.grad_weight_out
+    weights = token_weights(kept, cu_seqlens, objective.aggregation, denominator)
+    if savings.skip_zero_advantage:
         kept = kept & (adv != 0)
-    tokens = Tokens(targets, *(None if x is None else x.detach() for x in (old, ref, adv, weights, lse_old)))
+    by_token = (old, ref, adv, weights, savings.lse_old)
     enabled = torch.is_grad_enabled()
     wanted = (enabled and hidden.requires_grad,
               enabled and (grad_weight_out is not None or weight.requires_grad))  # fmt: skip
     loss, out = _LinearGrpoLoss.apply(
-        hidden, weight if grad_weight_out is None else weight.detach(), tokens, kept, cu_seqlens,
-        Scaling(float(temperature), float(softcap or 0.0)), objective, workspace_mb, wanted, grad_weight_out,
+        hidden, weight if grad_weight_out is None else weight.detach(),
+        Tokens(targets, *(None if x is None else x.detach() for x in by_token)), kept, cu_seqlens,
+        Scaling(float(objective.temperature), float(objective.softcap or 0.0)), objective, savings.workspace_mb,
+        wanted, grad_weight_out,
     )  # fmt: skip
     return loss, metrics_of(out, ref is not None, True)

@@ -8,11 +8,24 @@ With h the ratio, A the advantage and x = ref - logp (GRPO, arXiv 2402.03300; lo
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 import triton.language as tl
 
 KL_CODES = {"k1": 1, "k2": 2, "k3": 3}
 """The compile-time code of a KL estimate; 0 where beta is 0."""
+
+
+def loss_arguments(objective: Any, has_ref: bool) -> dict[str, Any]:
+    """What every kernel hands to `row_loss`, by name, from an `ops.objective.Objective`."""
+    return {
+        "clip_low": objective.clip_low,
+        "clip_high": objective.clip_high,
+        "beta": objective.beta,
+        "KL": KL_CODES[objective.kl] if objective.beta else 0,
+        "HAS_REF": has_ref,
+    }
 
 
 @triton.jit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from rerec_engine.ops.dispatch import implementation
+from rerec_engine.ops.objective import check_scaling
 from rerec_engine.ops.types import TokenLogprob
 
 _INDEX_TYPES = (torch.int64, torch.int32)
@@ -38,7 +39,8 @@ def token_logprob(
     Raises ValueError for shapes that do not fit, a target outside the vocabulary (checked on the CPU only: on a GPU
     the check would stall it), or options out of range; TypeError for dtypes.
     """
-    check_inputs(hidden, weight, targets, rows, temperature, softcap, workspace_mb)
+    check_scaling(temperature, softcap)
+    check_inputs(hidden, weight, targets, rows, workspace_mb)
     result: TokenLogprob = implementation("token_logprob", hidden, weight)(
         hidden,
         weight,
@@ -57,15 +59,9 @@ def check_inputs(
     weight: torch.Tensor,
     targets: torch.Tensor,
     rows: torch.Tensor | None,
-    temperature: float,
-    softcap: float | None,
     workspace_mb: float | None,
 ) -> None:
     """Raise ValueError or TypeError, as `token_logprob` documents it."""
-    if not temperature > 0:
-        raise ValueError(f"temperature must be > 0, got {temperature}")
-    if softcap is not None and not softcap > 0:
-        raise ValueError(f"softcap must be > 0 or None, got {softcap}")
     if workspace_mb is not None and not workspace_mb > 0:
         raise ValueError(f"workspace_mb must be > 0 or None, got {workspace_mb}")
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1] or weight.shape[0] == 0:

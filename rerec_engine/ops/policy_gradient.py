@@ -6,7 +6,8 @@ import torch
 
 from rerec_engine.ops.dispatch import implementation
 from rerec_engine.ops.logprob import check_inputs
-from rerec_engine.ops.types import Aggregation, Kl, Loss, Ratio
+from rerec_engine.ops.objective import Objective
+from rerec_engine.ops.types import Aggregation, Kl, Loss, LossTokens, Ratio, Savings
 
 
 def grpo_loss(
@@ -62,28 +63,9 @@ def grpo_loss(
     token), kl (k3 against `ref`; absent without one), entropy (absent without one); and ratio_max, log_ratio_max, the
     largest of a token, and tokens, the number of them, the weight with which micro-batches' metrics are averaged.
     """
-    _check_tokens(old=old, ref=ref, adv=adv, entropy=entropy, logp=logp)
-    _check_options(logp.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator, ratio)
-    if entropy_coef and entropy is None:
-        raise ValueError("entropy_coef != 0 needs entropy, got None")
-    result: Loss = implementation("grpo_loss", logp)(
-        logp,
-        old,
-        ref,
-        adv,
-        mask=mask,
-        cu_seqlens=cu_seqlens,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        beta=beta,
-        kl=kl,
-        entropy=entropy,
-        entropy_coef=entropy_coef,
-        aggregation=aggregation,
-        denominator=denominator,
-        ratio=ratio,
-    )
-    return result
+    objective = Objective(clip_low=clip_low, clip_high=clip_high, beta=beta, kl=kl, entropy_coef=entropy_coef,
+                          aggregation=aggregation, ratio=ratio)  # fmt: skip
+    return loss_of_logprobs(logp, entropy, LossTokens(old, ref, adv, mask, cu_seqlens, denominator), objective)
 
 
 def linear_grpo_loss(
@@ -131,95 +113,78 @@ def linear_grpo_loss(
     workspace_mb: bound of the chunks' buffers in MB (2^20 bytes), None: a default for the device. ValueError where
     it holds less than one row of logits.
     """
-    check_inputs(hidden, weight, targets, mask, temperature, softcap, workspace_mb)
-    _check_tokens(old=old, ref=ref, adv=adv, targets=targets, lse_old=lse_old)
-    _check_options(
-        hidden.shape[0], ref, mask, cu_seqlens, clip_low, clip_high, beta, kl, aggregation, denominator, ratio
-    )
-    if skip_zero_advantage and (beta or entropy_coef or ratio == "sequence"):
+    objective = Objective(clip_low=clip_low, clip_high=clip_high, beta=beta, kl=kl, entropy_coef=entropy_coef,
+                          aggregation=aggregation, ratio=ratio, temperature=temperature, softcap=softcap)  # fmt: skip
+    tokens = LossTokens(old, ref, adv, mask, cu_seqlens, denominator)
+    savings = Savings(lse_old, skip_zero_advantage, grad_weight_out, workspace_mb)
+    return loss_of_states(hidden, weight, targets, tokens, objective, savings)
+
+
+def loss_of_logprobs(
+    logp: torch.Tensor,  # [T]
+    entropy: torch.Tensor | None,  # [T]
+    tokens: LossTokens,
+    objective: Objective,
+) -> Loss:
+    """`grpo_loss`, whose options are a record already."""
+    _check_shapes(old=tokens.old, ref=tokens.ref, adv=tokens.adv, entropy=entropy, logp=logp)
+    _check_tokens(tokens, objective)
+    if objective.entropy_coef and entropy is None:
+        raise ValueError("entropy_coef != 0 needs entropy, got None")
+    result: Loss = implementation("grpo_loss", logp)(logp, entropy, tokens, objective)
+    return result
+
+
+def loss_of_states(
+    hidden: torch.Tensor,  # [T, H]
+    weight: torch.Tensor,  # [V, H]
+    targets: torch.Tensor,  # [T] int64
+    tokens: LossTokens,
+    objective: Objective,
+    savings: Savings,
+) -> Loss:
+    """`linear_grpo_loss`, whose options are records already."""
+    check_inputs(hidden, weight, targets, tokens.mask, savings.workspace_mb)
+    _check_shapes(old=tokens.old, ref=tokens.ref, adv=tokens.adv, targets=targets, lse_old=savings.lse_old)
+    _check_tokens(tokens, objective)
+    if savings.skip_zero_advantage and objective.moves_every_token:
         raise ValueError(
             "skip_zero_advantage needs beta 0, entropy_coef 0 and ratio token, since rows without advantage count "
-            f"otherwise; got {beta}, {entropy_coef} and {ratio}"
+            f"otherwise; got {objective.beta}, {objective.entropy_coef} and {objective.ratio}"
         )
-    if grad_weight_out is not None and (
-        grad_weight_out.dtype != torch.float32
-        or grad_weight_out.shape != weight.shape
-        or not grad_weight_out.is_contiguous()
-    ):
+    out = savings.grad_weight_out
+    if out is not None and (out.dtype != torch.float32 or out.shape != weight.shape or not out.is_contiguous()):
         raise ValueError(
-            f"grad_weight_out must be contiguous float32 {list(weight.shape)}, got {grad_weight_out.dtype} "
-            f"{list(grad_weight_out.shape)}"
+            f"grad_weight_out must be contiguous float32 {list(weight.shape)}, got {out.dtype} {list(out.shape)}"
         )
     result: Loss = implementation("linear_grpo_loss", hidden, weight)(
-        hidden,
-        weight,
-        targets,
-        old,
-        ref,
-        adv,
-        mask=mask,
-        cu_seqlens=cu_seqlens,
-        temperature=temperature,
-        softcap=softcap,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        beta=beta,
-        kl=kl,
-        entropy_coef=entropy_coef,
-        aggregation=aggregation,
-        denominator=denominator,
-        ratio=ratio,
-        lse_old=lse_old,
-        skip_zero_advantage=skip_zero_advantage,
-        grad_weight_out=grad_weight_out,
-        workspace_mb=workspace_mb,
+        hidden, weight, targets, tokens, objective, savings
     )
     return result
 
 
-def _check_tokens(**tensors: torch.Tensor | None) -> None:
+def _check_shapes(**tensors: torch.Tensor | None) -> None:
     shapes = {name: list(x.shape) for name, x in tensors.items() if x is not None}
     if any(len(shape) != 1 for shape in shapes.values()) or len({shape[0] for shape in shapes.values()}) > 1:
         raise ValueError(f"all of {', '.join(shapes)} must be [T], got {shapes}")
 
 
-def _check_options(
-    tokens: int,
-    ref: torch.Tensor | None,
-    mask: torch.Tensor | None,
-    cu_seqlens: torch.Tensor | None,
-    clip_low: float,
-    clip_high: float,
-    beta: float,
-    kl: str,
-    aggregation: str,
-    denominator: float | torch.Tensor | None,
-    ratio: str,
-) -> None:
-    if kl not in ("k1", "k2", "k3"):
-        raise ValueError(f"kl must be k1, k2 or k3, got {kl!r}")
-    if aggregation not in ("token_mean", "sequence_mean", "dr_grpo"):
-        raise ValueError(f"aggregation must be token_mean, sequence_mean or dr_grpo, got {aggregation!r}")
-    if ratio not in ("token", "sequence"):
-        raise ValueError(f"ratio must be token or sequence, got {ratio!r}")
-    if not (0 <= clip_low <= 1 and clip_high >= 0):
-        raise ValueError(f"clip_low must be in 0..1 and clip_high >= 0, got {clip_low} and {clip_high}")
-    if beta and ref is None:
-        raise ValueError(f"beta {beta} needs ref, got None")
-    if mask is not None and (mask.dtype != torch.bool or mask.shape != (tokens,)):
-        raise ValueError(f"mask must be bool [T] = [{tokens}], got {mask.dtype} {list(mask.shape)}")
+def _check_tokens(tokens: LossTokens, objective: Objective) -> None:
+    count, mask, cu_seqlens, denominator = tokens.adv.shape[0], tokens.mask, tokens.cu_seqlens, tokens.denominator
+    if objective.beta and tokens.ref is None:
+        raise ValueError(f"beta {objective.beta} needs ref, got None")
+    if mask is not None and (mask.dtype != torch.bool or mask.shape != (count,)):
+        raise ValueError(f"mask must be bool [T] = [{count}], got {mask.dtype} {list(mask.shape)}")
     if isinstance(denominator, (int, float)) and not denominator > 0:
         raise ValueError(f"denominator must be > 0, got {denominator}")
     if cu_seqlens is None:
-        if aggregation == "sequence_mean" or (aggregation == "dr_grpo" and denominator is None):
-            raise ValueError(f"aggregation {aggregation} needs cu_seqlens, got None")
-        if ratio == "sequence":
+        if objective.aggregation == "sequence_mean" or (objective.aggregation == "dr_grpo" and denominator is None):
+            raise ValueError(f"aggregation {objective.aggregation} needs cu_seqlens, got None")
+        if objective.ratio == "sequence":
             raise ValueError("ratio sequence needs cu_seqlens, got None")
     elif cu_seqlens.ndim != 1 or cu_seqlens.is_floating_point() or cu_seqlens.shape[0] < 1:
         raise ValueError(f"cu_seqlens must be int [B + 1], got {cu_seqlens.dtype} {list(cu_seqlens.shape)}")
     elif cu_seqlens.device.type == "cpu" and (
-        int(cu_seqlens[0]) != 0 or int(cu_seqlens[-1]) != tokens or bool((cu_seqlens.diff() < 0).any())
+        int(cu_seqlens[0]) != 0 or int(cu_seqlens[-1]) != count or bool((cu_seqlens.diff() < 0).any())
     ):
-        raise ValueError(
-            f"cu_seqlens must rise from 0 to T = {tokens}, got {int(cu_seqlens[0])}..{int(cu_seqlens[-1])}"
-        )
+        raise ValueError(f"cu_seqlens must rise from 0 to T = {count}, got {int(cu_seqlens[0])}..{int(cu_seqlens[-1])}")

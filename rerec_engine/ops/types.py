@@ -26,3 +26,28 @@ class TokenLogprob(NamedTuple):
     logp: torch.Tensor  # [T], log p(target)
     entropy: torch.Tensor | None  # [T], of the whole distribution; None where it was not asked for
     lse: torch.Tensor  # [T], log-sum-exp of the scaled logits
+
+
+class LossTokens(NamedTuple):
+    """What a loss knows of every token beside the policy's own log-prob; see `ops.grpo_loss`."""
+
+    old: torch.Tensor  # [T]
+    ref: torch.Tensor | None  # [T]
+    adv: torch.Tensor  # [T]
+    mask: torch.Tensor | None = None  # [T] bool
+    cu_seqlens: torch.Tensor | None = None  # [B + 1] int
+    denominator: float | torch.Tensor | None = None
+
+    @property
+    def kept(self) -> torch.Tensor:
+        """The tokens that count, [T] bool."""
+        return torch.ones_like(self.adv, dtype=torch.bool) if self.mask is None else self.mask
+
+
+class Savings(NamedTuple):
+    """What makes `linear_grpo_loss` faster or smaller, and leaves the loss as it is; see there."""
+
+    lse_old: torch.Tensor | None = None  # [T]
+    skip_zero_advantage: bool = False
+    grad_weight_out: torch.Tensor | None = None  # [V, H] float32
+    workspace_mb: float | None = None

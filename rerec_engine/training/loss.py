@@ -7,9 +7,10 @@ from typing import SupportsFloat
 
 import torch
 
-from rerec_engine import ops
 from rerec_engine.config import LossConfig
-from rerec_engine.ops.types import LOG_RATIO_LIMIT, Loss
+from rerec_engine.ops.objective import Objective
+from rerec_engine.ops.policy_gradient import loss_of_logprobs, loss_of_states
+from rerec_engine.ops.types import LOG_RATIO_LIMIT, Loss, LossTokens, Savings
 
 
 def loss_denominator(config: LossConfig, lengths: Sequence[int] | torch.Tensor, max_new_tokens: int) -> float:
@@ -26,9 +27,19 @@ def loss_denominator(config: LossConfig, lengths: Sequence[int] | torch.Tensor, 
     return float(max(total, 1))
 
 
-def _loss_beta(config: LossConfig) -> float:
-    """The weight of the KL term in the loss."""
-    return config.beta if config.kl_in == "loss" else 0.0
+def objective(config: LossConfig, temperature: float = 1.0, softcap: float | None = None) -> Objective:
+    """The loss that `config` asks for; the logits, where there are any, are of `temperature` and `softcap`."""
+    return Objective(
+        clip_low=config.clip_low,
+        clip_high=config.clip_high,
+        beta=config.beta if config.kl_in == "loss" else 0.0,
+        kl=config.kl,
+        entropy_coef=config.entropy,
+        aggregation=config.aggregation,
+        ratio=config.ratio,
+        temperature=temperature,
+        softcap=softcap,
+    )
 
 
 def policy_loss(
@@ -48,23 +59,8 @@ def policy_loss(
     Where `loss.kl_in` is "reward" the loss has no KL term; the metric `kl` is there whenever `ref_logprobs` are given.
     `denominator` is the whole update's `loss_denominator`: the gradients of its micro-batches then add up to it.
     """
-    return ops.grpo_loss(
-        logp,
-        old_logprobs,
-        ref_logprobs,
-        advantages,
-        mask=mask,
-        cu_seqlens=cu_seqlens,
-        clip_low=config.clip_low,
-        clip_high=config.clip_high,
-        beta=_loss_beta(config),
-        kl=config.kl,
-        entropy=entropy,
-        entropy_coef=config.entropy,
-        aggregation=config.aggregation,
-        denominator=denominator,
-        ratio=config.ratio,
-    )
+    tokens = LossTokens(old_logprobs, ref_logprobs, advantages, mask, cu_seqlens, denominator)
+    return loss_of_logprobs(logp, entropy, tokens, objective(config))
 
 
 def linear_policy_loss(
@@ -83,26 +79,8 @@ def linear_policy_loss(
     denominator: float | None = None,
 ) -> Loss:
     """`policy_loss` straight from the model's last hidden states, through `ops.linear_grpo_loss`."""
-    return ops.linear_grpo_loss(
-        hidden,
-        weight,
-        targets,
-        old_logprobs,
-        ref_logprobs,
-        advantages,
-        mask=mask,
-        cu_seqlens=cu_seqlens,
-        temperature=temperature,
-        softcap=softcap,
-        clip_low=config.clip_low,
-        clip_high=config.clip_high,
-        beta=_loss_beta(config),
-        kl=config.kl,
-        entropy_coef=config.entropy,
-        aggregation=config.aggregation,
-        denominator=denominator,
-        ratio=config.ratio,
-    )
+    tokens = LossTokens(old_logprobs, ref_logprobs, advantages, mask, cu_seqlens, denominator)
+    return loss_of_states(hidden, weight, targets, tokens, objective(config, temperature, softcap), Savings())
 
 
 def kl_penalty(

@@ -108,7 +108,7 @@ def test_activations_of_a_layer(autocast):
 @pytest.mark.parametrize("packing", [False, True], ids=["padded", "packed"])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
 def test_flops_of_reference_and_update(monkeypatch, packing, checkpointing):
-    monkeypatch.setenv("REREC_IMPL", "torch")  # whose products torch can count
+    monkeypatch.setenv("REREC_IMPL", "reference")  # whose products torch can count
     s = Setup(SMALL, 1, queries=2, prompt=48, response=32, packing=packing, checkpointing=checkpointing)
     policy, reference = policy_of(SMALL), policy_of(SMALL)
     policy.prepare(ModelConfig(gradient_checkpointing=checkpointing, packing=packing), 0)

@@ -9,13 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from rerec_engine.ops import reference
+from rerec_engine import ops
 
-kernel = pytest.importorskip("rerec_engine.kernels.grpo", reason="Triton is not installed", exc_type=ImportError)
+pytest.importorskip("triton", reason="Triton is not installed")
 
 BOUNDS = [0, 3, 3, 4, 1500, 2100]  # an empty response, one of a single token, one longer than a block
 NAMES = ("logp", "old", "ref", "adv", "entropy")
 Error = Callable[[torch.Tensor, torch.Tensor], float]
+
+
+def kernel_loss(*tensors: torch.Tensor | None, **arguments: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """`ops.grpo_loss` by the kernels; float64 takes the reference by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REREC_IMPL", "gpu")
+        return ops.grpo_loss(*tensors, **arguments)
 
 
 def make(device: torch.device, tokens: int = BOUNDS[-1]) -> dict[str, torch.Tensor]:
@@ -33,8 +40,8 @@ def compare(t: dict[str, torch.Tensor], mask: torch.Tensor | None, error: Error,
     for leaves in (dirty, exact):
         leaves["logp"] = leaves["logp"].clone().requires_grad_()
         leaves["entropy"] = leaves["entropy"].clone().requires_grad_()
-    loss, metrics = kernel.grpo_loss(**dirty, mask=mask, **options)
-    expected, expected_metrics = reference.grpo_loss(**exact, mask=mask, **options)
+    loss, metrics = kernel_loss(**dirty, mask=mask, **options)
+    expected, expected_metrics = ops.grpo_loss(**exact, mask=mask, **options)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
     assert set(metrics) == set(expected_metrics)
     for name, x in metrics.items():
@@ -80,14 +87,14 @@ def test_plain_options(device: torch.device, error: Error) -> None:
 
 def test_without_reference_and_entropy(device: torch.device) -> None:
     t = make(device, 100)
-    _, metrics = kernel.grpo_loss(t["logp"], t["old"], None, t["adv"])
+    _, metrics = kernel_loss(t["logp"], t["old"], None, t["adv"])
     assert "kl" not in metrics and "entropy" not in metrics
 
 
 def test_a_live_nan_is_seen(device: torch.device) -> None:
     t = make(device, 100)
     t["logp"][17] = torch.nan
-    loss, metrics = kernel.grpo_loss(**t)
+    loss, metrics = kernel_loss(**t)
     assert loss.isnan()
     assert all(x.isnan() for name, x in metrics.items() if "ratio" in name or name == "approx_kl")
 
@@ -97,7 +104,7 @@ def test_extreme_log_ratios_stay_finite(kl: str, device: torch.device) -> None:
     extreme = torch.tensor([0.0, -1e-8, -50.0, -800.0, -1e30, -torch.inf], device=device)
     logp, other = (x.flatten() for x in torch.meshgrid(extreme, extreme[:-1], indexing="ij"))
     leaf = logp.clone().requires_grad_()
-    loss, _ = kernel.grpo_loss(leaf, other, other, torch.ones_like(logp), beta=0.1, kl=kl)
+    loss, _ = kernel_loss(leaf, other, other, torch.ones_like(logp), beta=0.1, kl=kl)
     loss.backward()
     assert loss.isfinite()
     assert leaf.grad.isfinite().all()
@@ -105,6 +112,6 @@ def test_extreme_log_ratios_stay_finite(kl: str, device: torch.device) -> None:
 
 def test_same_bits_again(device: torch.device) -> None:
     t = make(device)
-    runs = [kernel.grpo_loss(**t, beta=0.04) for _ in range(2)]
+    runs = [kernel_loss(**t, beta=0.04) for _ in range(2)]
     assert torch.equal(runs[0][0], runs[1][0])
     assert all(torch.equal(runs[0][1][k], runs[1][1][k]) for k in runs[0][1])

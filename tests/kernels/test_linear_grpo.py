@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rerec_engine.ops import reference
+from rerec_engine import ops
 
 kernel = pytest.importorskip("rerec_engine.kernels.linear_grpo", reason="Triton is not installed", exc_type=ImportError)
 
@@ -31,6 +31,13 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 Error = Callable[[torch.Tensor, torch.Tensor], float]
 Batch = dict[str, torch.Tensor]
+
+
+def kernel_loss(*tensors: torch.Tensor | None, **arguments: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """`ops.linear_grpo_loss` by the kernels; float64 takes the reference by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REREC_IMPL", "gpu")
+        return ops.linear_grpo_loss(*tensors, **arguments)
 
 
 def make(dtype: torch.dtype, device: torch.device, tokens: int = BOUNDS[-1], vocab: int = 640, **o: Any) -> Batch:
@@ -63,7 +70,7 @@ def run(
         del dirty["lse_old"]
     hidden, weight = (dirty.pop(k).clone().requires_grad_() for k in ("hidden", "weight"))
     cu = torch.tensor(BOUNDS, device=device)
-    loss, metrics = kernel.linear_grpo_loss(
+    loss, metrics = kernel_loss(
         hidden, weight, **dirty, mask=mask, cu_seqlens=cu, temperature=TAU, **options
     )  # fmt: skip
     (2 * loss).backward()
@@ -76,7 +83,7 @@ def truth(batch: Batch, mask: torch.Tensor | None, *, device: torch.device, **op
     hidden, weight = (exact.pop(k).requires_grad_() for k in ("hidden", "weight"))
     options = {k: x for k, x in options.items() if k not in ("workspace_mb", "anchor")}
     cu = torch.tensor(BOUNDS, device=device)
-    loss, metrics = reference.linear_grpo_loss(
+    loss, metrics = ops.linear_grpo_loss(
         hidden, weight, **exact, mask=mask, cu_seqlens=cu, temperature=TAU, **options
     )  # fmt: skip
     (2 * loss).backward()
@@ -146,7 +153,7 @@ def test_zero_advantages_take_no_gradient_product(
     assert (ours[2][5:12] == 0).all()
     rows.clear()
     with torch.no_grad():
-        loss, _ = kernel.linear_grpo_loss(**batch, temperature=TAU)
+        loss, _ = kernel_loss(**batch, temperature=TAU)
     assert rows == []
     assert loss.item() == pytest.approx(truth(batch, None, device=device)[0].item(), rel=2e-5)
 
@@ -183,7 +190,7 @@ def test_grad_weight_out(form: str, dtype: torch.dtype, device: torch.device, er
     hidden = batch.pop("hidden").requires_grad_()
     cu = torch.tensor(BOUNDS, device=device)
     options = {k: x for k, x in FORMS[form].items() if k != "anchor"}
-    loss, _ = kernel.linear_grpo_loss(
+    loss, _ = kernel_loss(
         hidden, weight, **batch, cu_seqlens=cu, temperature=TAU, grad_weight_out=out, **options
     )  # fmt: skip
     loss.backward()
@@ -196,7 +203,7 @@ def test_frozen_weight_and_frozen_hidden(device: torch.device) -> None:
     whole = run(batch, None, device=device)
     for name, place in (("hidden", 2), ("weight", 3)):
         leaf = {**batch, name: batch[name].clone().requires_grad_()}
-        loss, _ = kernel.linear_grpo_loss(**leaf, temperature=TAU)
+        loss, _ = kernel_loss(**leaf, temperature=TAU)
         loss.backward()
         torch.testing.assert_close(2 * leaf[name].grad, whole[place])
 
@@ -206,7 +213,7 @@ def test_twice_backward_and_same_bits_again(device: torch.device) -> None:
     first, again = (run(batch, None, device=device, beta=0.04) for _ in range(2))
     assert all(torch.equal(first[i], again[i]) for i in (0, 2, 3))
     leaf = {**batch, "hidden": batch["hidden"].clone().requires_grad_()}
-    loss, _ = kernel.linear_grpo_loss(**leaf, temperature=TAU)
+    loss, _ = kernel_loss(**leaf, temperature=TAU)
     gradients = [torch.autograd.grad(loss, leaf["hidden"], retain_graph=True)[0] for _ in range(2)]
     assert torch.equal(*gradients)
 

@@ -32,37 +32,47 @@ def test_dtype_decides_on_a_cpu(name: str, dtype: torch.dtype, module: object) -
     assert implementation(name, torch.zeros(1, dtype=dtype)) is getattr(module, name)
 
 
-@pytest.mark.parametrize("value, module", [("", native), ("torch", reference), ("cpp", native)])
+@pytest.mark.parametrize(
+    "value, module", [("", native), ("reference", reference), ("native", native), ("torch", reference), ("cpp", native)]
+)
 def test_asked_for(value: str, module: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REREC_IMPL", value)
     assert implementation("grpo_loss", torch.zeros(1)) is module.grpo_loss
 
 
-@pytest.mark.parametrize("module", [m for name, m in MODULES.items() if name != "triton"])
+@pytest.mark.parametrize("module", [m for name, m in MODULES.items() if name != "gpu"])
 def test_every_public_op_is_in_every_implementation(module: str) -> None:
     assert set(importlib.import_module(module).__all__) == {name for name in ops.__all__ if name[0].islower()}
 
 
 @needs_triton
 def test_every_public_op_has_a_kernel() -> None:
-    assert set(importlib.import_module(MODULES["triton"]).__all__) == set(reference.__all__)
+    assert set(importlib.import_module(MODULES["gpu"]).__all__) == set(reference.__all__)
 
 
-@pytest.mark.parametrize("name", ["fortran", "TORCH"])
+@needs_triton
+@pytest.mark.parametrize("name", ["gpu", "triton"])
+def test_kernels_have_two_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REREC_IMPL", name)
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert implementation("grpo_loss", torch.zeros(1)) is importlib.import_module(MODULES["gpu"]).grpo_loss
+
+
+@pytest.mark.parametrize("name", ["fortran", "NATIVE"])
 def test_unknown_implementation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REREC_IMPL", name)
-    with pytest.raises(ValueError, match=f"REREC_IMPL must be one of torch, cpp, triton, got '{name}'"):
+    with pytest.raises(ValueError, match=f"REREC_IMPL must be one of reference, native, gpu, got '{name}'"):
         ops.expand_segments(torch.zeros(1), torch.ones(1, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(
     "asked, tensors, message",
     [
-        ("cpp", [torch.zeros(1, dtype=torch.float64)], "takes float32, bfloat16 and float16, got torch.float64"),
-        ("cpp", [torch.zeros(1, device="meta")], "takes CPU tensors, got meta"),
-        pytest.param("triton", [torch.zeros(1)], "takes CUDA tensors .*got cpu", marks=needs_triton),
+        ("native", [torch.zeros(1, dtype=torch.float64)], "takes float32, bfloat16 and float16, got torch.float64"),
+        ("native", [torch.zeros(1, device="meta")], "takes CPU tensors, got meta"),
+        pytest.param("gpu", [torch.zeros(1)], "takes CUDA tensors .*got cpu", marks=needs_triton),
         pytest.param(
-            "triton",
+            "gpu",
             [torch.zeros(1, device="meta"), torch.zeros(1, dtype=torch.bfloat16, device="meta")],
             "takes CUDA tensors",
             marks=needs_triton,
@@ -80,7 +90,7 @@ def test_unsupported_tensors(
 
 @needs_triton
 def test_kernels_take_one_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REREC_IMPL", "triton")
+    monkeypatch.setenv("REREC_IMPL", "gpu")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     with pytest.raises(ValueError, match="of one dtype, got torch.bfloat16 and torch.float32"):
         implementation("token_logprob", torch.zeros(1), torch.zeros(1, dtype=torch.bfloat16))
@@ -88,6 +98,6 @@ def test_kernels_take_one_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rerec_engine.ops.dispatch._has_triton", lambda: False)
-    monkeypatch.setenv("REREC_IMPL", "triton")
+    monkeypatch.setenv("REREC_IMPL", "gpu")
     with pytest.raises(ValueError, match="needs Triton: pip install"):
         implementation("grpo_loss", torch.zeros(1))

@@ -5,70 +5,39 @@ from __future__ import annotations
 import torch
 
 from rerec_engine.ops.native.head import Chunk, Gradients, Head
-from rerec_engine.ops.native.policy_gradient import Objective, Precomputed, response_log_ratio
+from rerec_engine.ops.native.policy_gradient import LossSums, Precomputed, response_log_ratio
 from rerec_engine.ops.native.rows import pick, spread
-from rerec_engine.ops.types import Aggregation, Kl, Loss, Ratio
+from rerec_engine.ops.objective import Objective
+from rerec_engine.ops.types import Loss, LossTokens, Savings
 
 
 def linear_grpo_loss(
     hidden: torch.Tensor,  # [T, H]
     weight: torch.Tensor,  # [V, H]
     targets: torch.Tensor,  # [T] int64
-    old: torch.Tensor,  # [T]
-    ref: torch.Tensor | None,  # [T]
-    adv: torch.Tensor,  # [T]
-    *,
-    mask: torch.Tensor | None = None,  # [T] bool
-    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
-    temperature: float = 1.0,
-    softcap: float | None = None,
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    beta: float = 0.0,
-    kl: Kl = "k3",
-    entropy_coef: float = 0.0,
-    aggregation: Aggregation = "token_mean",
-    denominator: float | torch.Tensor | None = None,
-    ratio: Ratio = "token",
-    lse_old: torch.Tensor | None = None,  # [T]
-    skip_zero_advantage: bool = False,
-    grad_weight_out: torch.Tensor | None = None,  # [V, H] float32
-    workspace_mb: float | None = None,
+    tokens: LossTokens,
+    objective: Objective,
+    savings: Savings,
 ) -> Loss:
     """See `rerec_engine.ops.linear_grpo_loss`. `lse_old` is not needed here."""
-    kept = torch.ones_like(targets, dtype=torch.bool) if mask is None else mask
-    objective = Objective(
-        old,
-        ref,
-        adv,
-        kept,
-        cu_seqlens,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        beta=beta,
-        kl=kl,
-        entropy_coef=entropy_coef,
-        aggregation=aggregation,
-        denominator=denominator,
-    )
-    live = kept if beta or entropy_coef or ratio == "sequence" else kept & (adv != 0)  # rows that may have a gradient
+    kept, grad_weight_out = tokens.kept, savings.grad_weight_out
+    live = kept if objective.moves_every_token else kept & (tokens.adv != 0)  # rows that may have a gradient
     enabled = torch.is_grad_enabled()
     wanted = enabled and (hidden.requires_grad or weight.requires_grad)
-    rows = _Rows(hidden, weight, targets.long(), objective, temperature, softcap, workspace_mb)
+    rows = _Rows(hidden, weight, targets.long(), tokens, objective, savings.workspace_mb)
     if enabled:
         rows.want_gradients(hidden.requires_grad, weight.requires_grad, grad_weight_out)
 
     def job() -> None:
-        if ratio == "sequence":
-            assert cu_seqlens is not None
-            rows.by_sequence(kept, cu_seqlens)
+        if objective.ratio == "sequence":
+            rows.by_sequence()
             return
         rows.with_gradient(_index(live))
-        if not skip_zero_advantage:
+        if not savings.skip_zero_advantage:
             rows.without_gradient(_index(kept & ~live))
 
     rows.head.drive(job)
-    loss, metrics = objective.loss(), objective.metrics(entropy=True)
+    loss, metrics = rows.sums.loss(), rows.sums.metrics(entropy=True)
     if not wanted:
         return loss, metrics
     d_weight = None if grad_weight_out is not None else rows.d_weight
@@ -88,13 +57,13 @@ class _Rows:
         hidden: torch.Tensor,
         weight: torch.Tensor,
         targets: torch.Tensor,
+        tokens: LossTokens,
         objective: Objective,
-        temperature: float,
-        softcap: float | None,
         workspace_mb: float | None,
     ) -> None:
-        self.hidden, self.targets, self.objective = hidden.detach(), targets, objective
-        self.head = Head(hidden, weight, temperature, softcap, targets.numel())
+        self.hidden, self.targets, self.tokens = hidden.detach(), targets, tokens
+        self.sums = LossSums(tokens, objective)
+        self.head = Head(hidden, weight, objective.temperature, objective.softcap, targets.numel())
         self.workspace_mb = workspace_mb
         self.d_hidden: torch.Tensor | None = None
         self.d_weight: torch.Tensor | None = None
@@ -122,7 +91,7 @@ class _Rows:
         for part in (rows[part] for part in parts):
             chunk = Chunk(self.head, *self._rows(part), buffers)
             found = chunk.forward()
-            gradients = Gradients(*self.objective.add(part, found.logp, found.entropy))
+            gradients = Gradients(*self.sums.add(part, found.logp, found.entropy))
             d_states = None
             if self.d_hidden is not None and index is None:
                 d_states = self.d_hidden[int(part[0]) : int(part[-1]) + 1]
@@ -136,16 +105,16 @@ class _Rows:
     def without_gradient(self, index: torch.Tensor | None) -> None:
         """Rows of `index` into loss and metrics alone."""
         found = self.head.statistics(*self._rows(index))
-        self.objective.add(index, found.logp, found.entropy)
+        self.sums.add(index, found.logp, found.entropy)
 
-    def by_sequence(self, kept: torch.Tensor, cu_seqlens: torch.Tensor) -> None:
+    def by_sequence(self) -> None:
         """All log-probs first, since a ratio is its whole response's; then the gradients, from logits formed anew."""
-        index = _index(kept)
+        index = _index(self.tokens.kept)
         states, targets = self._rows(index)
         found = self.head.statistics(states, targets)
         logp = spread(found.logp, index, self.targets.shape)
-        log_ratio = pick(response_log_ratio(logp, self.objective.old, kept, cu_seqlens), index)
-        gradients = Gradients(*self.objective.add(index, found.logp, found.entropy, log_ratio))
+        log_ratio = pick(response_log_ratio(logp, self.tokens), index)
+        gradients = Gradients(*self.sums.add(index, found.logp, found.entropy, log_ratio))
         d_states = None if self.d_hidden is None else torch.empty_like(states)
         if d_states is not None or self.d_weight is not None:
             self.head.backward(states, targets, found, gradients, d_states, self.d_weight, self.fresh)

@@ -10,39 +10,32 @@ from torch.autograd.function import once_differentiable
 
 from rerec_engine import _core
 from rerec_engine.ops.native.rows import pick, spread
+from rerec_engine.ops.objective import Objective
 from rerec_engine.ops.tokens import sequence_mean, token_weights
-from rerec_engine.ops.types import Aggregation, Kl, Loss, Ratio
+from rerec_engine.ops.types import Loss, LossTokens
 
 
-class Objective:
+class LossSums:
     """The loss of a batch, to which live tokens are added part by part; see `ops.grpo_loss` for the arguments."""
 
-    def __init__(
-        self,
-        old: torch.Tensor,  # [T]
-        ref: torch.Tensor | None,  # [T]
-        adv: torch.Tensor,  # [T]
-        kept: torch.Tensor,  # [T] bool
-        cu_seqlens: torch.Tensor | None,  # [B + 1]
-        *,
-        clip_low: float,
-        clip_high: float,
-        beta: float,
-        kl: Kl,
-        entropy_coef: float,
-        aggregation: Aggregation,
-        denominator: float | torch.Tensor | None,
-    ) -> None:
-        self.old, self.adv = (x.detach().float().contiguous() for x in (old, adv))
-        self.ref = None if ref is None else ref.detach().float().contiguous()
-        if aggregation == "token_mean":  # the common case, without a pass over the tokens
+    def __init__(self, tokens: LossTokens, objective: Objective) -> None:
+        kept, denominator = tokens.kept, tokens.denominator
+        self.old, self.adv = (x.detach().float().contiguous() for x in (tokens.old, tokens.adv))
+        self.ref = None if tokens.ref is None else tokens.ref.detach().float().contiguous()
+        if objective.aggregation == "token_mean":  # the common case, without a pass over the tokens
             count = kept.sum().clamp(min=1) if denominator is None else denominator
             self.weights = torch.full(kept.shape, 1 / float(count))
         else:
-            weights, count = token_weights(kept, cu_seqlens, aggregation, torch.float64)
+            weights, count = token_weights(kept, tokens.cu_seqlens, objective.aggregation, torch.float64)
             self.weights = (weights / float(count if denominator is None else denominator)).float()
-        self.options = (clip_low, clip_high, beta, kl, entropy_coef)
-        self.entropy_coef = entropy_coef
+        self.options = (
+            objective.clip_low,
+            objective.clip_high,
+            objective.beta,
+            objective.kl,
+            objective.entropy_coef,
+        )
+        self.entropy_coef = objective.entropy_coef
         self.sums = np.zeros(10)
         self.tokens = 0
 
@@ -94,58 +87,30 @@ class Objective:
 
 def response_log_ratio(
     logp: torch.Tensor,  # [T], of any value where not kept
-    old: torch.Tensor,  # [T]
-    kept: torch.Tensor,  # [T] bool
-    cu_seqlens: torch.Tensor,  # [B + 1]
+    tokens: LossTokens,
 ) -> torch.Tensor:
     """GSPO's log-ratio of every token's response, [T] float32."""
-    return sequence_mean((logp.detach().double() - old.detach().double()), kept, cu_seqlens).float()
+    assert tokens.cu_seqlens is not None
+    difference = logp.detach().double() - tokens.old.detach().double()
+    return sequence_mean(difference, tokens.kept, tokens.cu_seqlens).float()
 
 
 def grpo_loss(
     logp: torch.Tensor,  # [T]
-    old: torch.Tensor,  # [T]
-    ref: torch.Tensor | None,  # [T]
-    adv: torch.Tensor,  # [T]
-    *,
-    mask: torch.Tensor | None = None,  # [T] bool
-    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    beta: float = 0.0,
-    kl: Kl = "k3",
-    entropy: torch.Tensor | None = None,  # [T]
-    entropy_coef: float = 0.0,
-    aggregation: Aggregation = "token_mean",
-    denominator: float | torch.Tensor | None = None,
-    ratio: Ratio = "token",
+    entropy: torch.Tensor | None,  # [T]
+    tokens: LossTokens,
+    objective: Objective,
 ) -> Loss:
     """See `rerec_engine.ops.grpo_loss`."""
-    kept = torch.ones_like(logp, dtype=torch.bool) if mask is None else mask
-    objective = Objective(
-        old,
-        ref,
-        adv,
-        kept,
-        cu_seqlens,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        beta=beta,
-        kl=kl,
-        entropy_coef=entropy_coef,
-        aggregation=aggregation,
-        denominator=denominator,
-    )
-    index = None if mask is None else mask.nonzero().squeeze(1)
+    sums = LossSums(tokens, objective)
+    index = None if tokens.mask is None else tokens.mask.nonzero().squeeze(1)
     log_ratio = None
-    if ratio == "sequence":
-        assert cu_seqlens is not None
-        log_ratio = response_log_ratio(logp, old, kept, cu_seqlens)
-        log_ratio = pick(log_ratio, index)
+    if objective.ratio == "sequence":
+        log_ratio = pick(response_log_ratio(logp, tokens), index)
     live_entropy = None if entropy is None else pick(entropy.detach(), index)
-    gradients = objective.add(index, pick(logp.detach(), index), live_entropy, log_ratio)
+    gradients = sums.add(index, pick(logp.detach(), index), live_entropy, log_ratio)
     spread_out = (None if x is None else spread(x, index, logp.shape) for x in gradients)
-    return Precomputed.apply(objective.loss(), *spread_out, logp, entropy), objective.metrics(entropy is not None)
+    return Precomputed.apply(sums.loss(), *spread_out, logp, entropy), sums.metrics(entropy is not None)
 
 
 class Precomputed(torch.autograd.Function):

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from rerec_engine.ops.objective import Objective
 from rerec_engine.ops.reference.logprob import token_logprob
 from rerec_engine.ops.tokens import sequence_mean, token_weights
-from rerec_engine.ops.types import LOG_RATIO_LIMIT, Aggregation, Kl, Loss, Ratio
+from rerec_engine.ops.types import LOG_RATIO_LIMIT, Kl, Loss, LossTokens, Savings
 
 
 def grpo_loss(
     logp: torch.Tensor,  # [T]
-    old: torch.Tensor,  # [T]
-    ref: torch.Tensor | None,  # [T]
-    adv: torch.Tensor,  # [T]
-    *,
-    mask: torch.Tensor | None = None,  # [T] bool
-    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    beta: float = 0.0,
-    kl: Kl = "k3",
-    entropy: torch.Tensor | None = None,  # [T]
-    entropy_coef: float = 0.0,
-    aggregation: Aggregation = "token_mean",
-    denominator: float | torch.Tensor | None = None,
-    ratio: Ratio = "token",
+    entropy: torch.Tensor | None,  # [T]
+    tokens: LossTokens,
+    objective: Objective,
 ) -> Loss:
     """See `rerec_engine.ops.grpo_loss`."""
-    kept = torch.ones_like(logp, dtype=torch.bool) if mask is None else mask  # [T]
-    logp, old, adv = _keep(kept, logp), _keep(kept, old.detach()), _keep(kept, adv.detach())
+    kept, ref, cu_seqlens = tokens.kept, tokens.ref, tokens.cu_seqlens
+    logp, old, adv = _keep(kept, logp), _keep(kept, tokens.old.detach()), _keep(kept, tokens.adv.detach())
     log_ratio = _clamp(logp - old)  # [T]
-    if ratio == "sequence":
+    if objective.ratio == "sequence":
         assert cu_seqlens is not None
         h = _sequence_ratio(logp, old, kept, cu_seqlens)
     else:
         h = log_ratio.exp()
     free = h * adv
-    clipped = h.clamp(1.0 - clip_low, 1.0 + clip_high) * adv
+    clipped = h.clamp(1.0 - objective.clip_low, 1.0 + objective.clip_high) * adv
     per_token = -torch.minimum(free, clipped)
     metrics = {
         "clip_fraction": clipped < free,
@@ -51,15 +38,15 @@ def grpo_loss(
     if ref is not None:
         x = _clamp(_keep(kept, ref.detach()) - logp)  # [T]
         metrics["kl"] = torch.expm1(x) - x
-        if beta:
-            per_token = per_token + beta * _kl(x, kl)
+        if objective.beta:
+            per_token = per_token + objective.beta * _kl(x, objective.kl)
     if entropy is not None:
         entropy = _keep(kept, entropy)
         metrics["entropy"] = entropy
-        if entropy_coef:
-            per_token = per_token - entropy_coef * entropy
-    weights, count = token_weights(kept, cu_seqlens, aggregation, per_token.dtype)
-    loss = (per_token * weights).sum() / (count if denominator is None else denominator)
+        if objective.entropy_coef:
+            per_token = per_token - objective.entropy_coef * entropy
+    weights, count = token_weights(kept, cu_seqlens, objective.aggregation, per_token.dtype)
+    loss = (per_token * weights).sum() / (count if tokens.denominator is None else tokens.denominator)
     return loss, _summarise(metrics, kept)
 
 
@@ -67,52 +54,30 @@ def linear_grpo_loss(
     hidden: torch.Tensor,  # [T, H]
     weight: torch.Tensor,  # [V, H]
     targets: torch.Tensor,  # [T] int64
-    old: torch.Tensor,  # [T]
-    ref: torch.Tensor | None,  # [T]
-    adv: torch.Tensor,  # [T]
-    *,
-    mask: torch.Tensor | None = None,  # [T] bool
-    cu_seqlens: torch.Tensor | None = None,  # [B + 1] int
-    temperature: float = 1.0,
-    softcap: float | None = None,
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    beta: float = 0.0,
-    kl: Kl = "k3",
-    entropy_coef: float = 0.0,
-    aggregation: Aggregation = "token_mean",
-    denominator: float | torch.Tensor | None = None,
-    ratio: Ratio = "token",
-    lse_old: torch.Tensor | None = None,  # [T]
-    skip_zero_advantage: bool = False,
-    grad_weight_out: torch.Tensor | None = None,  # [V, H] float32
-    workspace_mb: float | None = None,
+    tokens: LossTokens,
+    objective: Objective,
+    savings: Savings,
 ) -> Loss:
-    """See `rerec_engine.ops.linear_grpo_loss`."""
-    rows = mask
-    if skip_zero_advantage:
-        rows = adv != 0 if mask is None else mask & (adv != 0)
-    leaf = weight if grad_weight_out is None else weight.detach().requires_grad_()
+    """See `rerec_engine.ops.linear_grpo_loss`. `lse_old` is not needed here."""
+    computed = tokens
+    if savings.skip_zero_advantage:
+        computed = tokens._replace(mask=tokens.kept & (tokens.adv != 0))
+    out = savings.grad_weight_out
+    leaf = weight if out is None else weight.detach().requires_grad_()
     logp, entropy, _ = token_logprob(
-        hidden, leaf, targets, temperature=temperature, softcap=softcap, rows=rows, workspace_mb=workspace_mb
+        hidden,
+        leaf,
+        targets,
+        temperature=objective.temperature,
+        softcap=objective.softcap,
+        rows=computed.mask,
+        workspace_mb=savings.workspace_mb,
     )
-    options: dict[str, Any] = dict(
-        cu_seqlens=cu_seqlens,
-        clip_low=clip_low,
-        clip_high=clip_high,
-        beta=beta,
-        kl=kl,
-        entropy=entropy,
-        entropy_coef=entropy_coef,
-        aggregation=aggregation,
-        denominator=denominator,
-        ratio=ratio,
-    )
-    loss, metrics = grpo_loss(logp, old, ref, adv, mask=mask, **options)  # a skipped row's term is its advantage, 0
-    if skip_zero_advantage:
-        metrics = grpo_loss(logp.detach(), old, ref, adv, mask=rows, **options)[1]
-    if grad_weight_out is not None and loss.requires_grad:
-        grad_weight_out += torch.autograd.grad(loss, leaf, retain_graph=True)[0]
+    loss, metrics = grpo_loss(logp, entropy, tokens, objective)  # a skipped row's term is its advantage, 0
+    if savings.skip_zero_advantage:
+        metrics = grpo_loss(logp.detach(), entropy, computed, objective)[1]
+    if out is not None and loss.requires_grad:
+        out += torch.autograd.grad(loss, leaf, retain_graph=True)[0]
     return loss, metrics
 
 
