@@ -10,10 +10,7 @@ import pytest
 
 from rerec_engine import prepare
 from rerec_engine.cli import run_command
-from rerec_engine.data.assemble import EmbeddingOptions, embed
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.errors import UserError
-from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.worlds.demo import DemoOptions
 from rerec_engine.worlds.movielens import FilmOptions, NextItemOptions
 from rerec_engine.worlds.writing import MadeOptions
@@ -176,24 +173,3 @@ def test_an_old_door_names_the_new_one(
 ) -> None:
     assert command(monkeypatch, "demo", "--output", "x", *words) == 2
     assert "`prepare next-item --movielens DIR --history 10`" in capsys.readouterr().err
-
-
-def test_embedding_without_interactions_is_refused() -> None:
-    graph = AttributeGraph.from_triples([(0, "genre", "War")], 2)
-    from rerec_engine.data.sources import no_interactions
-
-    with pytest.raises(UserError, match="--embeddings attributes"):
-        embed(no_interactions(2), graph, EmbeddingOptions(), 0)
-    with pytest.raises(UserError, match="too few attributes"):
-        embed(no_interactions(2), graph, EmbeddingOptions("attributes"), 0)
-
-
-def test_attribute_embeddings_bring_like_items_together() -> None:
-    triples = [(i, "genre", "War" if i < 5 else "Drama") for i in range(10)] + [(i, "id", str(i)) for i in range(9)]
-    graph = AttributeGraph.from_triples(triples, 11)
-    from rerec_engine.data.sources import no_interactions
-
-    rows = embed(no_interactions(11), graph, EmbeddingOptions("attributes", dim=4), 0)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1)[:10], 1, atol=1e-6)
-    assert np.all(rows[10] == 0)
-    assert rows[0] @ rows[1] > rows[0] @ rows[7] + 0.3

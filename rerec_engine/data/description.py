@@ -113,7 +113,8 @@ class DatasetDescription:
 def default_wording(relation: str) -> Wording:
     """From the relation's name: "Directed_by" is said "directed by", "publisher" "with the publisher"."""
     last = re.split(r"[.:/]", relation)[-1] or relation
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", last).lower().strip() or relation
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", last).lower().strip()
+    words = words or " ".join(relation.split()) or "value"
     role = _AGENTS.get(words.removesuffix(" by"), words)
     if words in ("genre", "category", "type"):
         return Wording("", role)
@@ -196,7 +197,7 @@ def _wording(value: object, name: str) -> Wording:
 def _each(value: object, name: str, parse: Callable[[object, str], T]) -> dict[str, T]:
     if not isinstance(value, dict):
         raise UserError(f"{name} must be an object, got {type(value).__name__}")
-    return {_text(key, f"a name in {name}"): parse(entry, f"{name}.{key}") for key, entry in value.items()}
+    return {key: parse(entry, f"{name}.{key}") for key, entry in value.items()}
 
 
 def _object(value: object, name: str, fields: tuple[str, ...]) -> Mapping[str, Any]:

@@ -5,9 +5,8 @@ Every form is one user message, since not every chat template takes a system mes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from rerec_engine.types import Message
 
@@ -21,20 +20,6 @@ _OPEN = (
     "You are a recommendation assistant. Reason line by line about what would fit, then end with the {item} that you "
     "recommend as \\boxed{{Title (Year)}}."
 )
-
-
-class Builder(Protocol):
-    """Makes the messages of one request; see `chat_prompt`."""
-
-    def __call__(
-        self,
-        request: str,
-        *,
-        candidates: Sequence[str] = (),
-        history: Sequence[str] = (),
-        profile: str = "",
-        item: str = "item",
-    ) -> tuple[Message, ...]: ...
 
 
 def chat_prompt(
@@ -60,25 +45,18 @@ def chat_prompt(
     return (Message(role="user", content="\n\n".join(parts)),)
 
 
-def sentence_prompt(
-    request: str,
-    *,
-    candidates: Sequence[str] = (),
-    history: Sequence[str] = (),
-    profile: str = "",
-    item: str = "item",
-) -> tuple[Message, ...]:
-    """The request, then the numbered candidates. The models that it is for read neither history nor profile."""
+def sentence_prompt(request: str, *, candidates: Sequence[str] = (), **unread: object) -> tuple[Message, ...]:
+    """The request, then the numbered candidates. The models that it is for read no more than that."""
     lines = "".join(f"\n{number}) {title}" for number, title in enumerate(candidates, 1))
     return (Message(role="user", content=request + lines),)
 
 
 @dataclass(frozen=True)
 class PromptForm:
-    """A form of prompt. closed: its models know the sentences of their training alone, so that other words have to be
-    put into them (`vocabulary.json` holds the phrases)."""
+    """A form of prompt. build takes what `chat_prompt` takes. closed: its models know the sentences of their training
+    alone, so that other words have to be put into them (`vocabulary.json` holds the phrases)."""
 
-    build: Builder
+    build: Callable[..., tuple[Message, ...]]
     closed: bool = False
 
 

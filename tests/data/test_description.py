@@ -132,5 +132,6 @@ def test_any_json_is_read_or_refused(value: dict[str, Any]) -> None:
 
 @given(st.text())
 def test_any_relation_has_a_wording(relation: str) -> None:
-    wording = default_wording(relation)
-    assert wording.role == wording.role.strip() or not relation.strip()
+    full = DatasetDescription().completed([relation])
+    assert list(full.relations) == [relation]
+    assert parse_description(json.loads(json.dumps(full.to_json()))) == full

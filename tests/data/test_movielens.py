@@ -43,6 +43,9 @@ def test_atomic_files(tmp_path: Path) -> None:
         assert len(set(query.candidates)) == 20
         assert set(query.candidates) & set(range(9)) == set(query.ground_truth)  # negatives were never met
     assert prepared.interactions.toarray()[0, :9].tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 1]
+    assert (prepared.items.source_ids[:2], prepared.user_ids) == (["1", "2"], ["1", "2"])
+    assert {query.request for query in train} == {"Which movie should I watch next?"}
+    assert prepared.description.noun == "movie"
     assert prepared.counts.dropped("users") == {"fewer than 6 interactions": 1}
     assert prepared.counts.dropped("attributes (small.kg)") == {"inverse of an item's edge": 1, "of no item": 1}
     assert prepared.graph.attributes_of(1) == [("genre", "War"), ("genre", "Drama"), ("sequel", "m.1")]
@@ -104,6 +107,7 @@ def test_internal_ids_are_joined_through_the_maps(tmp_path: Path) -> None:
     assert titles[query.ground_truth[0]] in ("Film 58 (1958)", "Film 57 (1957)")
     assert prepared.extra_info[query.id]["all_ground_truth"] == ["Film 58 (1958)", "Film 57 (1957)"]
     assert query.user_id == 0
+    assert prepared.user_ids == ["12", "11"]
     assert "25-34 years old, female, programmer" in query.messages[0]["content"]
     assert prepared.counts.dropped("users") == {"no held-out item": 1}
     (tmp_path / "train.txt").write_text("1 59 60\n")

@@ -1,26 +1,17 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rerec_engine.data import recbench_rows
 from rerec_engine.data.assemble import Prepared, check_shares
 from rerec_engine.data.recbench import RecBenchOptions, RecBenchSources, find_query_files, prepare_recbench
 from rerec_engine.errors import UserError
 from rerec_engine.types import Query
 
 SHARES = check_shares(0.1, 0.1)
-PARSERS = [
-    lambda row: recbench_rows.parse_condition_row(row, "explicit"),
-    lambda row: recbench_rows.parse_decoded_row(row, "explicit"),
-    lambda row: recbench_rows.parse_group(row, 0, "interest"),
-]
 EXPLICIT: dict[str, Any] = {
     "source_user": "7",
     "condition_num": 2,
@@ -32,35 +23,6 @@ EXPLICIT: dict[str, Any] = {
     "situational_description_query": "I would love a war film in which Ann Able plays.",
     "data_idx": 5,
 }
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@pytest.mark.parametrize("parse", PARSERS)
-@given(st.dictionaries(st.sampled_from([*EXPLICIT, "query", "id", "complete", "gt_size", "gt_item_ids", "gt_other",
-                                        "query & ground true", "bookSubset"]), values) | values)  # fmt: skip
-def test_a_row_parser_returns_or_raises_value_error(parse: Any, row: object) -> None:
-    with suppress(ValueError):
-        parse(row)
-
-
-@given(st.sampled_from(list(EXPLICIT)), values)
-def test_a_damaged_row_never_changes_silently(key: str, value: object) -> None:
-    """Damage to one field leaves every field of the query that does not come from it."""
-    whole = recbench_rows.parse_condition_row(EXPLICIT, "explicit")
-    try:
-        damaged = recbench_rows.parse_condition_row({**EXPLICIT, key: value}, "explicit")
-    except ValueError:
-        return
-    fields = {"movieSubset": "titles", "movieSubsetId": "source_ids", "sharedRelationships": "conditions",
-              "source_user": "user", "data_idx": "id", "condition_num": "condition_num",
-              "situational_description_query": "text"}  # fmt: skip
-    for name in ("titles", "source_ids", "conditions", "user", "id", "condition_num", "text"):
-        if fields.get(key) != name:
-            assert getattr(damaged, name) == getattr(whole, name)
 
 
 def write_release(folder: Path, **files: list[Any]) -> RecBenchSources:
@@ -99,7 +61,10 @@ def test_a_release_row_becomes_a_query(tmp_path: Path) -> None:
     assert not set(query.candidates) & set(range(1, 9)) - set(query.ground_truth)  # all of them star Ann Able
     assert query.history == (12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 0)[1:]  # by time, ground truth left out
     assert not set(query.history) & set(query.candidates)
-    assert "I would love a war film" in query.messages[0]["content"]
+    assert query.request == EXPLICIT["situational_description_query"]
+    assert query.request in query.messages[0]["content"]
+    assert (prepared.items.source_ids[:2], prepared.user_ids) == (["100", "101"], ["7", "9"])
+    assert prepared.description.noun == "movie"
     assert prepared.interactions.shape == (2, 62)
 
 
@@ -191,8 +156,10 @@ def test_books_have_titles_alone(tmp_path: Path) -> None:
     content = [{**row, "bookSubset": ["Book Number 7"], "bookSubsetId": []}]
     (tmp_path / "ExplicitQuery.json").write_text(json.dumps(content))
     sources = RecBenchSources(find_query_files(tmp_path), tmp_path / "books.tsv")
-    (query,) = all_queries(prepare_recbench(sources, RecBenchOptions(), SHARES))
+    prepared = prepare_recbench(sources, RecBenchOptions(), SHARES)
+    (query,) = all_queries(prepared)
     assert query.ground_truth == (7,)
+    assert prepared.description.items == "books"
     assert "the one book" in query.messages[0]["content"]
 
 

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from rerec_engine.data.assemble import Prepared, check_shares
-from rerec_engine.data.gexf import read_gexf
 from rerec_engine.data.rerec_parquet import ParquetOptions, find_parquet, prepare_parquet
 from rerec_engine.errors import UserError
 from rerec_engine.types import Query
@@ -82,6 +81,8 @@ def test_parquet_and_graphs(tmp_path: Path) -> None:
     assert prepared.graph.attributes_of(1) == [("genre", "Crime")]
     assert prepared.counts.dropped("attributes (item_graph.gexf)") == {"between two items": 1}
     assert prepared.interactions.toarray().tolist() == [[1, 0, 1, 0], [1, 0, 0, 0]]
+    assert prepared.user_ids == ["u1", "u2"]
+    assert prepared.items.source_ids == FILMS
 
 
 def test_open_form_and_bad_rows(tmp_path: Path) -> None:
@@ -109,33 +110,10 @@ def test_open_form_and_bad_rows(tmp_path: Path) -> None:
     assert prepared.counts.kept_by_kind["train"] == 3
 
 
-def test_networkx_reads_the_same_graph(tmp_path: Path) -> None:
-    nx.write_gexf(item_graph(), tmp_path / "g.gexf")
-    mine, oracle = read_gexf(tmp_path / "g.gexf"), nx.read_gexf(tmp_path / "g.gexf")
-    assert set(mine.nodes) == set(oracle.nodes)
-    assert {frozenset((e.source, e.target)): e.relation for e in mine.edges} == {
-        frozenset((a, b)): data["relation"] for a, b, data in oracle.edges(data=True)
-    }
-    assert {name: node.type for name, node in mine.nodes.items()} == {
-        name: data["type"].casefold() for name, data in oracle.nodes(data=True)
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('<!DOCTYPE g [<!ENTITY a "b">]><gexf/>', "DOCTYPE"),
-        ("<gexf><graph>", "broken XML"),
-        ("<gexf><node/></gexf>", "lacks the attribute 'id'"),
-        ('<gexf><node id="a"/><edge source="a" target="b"/></gexf>', "names node 'b'"),
-        ("<html/>", "no node"),
-        ('<gexf><node id="a" label="Heat"/></gexf>', "give --catalogue"),
-    ],
-)
-def test_a_broken_graph_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_graph_without_items_is_refused(tmp_path: Path) -> None:
     write_source(tmp_path, [row("Heat (1995)", FILMS)])
-    (tmp_path / "item_graph.gexf").write_text(text)
-    with pytest.raises(UserError, match=rf"item_graph\.gexf.*{message}"):
+    (tmp_path / "item_graph.gexf").write_text('<gexf><node id="a" label="Heat"/></gexf>')
+    with pytest.raises(UserError, match=r"item_graph\.gexf.*give --catalogue"):
         prepare_parquet(find_parquet(tmp_path), ParquetOptions(), SHARES)
 
 
