@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/simd.hpp"
+#include "text/pattern_trie.hpp"
 #include "text/words.hpp"
 
 namespace rerec {
@@ -15,65 +16,6 @@ namespace rerec {
 // Byte range of a line; it ends with '\n' or '\r', which belongs to it, or with the text.
 struct Line {
   size_t begin, end;
-};
-
-inline constexpr int8_t kBare = -1;  // no article
-
-// A title as it is looked for.
-struct Pattern {
-  uint32_t begin, size;  // of its normalised words, one space between them, without a leading article
-  uint32_t words;
-  int32_t owner;   // what a hit is reported as
-  int8_t article;  // of a title of one word: kBare or the article's number, which must precede
-  bool upper;      // of a title of one word: it must begin with a capital
-};
-
-// Finds patterns in text, all in one pass (Aho-Corasick over words).
-class PatternTrie {
- public:
-  void build(const std::vector<Pattern>& patterns, std::string_view pool);
-
-  // Calls report(owner) for each pattern found, until it returns true. Returns whether it did.
-  template <class F>
-  bool scan(std::string_view text, F report);
-
- private:
-  // Lists of what ends at a word or node: `next` is the one after, -1: none.
-  struct Single {
-    int32_t owner, next;
-    int8_t article;
-    bool upper;
-  };
-  struct End {
-    int32_t owner, next;
-  };
-  struct KnownWord {
-    std::string_view text;
-    int32_t single = -1;
-  };
-  struct Node {
-    int32_t fail = 0, word = -1, parent = 0;
-    int32_t end = -1;     // of titles that end here
-    int32_t report = -1;  // the nearest node with ends along the fail links, itself included
-    int32_t depth = 0;
-  };
-
-  void clear();
-  int32_t intern(std::string_view word);
-  int32_t find_word(std::string_view word) const;
-  int32_t child(int32_t node, int32_t word) const;
-  int32_t add_child(int32_t node, int32_t word);
-  int32_t step(int32_t node, int32_t word) const;
-  void link();
-
-  // Open addressing, -1 is empty: word ids by text, child nodes by (parent, word).
-  std::vector<int32_t> word_slots_, node_slots_;
-  std::vector<KnownWord> words_;
-  std::vector<Single> singles_;
-  std::vector<End> ends_;
-  std::vector<Node> nodes_;
-  std::vector<int32_t> order_;
-  Words buffer_;
 };
 
 // Finds titles in text by whole normalised words.
