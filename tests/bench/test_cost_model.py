@@ -144,6 +144,7 @@ def test_flops_of_reference_and_update(monkeypatch, packing, checkpointing):
     assert update.get_total_flops() - (4 if checkpointing else 3) * unseen == cost_model.update_flops(s)
 
 
+@pytest.mark.slow
 def test_shards_of_two_ranks():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -157,6 +158,7 @@ def test_shards_of_two_ranks():
     assert (weights, gradients, moments) == (held["weights"], held["weights"], held["AdamW"])
 
 
+@pytest.mark.slow
 def test_peak_of_an_update_at_true_size():
     """Four layers of the 7B model on 8 ranks, on tensors without storage: all of them take a minute."""
     s = Setup(dataclasses.replace(MODELS["Qwen2.5-7B"], layers=4), gpus=8, micro_batch=8192)

@@ -38,6 +38,7 @@ def test_without_cuda_it_says_so_and_exits_with_2() -> None:
     assert "no CUDA device" in done.stderr
 
 
+@pytest.mark.slow
 def test_smoke_run_checks_every_op_and_writes_both_files(tmp_path: Path) -> None:
     done = command("--smoke", "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr

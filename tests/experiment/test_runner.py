@@ -68,6 +68,7 @@ def starts(done: Path, suite: Path) -> Path:
     return done.parent / "starts" / start_key(load_suite(str(suite)))
 
 
+@pytest.mark.slow
 def test_arms_share_the_warm_start_and_differ(done, starts):
     start = load_file(starts / "seed_0" / "final" / "model.safetensors")
     for arm in ("sft", "rerec"):
@@ -121,6 +122,7 @@ def test_results_tell_what_was_run(done):
     assert (done / "results.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_names_what_failed(done, suite, tmp_path):
     root = tmp_path / "out"
     shutil.copytree(done.parent, root)
@@ -144,6 +146,7 @@ def test_the_same_command_goes_on_and_names_what_failed(done, suite, tmp_path):
     assert [row["arm"] for row in json.loads((output / "results.json").read_text())["table"]] == ["sft", "rerec"]
 
 
+@pytest.mark.slow
 def test_changed_settings_are_refused(done, suite, tmp_path):
     changed = tmp_path / "small.yaml"
     changed.write_text(suite.read_text().replace("steps: 2", "steps: 3"))

@@ -19,6 +19,7 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_built_in_suites_are_whole(name):
     suite = load_suite(name, Path("M"))
@@ -36,6 +37,7 @@ def test_built_in_suites_are_whole(name):
     assert (start.config.train.steps, start.config.warm_start.epochs, start.config.model.path) == (0, 1, None)
 
 
+@pytest.mark.slow
 def test_suites_of_the_demo_share_their_warm_starts():
     suites = [load_suite(name, Path("M")) for name in NAMES]
     assert len({start_key(suite) for suite in suites if "movielens" not in suite.data}) == 1

@@ -91,6 +91,7 @@ def check_linear(seconds: Callable[..., float], make: Callable[[int], bytes], **
     raise AssertionError(f"{TIMES} times the text takes {longest / shortest:.1f} times as long ({longest:.3f} s)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["texts", "tokens"])
 @pytest.mark.parametrize("unit", ["\\boxed{", "\n"], ids=["boxes", "lines"])
 def test_ten_megabytes(engine: RewardEngine, seconds: Callable[..., float], unit: str, path: str) -> None:

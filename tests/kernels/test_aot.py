@@ -34,6 +34,7 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     return ["  ".join(f"{x.get(c, ''):>{27 if c == 'name' else 12}}" for c in columns).rstrip() for x in rows]
 
 
+@pytest.mark.slow
 def test_every_kernel_fits_its_processors(record_property: Callable[[str, object], None]) -> None:
     """One test, since compiling takes most of a minute; tests/conftest.py prints the table at the end of the run."""
     found = figures()

@@ -59,6 +59,7 @@ def compare(t: dict[str, torch.Tensor], mask: torch.Tensor | None, error: Error,
             assert mask is None or (ours[~mask] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "dr_grpo"])
 @pytest.mark.parametrize("ratio", ["token", "sequence"])
 @pytest.mark.parametrize("kl", ["k1", "k2", "k3"])

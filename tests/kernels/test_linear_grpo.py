@@ -103,6 +103,7 @@ def check(ours: tuple[Any, ...], expected: tuple[Any, ...], dtype: torch.dtype, 
         assert by_row.median() <= TOLERANCE[dtype] * (10 if dtype == torch.float32 else 1)  # clipped rows' KL is tiny
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.usefixtures("poison")
@@ -179,6 +180,7 @@ def test_entropy_gradient_equals_autograds(device: torch.device, error: Error) -
     assert error(d_weight, weight.grad) <= 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["anchored", "entropy bonus", "by sequence"])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_grad_weight_out(form: str, dtype: torch.dtype, device: torch.device, error: Error) -> None:

@@ -40,6 +40,7 @@ def leaves(*tensors: torch.Tensor) -> list[torch.Tensor]:
     return [x.detach().double().requires_grad_() for x in tensors]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("cap", [None, 20.0], ids=["plain", "capped"])
@@ -140,6 +141,7 @@ def test_pointers_and_descriptors_agree(device: torch.device, monkeypatch: pytes
         torch.testing.assert_close(x, y)
 
 
+@pytest.mark.slow
 def test_same_bits_again_and_in_other_chunks(device: torch.device, error: Error) -> None:
     hidden, weight, targets = make((128, 640, 64), torch.bfloat16, device)
     rows = torch.arange(128, device=device) % 7 != 0

@@ -25,6 +25,7 @@ def make(responses: int, groups: int, scattered: bool, device: torch.device) -> 
     return tuple(x.to(device) for x in (lengths, penalised, bounds, rewards, group if scattered else group.sort()[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("scattered", [False, True], ids=["neighbours", "scattered"])
 @pytest.mark.parametrize("responses, groups", [(1, 1), (7, 3), (23, 5), (20, 20)])
@@ -39,6 +40,7 @@ def test_equals_the_reference(
     assert (ours[expected == 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_more_responses_and_segments_than_a_block(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "_BLOCK", 16)
     batch = make(17, 2, True, device)
@@ -47,6 +49,7 @@ def test_more_responses_and_segments_than_a_block(device: torch.device, monkeypa
         torch.testing.assert_close(ours, reference.segment_advantage(*batch, estimator=estimator), atol=4e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("reward", [1 / 3, -0.7, 123.456])
 def test_equal_rewards_give_exactly_zero(estimator: str, reward: float, device: torch.device) -> None:
@@ -55,6 +58,7 @@ def test_equal_rewards_give_exactly_zero(estimator: str, reward: float, device: 
     assert (kernel.segment_advantage(*batch, estimator=estimator) == 0).all()
 
 
+@pytest.mark.slow
 def test_close_rewards_keep_their_difference(device: torch.device) -> None:
     lengths, penalised, bounds, rewards, group = make(23, 5, True, device)
     batch = (lengths, torch.zeros_like(penalised), bounds, 1 + (rewards - 1) * 1e-4, group)
@@ -71,6 +75,7 @@ def test_nothing(responses: int, device: torch.device) -> None:
     assert kernel.expand_segments(empty.float(), empty).shape == (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("responses", [1, 7, 300])
 @pytest.mark.usefixtures("poison")

@@ -73,6 +73,7 @@ def test_recall_is_that_of_plain_difflib(predicted: list[str], truth: list[str])
     assert row.recall == pytest.approx(np.mean(found))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.booleans(), max_size=12), st.integers(1, 15))
 def test_ndcg_is_that_of_scikit_learn(relevant: list[bool], ideal: int) -> None:

@@ -48,6 +48,7 @@ def test_gradient_flows_into_the_critic_alone(tiny_policy):
     assert sum(float(p.grad.abs().max()) > 0 for p in critic.body.parameters() if p.grad is not None) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lam", [1.0, 0.95])
 def test_learns_the_value_of_what_was_drawn(tiny_policy, lam):
     """The reward is 1 after token 8 or 10 as a response's first token, else 0: not known before it, known behind it."""

@@ -106,6 +106,7 @@ def test_without_adapter_is_the_start_bit_for_bit(tiny_policy, architecture):
     assert torch.equal(logprobs(policy, rows), trained)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_merged_is_what_peft_merges_and_loads_into_a_plain_model(tiny_policy, architecture, tied, tmp_path):

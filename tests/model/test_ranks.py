@@ -100,6 +100,7 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory, mini_demo: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_torchrun_with_two_ranks_equals_one(one_rank, mini_demo, tmp_path):
     path = tmp_path / "two"
     words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", *command(mini_demo, path)]
@@ -111,6 +112,7 @@ def test_torchrun_with_two_ranks_equals_one(one_rank, mini_demo, tmp_path):
     assert {file.name for file in parts.glob("*.distcp")} == {"__0_0.distcp", "__1_0.distcp"}
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_other_and_resume_goes_on_alone(one_rank, mini_demo, tmp_path):
     path = tmp_path / "killed"
     processes = start(command(mini_demo, path), 2)
@@ -131,6 +133,7 @@ def test_a_killed_rank_ends_the_other_and_resume_goes_on_alone(one_rank, mini_de
     assert_close(one_rank, path)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_rank_stops_all_after_the_same_step(mini_demo, tmp_path):
     path = tmp_path / "stopped"
     processes = start(command(mini_demo, path, **{"train.steps": 500, "train.checkpoint-every": 0}), 2)
@@ -144,6 +147,7 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_step(mini_demo, tmp_path)
     assert f"step_{lines(path)[-1]['step']}" in {checkpoint.name for checkpoint in (path / "checkpoints").iterdir()}
 
 
+@pytest.mark.slow
 def test_two_ranks_go_on_from_what_one_saved(one_rank, tmp_path):
     path = tmp_path / "more"
     shutil.copytree(one_rank, path)
@@ -154,6 +158,7 @@ def test_two_ranks_go_on_from_what_one_saved(one_rank, tmp_path):
     assert_close(one_rank, path)
 
 
+@pytest.mark.slow
 def test_critic_overlap_and_importance_weights_too(mini_demo, tmp_path):
     settings = {"advantage.estimator": "gae", "loss.kl-in": "reward", "rollout.overlap": "true"}
     settings |= {"loss.importance-cap": 2, "model.gradient-checkpointing": "true"}
@@ -163,6 +168,7 @@ def test_critic_overlap_and_importance_weights_too(mini_demo, tmp_path):
     assert [line["staleness"] for line in lines(tmp_path / "1")] == [0, 1, 1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [{"model.lora-rank": 4}, {"model.offload-reference": "true", "model.packing": "false"}]
 )

@@ -82,6 +82,7 @@ def test_equals_log_softmax(
         assert error(a, b) <= tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.6}, {"softcap": 3.0, "temperature": 1.4}], ids=str)
 @pytest.mark.parametrize("output", [0, 1, 2], ids=TokenLogprob._fields)
 @pytest.mark.parametrize("masked", [False, True])

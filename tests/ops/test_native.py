@@ -177,6 +177,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("shape", [(1, 3, 5), (13, 7, 101), (CHUNK_ROWS + 45, 16, TILE_COLUMNS + 261)], ids=str)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 4e-3), (torch.float16, 4e-3)])
@@ -432,6 +433,7 @@ def test_products(dtype: torch.dtype, add: bool, transposed: bool) -> None:
     torch.testing.assert_close(out.double(), a.double() @ b.double() + float(add), atol=2e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_bfloat16_products_equal_float64(two_threads: None, options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor that multiplies bfloat16: MKL gives the same results on all."""

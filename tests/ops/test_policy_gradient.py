@@ -56,6 +56,7 @@ def by_hand(t: dict[str, torch.Tensor], mask: torch.Tensor, **o: Any) -> float:
     return total / divisor[o["aggregation"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("kl", ["k1", "k2", "k3"])
 @pytest.mark.parametrize("clip_high", [0.2, 0.28])
@@ -104,6 +105,7 @@ def test_sequence_ratio_lets_advantages_differ_within_a_response() -> None:
         torch.testing.assert_close(gradient[start:end], (-s * t["adv"][start:end] / TOKENS).detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("kl", ["k1", "k2", "k3"])
 def test_gradcheck(aggregation: str, kl: str) -> None:

@@ -39,6 +39,7 @@ def pack(lengths: list[list[int]], bad: list[list[bool]]) -> tuple[torch.Tensor,
     )
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_raae_equals_token_by_token(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 7))

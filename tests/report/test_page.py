@@ -60,6 +60,7 @@ def test_embedded_json_cannot_end_its_element():
     assert json.loads(text) == {"runs": ["</script><!-- \u2028 &amp;"]}
 
 
+@pytest.mark.slow
 def test_command(run, tmp_path, capsys):
     output = tmp_path / "both.html"
     main([str(run), str(run), "--output", str(output)])

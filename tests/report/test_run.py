@@ -28,6 +28,7 @@ def test_metrics_by_column_to_five_digits(make_run):
     assert [line["accuracy"] for line in run["evals"]] == [0.3, 0.31, 0.315, 0.33]
 
 
+@pytest.mark.slow
 def test_a_long_run_has_means_of_its_steps(make_run):
     path = make_run(steps=2 * POINTS + 3)
     run, written = read_run(path), lines(path / "metrics.jsonl")
@@ -89,6 +90,7 @@ def test_without_a_tokenizer_responses_are_whole(make_run):
     assert response["tokens"] == [len(response["text"].encode("utf-16-le")) // 2]
 
 
+@pytest.mark.slow
 def test_mistakes_are_named(make_run, tmp_path):
     with pytest.raises(UserError, match=r"no config\.yaml there; expected a run directory"):
         read_run(tmp_path)

@@ -141,6 +141,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_megabyte_is_read_in_linear_time(piece: str) -> None:
     """Quadratic work on 1 MB would take minutes; the bound is loose so that a busy machine passes."""

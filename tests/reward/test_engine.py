@@ -198,6 +198,7 @@ def test_strange_texts(engine: RewardEngine) -> None:
     assert list(empty.items) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.sampled_from(UNAMBIGUOUS + ["x", ""]), max_size=4), max_size=40))
 def test_threads_do_not_matter(
     catalogue: Catalogue, attributes: sp.csr_matrix, embeddings: np.ndarray, answers: list[list[str]]

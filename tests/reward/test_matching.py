@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 import reward_reference as reference
 
 from rerec_engine.graph.catalogue import Catalogue
@@ -23,6 +24,7 @@ def _title(rng: random.Random) -> str:
     return name + note + rng.choice(_YEARS).format(rng.choice("1123")) + rng.choice(_TAILS)
 
 
+@pytest.mark.slow
 def test_matches_are_the_references() -> None:
     rng, rules = random.Random(0), Counter[str]()
     for _ in range(400):

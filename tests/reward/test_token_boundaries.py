@@ -107,6 +107,7 @@ def prefix_ends(tokenizer: Any, ids: Sequence[int]) -> list[int | None]:
     return [len(p.encode()) if text.startswith(p) and not p.endswith("\ufffd") else None for p in prefixes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOKENIZERS)
 @given(data=st.data())
 def test_the_text_is_the_decoded_one_and_the_ends_ascend(name: str, data: st.DataObject) -> None:
@@ -119,6 +120,7 @@ def test_the_text_is_the_decoded_one_and_the_ends_ascend(name: str, data: st.Dat
     assert len(ids) == 0 or ends[-1] == len(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gemma", "t5", "bert", "words", "gpt1"])
 @given(data=st.data())
 def test_a_token_ends_where_the_text_of_its_prefix_ends(name: str, data: st.DataObject) -> None:
@@ -133,6 +135,7 @@ def test_a_token_ends_where_the_text_of_its_prefix_ends(name: str, data: st.Data
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gemma", "t5", "bert"])
 @given(data=st.data())
 def test_the_window_finds_the_ends_of_the_pieces(name: str, data: st.DataObject) -> None:
@@ -252,6 +255,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 @pytest.mark.parametrize("backend", [True, False], ids=["pieces", "window"])
 def test_work_grows_with_the_length(name: str, backend: bool) -> None:
@@ -304,6 +308,7 @@ def split(table: Sequence[bytes], text: bytes, data: st.DataObject) -> list[int]
     return ids
 
 
+@pytest.mark.slow
 @given(raw_texts, st.data())
 def test_tokens_against_the_decoded_text(
     engine: RewardEngine, pieces: PreTrainedTokenizerFast, raw: bytes, data: st.DataObject
@@ -333,6 +338,7 @@ def test_words_of_broken_text(parts: list[bytes]) -> None:
     assert _core.words(raw) == _core.words(raw.decode("utf-8", "replace"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama", "gemma"])
 @given(data=st.data())
 def test_slow_tokens_against_the_decoded_text(engine: RewardEngine, name: str, data: st.DataObject) -> None:

@@ -138,6 +138,7 @@ def test_tokens_across_lines(catalogue: Catalogue, attributes: sp.csr_matrix, em
     assert result.segment_lengths.tolist() == [1, 2, 1, 1, 1, 1, 1]
 
 
+@pytest.mark.slow
 @given(st.lists(responses, min_size=1, max_size=4), st.sampled_from([0.0, 0.3, 2.0]))
 def test_generated_responses_equal_the_reference(
     engine: RewardEngine, tokenizer: PreTrainedTokenizerFast, texts: list[str], w_penalty: float
@@ -241,6 +242,7 @@ def test_a_megabyte_of_lines(engine: RewardEngine, tokenizer: PreTrainedTokenize
     assert not result.segment_penalised.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 3])
 def test_real_responses_equal_the_reference(shared_data: Path, threads: int) -> None:
     """300 real responses: items, scores and token rewards, from padded int64 tensors."""

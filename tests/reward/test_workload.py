@@ -153,6 +153,7 @@ def movies(path: Path) -> World:
     return World.of([line.split("::")[1] for line in lines], attributes=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_real_responses(shared_data: Path, chunk: int) -> None:
     """All 2,560, from padded int64 tensors, with ground truths and candidates as titles."""
@@ -201,6 +202,7 @@ def generated_world() -> tuple[World, PreTrainedTokenizerFast, dict[bytes, int],
     return world, tokenizer, {piece: i for i, piece in enumerate(table) if piece}, table
 
 
+@pytest.mark.slow
 def test_generated_answers_are_matched_by_every_rule() -> None:
     titles, rng = catalogue_titles(), random.Random(0)
     catalogue, slow = Catalogue(titles), reference.ReferenceCatalogue(titles)
@@ -219,6 +221,7 @@ SETTINGS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_generated_responses(chunk: int) -> None:
     """10,000 in all: tokens that cut through characters, one to three ground truths, with candidates and without."""

@@ -67,6 +67,7 @@ def decode_and_compare(kind, heads: Heads, lengths: list[int], n: int, new: int,
 KEPT = {0: [0, 1, 2, 3, 5, 6, 7, 8], 15: [1, 2, 4, 7], 17: [0, 3]}  # a whole prompt's rows go in the last but one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [Heads(2, 4, 2, 32), Heads(1, 7, 1, 16), Heads(1, 3, 3, 48)])
 @pytest.mark.parametrize("lengths", [[5, 33, 16], [1, 1, 2]])
 @pytest.mark.parametrize("threads", [1, 2])

@@ -53,6 +53,7 @@ def test_llama_variants(tiny_policy, options):
     assert (logp - sampled).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_greedy_equals_transformers(tiny_policy, architecture):
     policy = tiny_policy(architecture)

@@ -100,6 +100,7 @@ def test_responses_come_prompt_major_with_seeds_by_place(make):
     assert engine.generate([], 2, Sampling(4)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_push_takes_over_the_weights_and_leaves_no_file(make, weights, dtype):
     before = set(Path("/dev/shm").iterdir())
@@ -121,6 +122,7 @@ def test_parameter_that_is_not_pushed_is_told(make, weights):
         make()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("token", "message"),
     [
@@ -142,6 +144,7 @@ def test_broken_engine_is_one_line_and_leaves_no_process(make, token, message):
         engine.generate([[5]], 1, Sampling(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["sleeps", "stopped"])
 def test_hung_engine_is_killed_at_the_time_limit(make, how):
     engine = make(timeout=60.0)
@@ -187,6 +190,7 @@ def test_what_a_user_can_mend(make, tmp_path, monkeypatch):
             make()
 
 
+@pytest.mark.slow
 def test_close_ends_the_group_also_in_the_middle_of_a_call(make):
     idle = make()
     idle.close()
