@@ -69,7 +69,8 @@ test-integrations: $(LIBRARIES:%=test-%)
 
 $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 	OMP_NUM_THREADS=1 $(VENV)/integrations/$*/bin/python -m pytest --quiet --disable-warnings \
-	  tests/integrations/test_shared.py tests/integrations/test_docs.py tests/integrations/test_$*.py $(ARGS)
+	  tests/integrations/test_shared.py tests/integrations/test_docs.py tests/integrations/test_$*.py \
+	  $(if $(filter trl,$*),tests/test_recipes.py) $(ARGS)
 
 next-item: $(VENV)/integrations/rectools/.ready
 	$(VENV)/integrations/rectools/bin/python -m bench.experiments.next_item $(ARGS)

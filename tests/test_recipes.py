@@ -116,7 +116,8 @@ def test_trl(beta: float, tmp_path: Path) -> None:
         args=trl.GRPOConfig(
             output_dir=str(tmp_path), max_steps=4, per_device_train_batch_size=8, num_generations=4, beta=beta,
             max_completion_length=6, num_iterations=2, gradient_accumulation_steps=2, learning_rate=1e-2,
-            temperature=0.8, epsilon_high=0.28, report_to="none", save_strategy="no", use_cpu=True, bf16=False,
+            use_bias_correction_kl=False, temperature=0.8, epsilon_high=0.28,
+            report_to="none", save_strategy="no", use_cpu=True, bf16=False,
         ),
         train_dataset=datasets.Dataset.from_dict({"prompt": [f"film {i}" for i in range(16)]}),
         processing_class=tokenizer,
