@@ -256,9 +256,7 @@ class _LinearGrpoLoss(torch.autograd.Function):
 
 
 def linear_grpo_loss(
-    hidden: torch.Tensor,  # [T, H]
-    weight: torch.Tensor,  # [V, H]
-    targets: torch.Tensor,  # [T] int64
+    states: Any,  # ops.types.States
     tokens: Any,  # ops.types.LossTokens
     objective: Any,  # ops.objective.Objective
     savings: Any,  # ops.types.Savings
@@ -267,6 +265,7 @@ def linear_grpo_loss(
 
     `workspace_mb` (MB of 2^20 bytes, default `common.WORKSPACE_MB`) bounds the chunks' buffers.
     """
+    hidden, weight, targets = states
     hidden, weight = (x if x.stride(1) == 1 else x.contiguous() for x in (hidden, weight))
     old, ref, adv, _, cu_seqlens, denominator = tokens
     kept, grad_weight_out = tokens.kept, savings.grad_weight_out

@@ -7,7 +7,7 @@ import torch
 from rerec_engine.ops.dispatch import implementation
 from rerec_engine.ops.logprob import check_inputs
 from rerec_engine.ops.objective import Objective
-from rerec_engine.ops.types import Aggregation, Kl, Loss, LossTokens, Ratio, Savings
+from rerec_engine.ops.types import Aggregation, Kl, Loss, LossTokens, Ratio, Savings, States
 
 
 def grpo_loss(
@@ -117,14 +117,11 @@ def linear_grpo_loss(
                           aggregation=aggregation, ratio=ratio, temperature=temperature, softcap=softcap)  # fmt: skip
     tokens = LossTokens(old, ref, adv, mask, cu_seqlens, denominator)
     savings = Savings(lse_old, skip_zero_advantage, grad_weight_out, workspace_mb)
-    return loss_of_states(hidden, weight, targets, tokens, objective, savings)
+    return loss_of_states(States(hidden, weight, targets), tokens, objective, savings)
 
 
 def loss_of_logprobs(
-    logp: torch.Tensor,  # [T]
-    entropy: torch.Tensor | None,  # [T]
-    tokens: LossTokens,
-    objective: Objective,
+    logp: torch.Tensor, entropy: torch.Tensor | None, tokens: LossTokens, objective: Objective
 ) -> Loss:
     """`grpo_loss`, whose options are a record already."""
     _check_shapes(old=tokens.old, ref=tokens.ref, adv=tokens.adv, entropy=entropy, logp=logp)
@@ -135,15 +132,9 @@ def loss_of_logprobs(
     return result
 
 
-def loss_of_states(
-    hidden: torch.Tensor,  # [T, H]
-    weight: torch.Tensor,  # [V, H]
-    targets: torch.Tensor,  # [T] int64
-    tokens: LossTokens,
-    objective: Objective,
-    savings: Savings,
-) -> Loss:
+def loss_of_states(states: States, tokens: LossTokens, objective: Objective, savings: Savings) -> Loss:
     """`linear_grpo_loss`, whose options are records already."""
+    hidden, weight, targets = states
     check_inputs(hidden, weight, targets, tokens.mask, savings.workspace_mb)
     _check_shapes(old=tokens.old, ref=tokens.ref, adv=tokens.adv, targets=targets, lse_old=savings.lse_old)
     _check_tokens(tokens, objective)
@@ -157,9 +148,7 @@ def loss_of_states(
         raise ValueError(
             f"grad_weight_out must be contiguous float32 {list(weight.shape)}, got {out.dtype} {list(out.shape)}"
         )
-    result: Loss = implementation("linear_grpo_loss", hidden, weight)(
-        hidden, weight, targets, tokens, objective, savings
-    )
+    result: Loss = implementation("linear_grpo_loss", hidden, weight)(states, tokens, objective, savings)
     return result
 
 

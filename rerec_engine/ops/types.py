@@ -44,6 +44,14 @@ class LossTokens(NamedTuple):
         return torch.ones_like(self.adv, dtype=torch.bool) if self.mask is None else self.mask
 
 
+class States(NamedTuple):
+    """What log-probs are computed from."""
+
+    hidden: torch.Tensor  # [T, H]
+    weight: torch.Tensor  # [V, H], of the LM head
+    targets: torch.Tensor  # [T] int64
+
+
 class Savings(NamedTuple):
     """What makes `linear_grpo_loss` faster or smaller, and leaves the loss as it is; see there."""
 

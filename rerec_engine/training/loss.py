@@ -10,7 +10,7 @@ import torch
 from rerec_engine.config import LossConfig
 from rerec_engine.ops.objective import Objective
 from rerec_engine.ops.policy_gradient import loss_of_logprobs, loss_of_states
-from rerec_engine.ops.types import LOG_RATIO_LIMIT, Loss, LossTokens, Savings
+from rerec_engine.ops.types import LOG_RATIO_LIMIT, Loss, LossTokens, Savings, States
 
 
 def loss_denominator(config: LossConfig, lengths: Sequence[int] | torch.Tensor, max_new_tokens: int) -> float:
@@ -80,7 +80,7 @@ def linear_policy_loss(
 ) -> Loss:
     """`policy_loss` straight from the model's last hidden states, through `ops.linear_grpo_loss`."""
     tokens = LossTokens(old_logprobs, ref_logprobs, advantages, mask, cu_seqlens, denominator)
-    return loss_of_states(hidden, weight, targets, tokens, objective(config, temperature, softcap), Savings())
+    return loss_of_states(States(hidden, weight, targets), tokens, objective(config, temperature, softcap), Savings())
 
 
 def kl_penalty(

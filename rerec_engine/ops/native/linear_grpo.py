@@ -8,18 +8,12 @@ from rerec_engine.ops.native.head import Chunk, Gradients, Head
 from rerec_engine.ops.native.policy_gradient import LossSums, Precomputed, response_log_ratio
 from rerec_engine.ops.native.rows import pick, spread
 from rerec_engine.ops.objective import Objective
-from rerec_engine.ops.types import Loss, LossTokens, Savings
+from rerec_engine.ops.types import Loss, LossTokens, Savings, States
 
 
-def linear_grpo_loss(
-    hidden: torch.Tensor,  # [T, H]
-    weight: torch.Tensor,  # [V, H]
-    targets: torch.Tensor,  # [T] int64
-    tokens: LossTokens,
-    objective: Objective,
-    savings: Savings,
-) -> Loss:
+def linear_grpo_loss(states: States, tokens: LossTokens, objective: Objective, savings: Savings) -> Loss:
     """See `rerec_engine.ops.linear_grpo_loss`. `lse_old` is not needed here."""
+    hidden, weight, targets = states
     kept, grad_weight_out = tokens.kept, savings.grad_weight_out
     live = kept if objective.moves_every_token else kept & (tokens.adv != 0)  # rows that may have a gradient
     enabled = torch.is_grad_enabled()

@@ -95,12 +95,7 @@ def response_log_ratio(
     return sequence_mean(difference, tokens.kept, tokens.cu_seqlens).float()
 
 
-def grpo_loss(
-    logp: torch.Tensor,  # [T]
-    entropy: torch.Tensor | None,  # [T]
-    tokens: LossTokens,
-    objective: Objective,
-) -> Loss:
+def grpo_loss(logp: torch.Tensor, entropy: torch.Tensor | None, tokens: LossTokens, objective: Objective) -> Loss:
     """See `rerec_engine.ops.grpo_loss`."""
     sums = LossSums(tokens, objective)
     index = None if tokens.mask is None else tokens.mask.nonzero().squeeze(1)

@@ -7,15 +7,10 @@ import torch
 from rerec_engine.ops.objective import Objective
 from rerec_engine.ops.reference.logprob import token_logprob
 from rerec_engine.ops.tokens import sequence_mean, token_weights
-from rerec_engine.ops.types import LOG_RATIO_LIMIT, Kl, Loss, LossTokens, Savings
+from rerec_engine.ops.types import LOG_RATIO_LIMIT, Kl, Loss, LossTokens, Savings, States
 
 
-def grpo_loss(
-    logp: torch.Tensor,  # [T]
-    entropy: torch.Tensor | None,  # [T]
-    tokens: LossTokens,
-    objective: Objective,
-) -> Loss:
+def grpo_loss(logp: torch.Tensor, entropy: torch.Tensor | None, tokens: LossTokens, objective: Objective) -> Loss:
     """See `rerec_engine.ops.grpo_loss`."""
     kept, ref, cu_seqlens = tokens.kept, tokens.ref, tokens.cu_seqlens
     logp, old, adv = _keep(kept, logp), _keep(kept, tokens.old.detach()), _keep(kept, tokens.adv.detach())
@@ -50,15 +45,9 @@ def grpo_loss(
     return loss, _summarise(metrics, kept)
 
 
-def linear_grpo_loss(
-    hidden: torch.Tensor,  # [T, H]
-    weight: torch.Tensor,  # [V, H]
-    targets: torch.Tensor,  # [T] int64
-    tokens: LossTokens,
-    objective: Objective,
-    savings: Savings,
-) -> Loss:
+def linear_grpo_loss(states: States, tokens: LossTokens, objective: Objective, savings: Savings) -> Loss:
     """See `rerec_engine.ops.linear_grpo_loss`. `lse_old` is not needed here."""
+    hidden, weight, targets = states
     computed = tokens
     if savings.skip_zero_advantage:
         computed = tokens._replace(mask=tokens.kept & (tokens.adv != 0))
