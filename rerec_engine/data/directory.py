@@ -118,7 +118,7 @@ def rows_of(source_ids: Sequence[str | None]) -> dict[str, int]:
 
 
 def _source_ids(path: Path, table: pa.Table) -> SourceIds:
-    if "source_id" not in table.column_names:
+    if "source_id" not in table.column_names or table["source_id"].null_count == table.num_rows:
         return (None,) * table.num_rows
     ids, rows = table["source_id"].to_pylist(), dict[str, int]()
     for number, own in enumerate(ids, 1):
