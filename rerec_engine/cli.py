@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from rerec_engine.errors import RunError, Stopped, UserError
+from rerec_engine.machine import process_count
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -146,16 +147,11 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         _run(main)
     except SystemExit as ended:
-        if one_of_several() and (ended.code is None or isinstance(ended.code, int)):
+        if process_count() > 1 and (ended.code is None or isinstance(ended.code, int)):
             end_now(ended.code or 0)
         raise
-    if one_of_several():
+    if process_count() > 1:
         end_now(0)
-
-
-def one_of_several() -> bool:
-    """Whether `torchrun` started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def end_now(code: int) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rerec_engine.metrics.text import decode
+from rerec_engine.model.text import decode
 
 _BOX = "\\boxed"
 

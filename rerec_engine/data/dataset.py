@@ -12,9 +12,7 @@ train|val|test.parquet   rows as in `rows`, verl's columns
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +38,7 @@ from rerec_engine.data.directory import (
 from rerec_engine.data.rows import COLUMNS, ItemResolver, RowError, parse_row, row_schema, to_row
 from rerec_engine.data.store import read_csr, read_embeddings, read_rows, write_csr, write_embeddings
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.files import replacing_directory
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Query
 
@@ -183,29 +182,23 @@ def write_dataset(
     """
     path = Path(os.path.abspath(path))
     _check_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        graph = AttributeGraph(tuple(relations), tuple(values), sp.csr_matrix(item_attributes))
-        items = ItemTable(tuple(titles), tuple(years), tuple(source_ids or [None] * len(titles)))
-        write_tables(temporary, items, graph, user_ids or [None] * interactions.shape[0])
-        write_description(temporary, (description or DatasetDescription()).completed(graph.relations))
-        write_csr(temporary / "item_attributes.npz", graph.item_attributes.astype(np.int8))
-        write_csr(temporary / "interactions.npz", sp.csr_matrix(interactions).astype(np.float32))
-        write_embeddings(temporary / "item_embeddings.safetensors", item_embeddings)
-        _write_splits(temporary, splits, titles, data_source, extra_info or {})
-        for name, content in (files or {}).items():
-            (temporary / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        written = load_dataset(temporary)
-        for split in written.splits:
-            written.queries(split)
-        _swap(temporary, path)
-    except UserError as error:
-        raise UserError(str(error).replace(str(temporary), str(path))) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with replacing_directory(path) as temporary:
+        try:
+            graph = AttributeGraph(tuple(relations), tuple(values), sp.csr_matrix(item_attributes))
+            items = ItemTable(tuple(titles), tuple(years), tuple(source_ids or [None] * len(titles)))
+            write_tables(temporary, items, graph, user_ids or [None] * interactions.shape[0])
+            write_description(temporary, (description or DatasetDescription()).completed(graph.relations))
+            write_csr(temporary / "item_attributes.npz", graph.item_attributes.astype(np.int8))
+            write_csr(temporary / "interactions.npz", sp.csr_matrix(interactions).astype(np.float32))
+            write_embeddings(temporary / "item_embeddings.safetensors", item_embeddings)
+            _write_splits(temporary, splits, titles, data_source, extra_info or {})
+            for name, content in (files or {}).items():
+                (temporary / name).write_bytes(content.encode() if isinstance(content, str) else content)
+            written = load_dataset(temporary)
+            for split in written.splits:
+                written.queries(split)
+        except UserError as error:
+            raise UserError(str(error).replace(str(temporary), str(path))) from None
 
 
 def _check_replaceable(path: Path) -> None:
@@ -248,17 +241,3 @@ def _write_splits(
 def _infer(values: list[Any]) -> pa.DataType:
     inferred = pa.array(values).type
     return pa.string() if pa.types.is_null(inferred) else inferred
-
-
-def _swap(new: Path, path: Path) -> None:
-    """Put `new` at `path`; the old directory stays until the new one is in place."""
-    old = path.parent / f".{path.name}.{os.getpid()}.old"
-    if path.is_dir():
-        os.replace(path, old)
-    try:
-        os.replace(new, path)
-    except OSError:
-        with suppress(OSError):
-            os.replace(old, path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

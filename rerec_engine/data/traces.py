@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from rerec_engine.data.store import read_table
 from rerec_engine.errors import file_error
+from rerec_engine.files import replacing
 from rerec_engine.types import Message
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -27,10 +27,9 @@ class Trace(NamedTuple):
 
 
 def write_traces(path: Path, traces: Sequence[Trace]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     table = pa.Table.from_pylist([trace._asdict() for trace in traces], _SCHEMA)
-    pq.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read_traces(path: Path) -> list[Trace]:

@@ -33,6 +33,7 @@ from rerec_engine.data.dataset import load_dataset
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import RunError, UserError, file_error
 from rerec_engine.experiment.suite import Suite
+from rerec_engine.files import replacing_directory, write_json
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.settings import as_words, changed, flatten, read_yaml, replaced
 from rerec_engine.worlds.doors import write_made
@@ -110,13 +111,11 @@ def _make_answers(data: Path, file: Path) -> None:
 def _make_data(suite: Suite, path: Path, options: dict[str, Any]) -> None:
     if path.exists():
         return
-    temporary = path.with_name(f"{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        write_made(temporary, options)
+        with replacing_directory(path) as temporary:
+            write_made(temporary, options)
     except UserError as error:
         raise UserError(f"suite {suite.name}, data: {error}") from None
-    temporary.rename(path)
 
 
 def start_settings(suite: Suite, places: Places) -> dict[str, Any]:
@@ -224,7 +223,7 @@ def _execute(run: Run, log: Path) -> int:
                 shutil.rmtree(run.path, ignore_errors=True)
             code, used = _call(command(run), file)
             if run.path.is_dir():
-                (run.path / "usage.json").write_text(json.dumps({"cpu_seconds": round(before + used, 1)}) + "\n")
+                write_json(run.path / "usage.json", {"cpu_seconds": round(before + used, 1)}, indent=None)
         if code == 0 and run.measures:
             measure = [sys.executable, "-m", "rerec_engine.experiment.measure"]
             code, _ = _call([*measure, str(run.path), *run.measures], file)

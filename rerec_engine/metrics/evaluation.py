@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rerec_engine.metrics.report import CategoryReport, Estimate, EvalReport
-from rerec_engine.metrics.text import decode
+from rerec_engine.model.text import decode
 from rerec_engine.types import Message, Query, Rollout, Sampling
 
 if TYPE_CHECKING:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+def with_interval(mean: float, low: float, high: float) -> str:
+    """`0.812 [0.776, 0.846]`: a figure with its interval, as tables and cards show it."""
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean over queries with its bootstrap 95 % interval."""
@@ -29,7 +34,7 @@ class Estimate:
         return cls(float(np.mean(values, dtype=np.float64)), low, high)
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return with_interval(self.mean, self.low, self.high)
 
 
 @dataclass(frozen=True)

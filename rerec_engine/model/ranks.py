@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from rerec_engine.errors import RunError, Stopped, UserError
+from rerec_engine.machine import process_count
 
 T = TypeVar("T")
 TIMEOUT = datetime.timedelta(minutes=30)
@@ -92,7 +93,7 @@ class Ranks:
 
 def join(device: str) -> Ranks:
     """Meet the other ranks where `torchrun` started this process; else this process is alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = process_count()
     if size == 1:
         return Ranks()
     local_rank = int(os.environ["LOCAL_RANK"])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from rerec_engine.errors import file_error
+from rerec_engine.files import write_text
 from rerec_engine.report.run import ROLLOUT_BYTES, read_run
 
 
@@ -23,14 +22,7 @@ def write_report(*runs: Path, output: Path | None = None, tokenizer: Any = None)
     """
     data = {"runs": [read_run(run, ROLLOUT_BYTES // len(runs), tokenizer) for run in runs]}
     path = output or runs[0] / "report.html"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(render(data), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise file_error(path, f"cannot write: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, render(data))
     return path
 
 

@@ -6,7 +6,6 @@ Source: ReRec (arXiv 2604.07851), dual-graph reward and reasoning-aware advantag
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from rerec_engine import _core
 from rerec_engine.config import RewardWeights
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.machine import thread_count
 from rerec_engine.reward.tables import ItemTables, item_tables, load_tables
 from rerec_engine.reward.targets import Candidates, GroundTruth, TargetReader, id_arrays
 from rerec_engine.reward.tokens import TokenBatch, read_tokens
@@ -142,7 +142,7 @@ class RewardEngine:
         Errors: `UserError` that names the file.
         """
         engine = cls.__new__(cls)
-        engine._open(load_tables(Path(dataset_dir), _cores(threads)), weights, threads, answer)
+        engine._open(load_tables(Path(dataset_dir), thread_count(threads)), weights, threads, answer)
         return engine
 
     def _open(self, tables: ItemTables, weights: RewardWeights | None, threads: int, answer: str) -> None:
@@ -150,7 +150,7 @@ class RewardEngine:
             raise UserError(f'answer must be "first" or "last", got {answer!r}')
         self.catalogue = tables.catalogue
         self.weights = weights if weights is not None else RewardWeights()
-        self.threads = _cores(threads)
+        self.threads = thread_count(threads)
         self.answer = answer
         self._has_names = tables.name_ptr is not None
         self._core = _core.Engine(
@@ -352,7 +352,7 @@ def ndcg(items: Any, ground_truth: Any, k: int, threads: int = 0) -> Floats:
         raise UserError(f"items must be [B, R] and ground_truth [B] or [B, M], got {shapes}")
     if not 1 <= k <= 1000:
         raise UserError(f"k must be in 1..1000, got {k}")
-    return _core.ndcg(ranked, truth, int(k), _cores(threads))
+    return _core.ndcg(ranked, truth, int(k), thread_count(threads))
 
 
 PENALISED, CREDITED = 1, 2  # SegmentKind of csrc/reward/score.hpp
@@ -361,12 +361,6 @@ PENALISED, CREDITED = 1, 2  # SegmentKind of csrc/reward/score.hpp
 def _scores(raw: dict[str, NDArray[Any]]) -> Scores:
     columns = dict(zip(_core.COLUMNS, raw["columns"], strict=True))
     return Scores(**columns, answered=raw["answered"].view(bool), items=ItemRows(raw["items"], raw["items_ptr"]))
-
-
-def _cores(threads: int) -> int:
-    if threads > 0:
-        return threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _numpy(array: Any) -> NDArray[Any]:

@@ -7,13 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rerec_engine.model.text import decode
+
 REPLACEMENT = "\ufffd".encode()
-
-
-def decode(tokenizer: Any, ids: list[int]) -> str:
-    """The text of `ids` without special tokens; spaces before punctuation are left as they are."""
-    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text
 
 
 class Pieces:

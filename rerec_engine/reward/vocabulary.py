@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from rerec_engine import _core
 from rerec_engine.errors import UserError
-from rerec_engine.reward.pieces import Pieces, decode, window_ends
+from rerec_engine.model.text import decode
+from rerec_engine.reward.pieces import Pieces, window_ends
 
 PADDING = 4096
 """Ids past the tokenizer's last that are accepted: a model's embedding is often padded by some hundreds of rows. They

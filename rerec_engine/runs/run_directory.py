@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from rerec_engine.config import Config
 from rerec_engine.runs.environment import describe
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.files import replacing, write_json, write_text
 from rerec_engine.runs.settings import read_yaml, write_yaml
 
 
@@ -41,7 +42,7 @@ class RunDir:
         shutil.rmtree(run.start, ignore_errors=True)
         run.rollouts.mkdir(parents=True, exist_ok=True)
         write_yaml(config, path / "config.yaml")
-        (path / "environment.json").write_text(json.dumps(describe(), indent=1) + "\n", encoding="utf-8")
+        write_json(path / "environment.json", describe(), indent=1)
         return run
 
     @classmethod
@@ -84,15 +85,8 @@ class RunDir:
         """`rollouts/step_N.parquet`: a row per response."""
         if not self.writes:
             return
-        path = self.rollouts / f"step_{step}.parquet"
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
+        with replacing(self.rollouts / f"step_{step}.parquet") as temporary:
             pq.write_table(table, temporary, compression="zstd")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise file_error(path, f"cannot write: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _untouched(path: Path) -> bool:
@@ -115,6 +109,4 @@ def _cut_back(path: Path, step: int) -> None:
             break
         if record["step"] <= step:
             kept.append(line)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, "".join(line + "\n" for line in kept))

@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.metrics.report import with_interval
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.settings import changed, read_yaml
 
@@ -32,6 +33,7 @@ def write_card(run: Path) -> Path:
     facts = _facts(run, config)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(cell=cell, literal=repr)
+    environment.globals["with_interval"] = with_interval
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(facts)
     front = _front_matter(facts).to_yaml(line_break="\n")
     path = final / "README.md"

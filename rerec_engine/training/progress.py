@@ -11,6 +11,7 @@ from typing import Any
 
 from rerec_engine.cli import progress_bar
 from rerec_engine.config import Config
+from rerec_engine.metrics.report import with_interval
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.trainer import Trainer
@@ -53,8 +54,8 @@ def _accuracies(path: Path) -> list[str]:
     found: dict[str, dict[str, str]] = {}
     for line in read_records(path):
         if line["moment"] != "during":
-            interval = f"{line['accuracy']:.3f} [{line['accuracy_low']:.3f}, {line['accuracy_high']:.3f}]"
-            found.setdefault(line["split"], {})[line["moment"]] = interval
+            shown = with_interval(line["accuracy"], line["accuracy_low"], line["accuracy_high"])
+            found.setdefault(line["split"], {})[line["moment"]] = shown
     return [
         f"{'accuracy':<10}{split}: {told['before']} before, {told['after']} after (chance and kinds: the report)"
         for split, told in found.items()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from rerec_engine.model.text import decode
 from rerec_engine.training.batches import ScoredBatch, TrainingBatch, informative
 
 
@@ -54,7 +55,7 @@ def rollout_table(step: int, batch: TrainingBatch, tokenizer: Any) -> pa.Table:
             "query_id": [q.id for q in queries],
             "category": [q.category for q in queries],
             "prompt": [q.messages[-1]["content"] for q in queries],
-            "response": [tokenizer.decode(ids[s], skip_special_tokens=True) for s in spans],
+            "response": [decode(tokenizer, ids[s].tolist()) for s in spans],
             "finish": batch.finish,
             **{name: values.numpy().astype(np.float32) for name, values in batch.scores.items()},
             "token_ids": [ids[s] for s in spans],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rerec_engine.cli import waiting
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
+from rerec_engine.machine import thread_count
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import load_adapter
 from rerec_engine.model.packed_attention import enable_packing
@@ -46,8 +46,7 @@ def start(config: Config, resume: Path | None) -> Trainer:
     except ValueError as error:
         raise UserError(str(error)) from None
     ranks = join(config.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(config.threads or max(1, cores // ranks.local_size))
+    torch.set_num_threads(thread_count(config.threads, ranks.local_size))
     seed_everything(config.seed)
     checkpoint = ranks.main_does(lambda: _checkpoint(resume))
     done = None if checkpoint is None else step_of(checkpoint)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 from rerec_engine.cli import waiting
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import file_error
+from rerec_engine.files import replacing_directory
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
 from rerec_engine.runs.run_directory import RunDir
@@ -44,10 +43,8 @@ def make_start_model(config: Config, run: RunDir, dataset: Dataset) -> None:
     if config.warm_start.epochs:
         traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / "warm_start.parquet"
         warm_start(policy, traces, config.warm_start, config.seed, run)
-    temporary = run.path / ".start.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    policy.save(temporary)
-    os.replace(temporary, run.start)
+    with replacing_directory(run.start) as temporary:
+        policy.save(temporary)
     run.warm_start.unlink(missing_ok=True)
 
 

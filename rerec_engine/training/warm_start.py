@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from itertools import groupby
@@ -16,6 +15,7 @@ from rerec_engine.cli import progress_bar
 from rerec_engine.config import WarmStartConfig
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import Stopped, file_error
+from rerec_engine.files import replacing
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.sequences import Row
 from rerec_engine.runs.run_directory import RunDir
@@ -76,9 +76,8 @@ Optimizers = list[tuple[torch.optim.Optimizer, float]]
 
 def _save_state(path: Path, step: int, policy: Policy, optimizers: Optimizers) -> None:
     state = {"step": step, "model": policy.model.state_dict(), "optimizers": [o.state_dict() for o, _ in optimizers]}
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
 
 
 def _load_state(path: Path, policy: Policy, optimizers: Optimizers) -> int:

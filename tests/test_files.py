@@ -1,0 +1,49 @@
+"""Files and directories take their place whole, or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from rerec_engine.errors import UserError
+from rerec_engine.files import replacing, replacing_directory, write_json, write_text
+
+
+def test_a_file_takes_its_place_at_the_end(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, [1])
+    with pytest.raises(TypeError):
+        write_json(path, object())
+    with pytest.raises(KeyError), replacing(path) as temporary:
+        {}[temporary.write_text("half")]
+    assert json.loads(path.read_text()) == [1]
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere/a\.txt: cannot write: No such file"):
+        write_text(tmp_path / "nowhere" / "a.txt", "x")
+
+
+def test_a_directory_takes_the_place_of_an_older_one(tmp_path):
+    path = tmp_path / "made" / "data"
+    for text in ("old", "new"):
+        with replacing_directory(path) as temporary:
+            (temporary / text).write_text(text)
+    assert os.listdir(path) == ["new"]
+    with pytest.raises(KeyError), replacing_directory(path) as temporary:
+        {}[(temporary / "half").write_text("half")]
+    assert os.listdir(path) == ["new"]
+    assert os.listdir(path.parent) == ["data"]
