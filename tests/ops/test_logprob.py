@@ -54,6 +54,7 @@ def upstream(tokens: int, dtype: torch.dtype) -> list[torch.Tensor]:
     return [torch.randn(tokens, generator=g, dtype=torch.float64).to(dtype) for _ in range(3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("temperature, softcap", [(1.0, None), (0.7, None), (1.3, 2.5)])

@@ -215,6 +215,7 @@ def test_close_ends_the_group_also_in_the_middle_of_a_call(make):
     assert gone(pid(busy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy, thread", [(False, "main"), (True, "other")], ids=["idle", "busy"])
 def test_engine_goes_with_a_killed_trainer(tmp_path, busy, thread):
     (tmp_path / "modules").mkdir()
@@ -302,6 +303,7 @@ def test_last_line_that_says_something(tmp_path, text, expected):
     assert last_line(tmp_path / "none") == ""
 
 
+@pytest.mark.slow
 def test_trainer_never_imports_vllm():
     code = "import sys, rerec_engine.rollout.vllm; assert 'vllm' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=HERE.parents[1]).returncode == 0

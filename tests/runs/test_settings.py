@@ -45,6 +45,7 @@ def test_changed_by_name_as_text_or_as_values():
         replaced(base, {"train.steps": -1})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_file", ["loss: {kl_in: reward}", "advantage: {estimator: gae}"])
 def test_settings_that_need_each_other_may_come_from_two_places(tmp_path, in_file):
     file = tmp_path / "run.yaml"
@@ -62,6 +63,7 @@ def test_the_settings_that_switch_parts_off():
     assert (config.curriculum.enabled, config.advantage.outcome_gate) == (False, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words, message",
     [

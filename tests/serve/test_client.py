@@ -84,6 +84,7 @@ def until(true, seconds=20):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_client_that_leaves_ends_its_answer(serve_here, parts, monkeypatch, stream):
     """One answer without an end is being made, another client waits: both go, and the place is free again."""

@@ -55,6 +55,7 @@ def read_stream(text):
     return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks), chunks[-1]["rerec"]
 
 
+@pytest.mark.slow
 def test_fifty_clients_get_their_own_answers_and_memory_stays(server, record_property):
     """Answers differ by request and seed; each must be the one that its request gets alone."""
     body = {"model": "rerec", "max_tokens": 10}
@@ -81,6 +82,7 @@ def test_fifty_clients_get_their_own_answers_and_memory_stays(server, record_pro
     assert server.threads() == threads
 
 
+@pytest.mark.slow
 def test_overflow_is_429_and_everyone_gets_an_answer_in_the_end(serve_here, record_property):
     url = serve_here(concurrent=2, queue=30, new_tokens=10)
     answers, told = asyncio.run(ask_all(url, True, {"model": "rerec"}))

@@ -149,6 +149,7 @@ def test_start_that_fails_or_takes_too_long(make, monkeypatch, program):
     assert gone(set(descendants(os.getpid())) - before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_orphan_however_the_server_ends(program, number):
     script = f"""

@@ -25,6 +25,7 @@ def share(hub, tmp_path: Path, *words: object, **environment: str) -> subprocess
     )
 
 
+@pytest.mark.slow
 def test_final_is_uploaded_and_nothing_else(run, hub, tmp_path):
     done = share(hub, tmp_path, run, "--push-to-hub", "me/model", "--private")
     assert done.returncode == 0, done.stderr
@@ -42,6 +43,7 @@ def test_final_is_uploaded_and_nothing_else(run, hub, tmp_path):
     assert "hf_secret" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "message"),
     [(401, "(401): the token is missing or not valid"), (403, "(403): the token may not write there"), (500, "(500)")],
