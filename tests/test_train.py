@@ -105,6 +105,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, mini_demo: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_run_directory(unbroken):
     lines = metrics(unbroken)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]

@@ -39,6 +39,7 @@ def run(queue: CurriculumQueue, steps: int, difficulty: dict[int, float]) -> lis
     return batches
 
 
+@pytest.mark.slow
 @given(SETTINGS, st.data())
 def test_no_query_is_lost_and_no_mastered_one_asked_without_reason(settings: dict, data: st.DataObject) -> None:
     queue = make(**settings)
@@ -65,6 +66,7 @@ def test_no_query_is_lost_and_no_mastered_one_asked_without_reason(settings: dic
         queue.report(batch, data.draw(st.lists(GRADES, min_size=size, max_size=size)))
 
 
+@pytest.mark.slow
 @given(SETTINGS, st.data())
 def test_order_is_ascending_behind_the_rest_of_the_last_epoch(settings: dict, data: st.DataObject) -> None:
     queue = make(**settings | {"enabled": True})
