@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def one_thread() -> None:
     """The tests run in parallel, a worker a core."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def follow() -> Callable[[str, list[str]], None]:
+    """A command as typed, `python -m rerec_engine.MODULE WORDS`, in this process."""
+
+    def run(module: str, words: list[str]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [module, *words])
+            importlib.import_module(f"rerec_engine.{module}").main()
+
+    return run
 
 
 @pytest.fixture(scope="session")

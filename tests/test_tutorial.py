@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shlex
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,8 @@ def commands(module: str) -> list[list[str]]:
     return [shlex.split(line)[3:] for line in re.findall(rf"^python -m rerec_engine\.{module} .*$", OWN, re.MULTILINE)]
 
 
-def follow(module: str, words: list[str], patch: pytest.MonkeyPatch) -> None:
-    """A command, in this process."""
-    patch.setattr(sys, "argv", [module, *words])
-    importlib.import_module(f"rerec_engine.{module}").main()
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, follow: Callable[[str, list[str]], None]) -> Path:
     """A folder with what the tutorial's code and `prepare` commands leave there."""
     path = tmp_path_factory.mktemp("tutorial")
     (code,) = re.findall(r"```python\n(.*?)```", OWN, re.DOTALL)
@@ -37,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(path)
         exec(compile(code, "tutorial.md", "exec"), {})
         for words in commands("prepare"):
-            follow("prepare", words, patch)
+            follow("prepare", words)
     return path
 
 
@@ -51,14 +44,14 @@ def test_datasets(place):
     assert all(len(q.history) >= 3 for q in following.queries("train"))
 
 
-def test_dry_run_and_its_answer(place, monkeypatch, capsys):
+def test_dry_run_and_its_answer(place, follow, monkeypatch, capsys):
     monkeypatch.chdir(place)
     dry, real = commands("train")
     assert "--model.path" in real  # wants a GPU and a download
-    follow("train", [*dry, "--threads", "1"], monkeypatch)
+    follow("train", [*dry, "--threads", "1"])
     (asked,) = commands("recommend")
     capsys.readouterr()
-    follow("recommend", asked, monkeypatch)
+    follow("recommend", asked)
     out = capsys.readouterr().out
     assert "style: jazz; recorded in: Oslo" in out
     assert "the response holds no answer in a box" in out
