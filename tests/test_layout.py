@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 import shutil
@@ -17,125 +16,7 @@ from rerec_engine.cli import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rerec_engine"
-# From the ground up: a room may import rooms of lower floors alone, and files of one room those of lower floors there.
-# The first floor is one layer: its files may know each other.
-FLOORS = (
-    {"errors", "types", "config", "files", "machine", "cli", "_core", "kernels", "__init__"},
-    {"ops", "graph"},
-    {"data", "model"},
-    {"reward", "worlds", "rollout", "runs"},
-    {"metrics"},
-    {"training", "assistant", "integrations"},
-    {"evaluate", "recommend", "prepare"},
-    {"report", "experiment", "serve", "share"},
-    {"train"},
-)
 COMMANDS = {"train", "evaluate", "recommend", "prepare", "report", "experiment", "serve", "share"}
-# What stands alone knows less than its floor would allow.
-MAY_IMPORT = {
-    "_core": set(),
-    "kernels": set(),
-    "ops": {"kernels", "_core", "config", "types", "errors"},
-    "integrations": {"reward", "ops", "config", "types", "errors"},
-    "assistant": {"data", "graph", "metrics", "model", "_core", "config", "types", "errors", "files", "cli"},
-}
-
-
-def imported(source: str, package: str) -> set[str]:
-    """Absolute names of the package's modules that `source`, a file of `package`, imports, at any depth of the code."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")
-            base = (
-                ".".join([*parents[: len(parents) - node.level + 1], node.module or ""]) if node.level else node.module
-            )
-            names.update(f"{(base or '').rstrip('.')}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.split(".")[0] == "rerec_engine"}
-
-
-def part(name: str) -> str:
-    """`rerec_engine.graph.titles` -> `graph`; a name that the package's own `__init__` holds -> `__init__`."""
-    first = [*name.split("."), "__init__"][1]
-    is_part = any(PACKAGE.glob(f"{first}.py*")) or (PACKAGE / first).is_dir() or first == "_core"
-    return first if is_part else "__init__"
-
-
-def part_graph() -> dict[str, set[str]]:
-    """Each part of the package with the other parts it imports."""
-    graph: dict[str, set[str]] = {}
-    for path in PACKAGE.rglob("*.py"):
-        relative = path.relative_to(PACKAGE).with_suffix("")
-        package = ".".join(["rerec_engine", *relative.parts[:-1]])
-        own = relative.parts[0]
-        graph.setdefault(own, set()).update({part(name) for name in imported(path.read_text(), package)} - {own})
-    for path in (ROOT / "kernels").rglob("*.py"):
-        package = ".".join(["rerec_engine", "kernels", *path.relative_to(ROOT / "kernels").parts[:-1]])
-        parts = {part(name) for name in imported(path.read_text(), package)} - {"kernels"}
-        graph.setdefault("kernels", set()).update(parts)
-    return graph
-
-
-def violations(graph: dict[str, set[str]]) -> list[str]:
-    """Imports against the rules, each as `importer -> imported`, and rooms that stand on no floor."""
-    floor = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
-    rooms = set(graph).union(*graph.values())
-    found = [f"{room} stands on no floor" for room in sorted(rooms - set(floor))]
-    for importer, targets in sorted(graph.items()):
-        level = floor.get(importer, len(FLOORS))
-        allowed = {room for room, own in floor.items() if own < level or own == level == 0}
-        found += [f"{importer} -> {t}" for t in sorted(targets - MAY_IMPORT.get(importer, allowed)) if t in floor]
-    return found
-
-
-def test_imports_run_one_way() -> None:
-    assert violations(part_graph()) == []
-
-
-@pytest.mark.parametrize(
-    ("graph", "expected"),
-    [
-        ({"train": {"graph", "evaluate"}, "graph": {"config"}, "evaluate": {"graph"}}, []),
-        ({"training": {"train"}}, ["training -> train"]),
-        ({"data": {"prepare"}}, ["data -> prepare"]),
-        ({"ops": {"reward"}}, ["ops -> reward"]),
-        ({"integrations": {"rollout"}}, ["integrations -> rollout"]),
-        ({"assistant": {"worlds"}}, ["assistant -> worlds"]),
-        ({"model": {"integrations"}}, ["model -> integrations"]),
-        ({"types": {"config"}, "config": {"graph"}}, ["config -> graph"]),
-        ({"kernels": {"config"}}, ["kernels -> config"]),
-        ({"evaluate": {"train"}}, ["evaluate -> train"]),
-        ({"data": {"graph"}, "graph": {"data"}}, ["graph -> data"]),
-        ({"attic": {"graph"}}, ["attic stands on no floor"]),
-    ],
-    ids=range(12),
-)
-def test_rules_tell_a_wrong_import(graph: dict[str, set[str]], expected: list[str]) -> None:
-    assert violations(graph) == expected
-
-
-@pytest.mark.parametrize(
-    ("source", "package", "expected"),
-    [
-        ("import rerec_engine.graph.titles as t", "rerec_engine", {"rerec_engine.graph.titles"}),
-        ("from rerec_engine import graph, config", "rerec_engine", {"rerec_engine.graph", "rerec_engine.config"}),
-        ("from ..config import Config", "rerec_engine.graph", {"rerec_engine.config.Config"}),
-        ("from . import naive", "rerec_engine.ops", {"rerec_engine.ops.naive"}),
-        ("def f():\n    from rerec_engine.train import main", "rerec_engine", {"rerec_engine.train.main"}),
-        ("import numpy, rerec_engineering", "rerec_engine", set()),
-    ],
-)
-def test_imports_are_read(source: str, package: str, expected: set[str]) -> None:
-    assert imported(source, package) == expected
-
-
-def test_parts_are_named_by_their_first_folder_or_file() -> None:
-    assert part("rerec_engine.graph.titles.Catalogue") == "graph"
-    assert part("rerec_engine.config.Config") == "config"
-    assert part("rerec_engine._core.parse") == "_core"
-    assert part("rerec_engine.__version__") == part("rerec_engine") == "__init__"
 
 
 def test_kernels_is_a_folder_of_files_and_no_package() -> None:
