@@ -9,12 +9,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rerec_engine.cli import Parser, positive, run_command
 from rerec_engine.errors import file_error
 from rerec_engine.files import write_json
 from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
 from rerec_engine.metrics.report import EvalReport
+
+
+def __getattr__(name: str) -> Any:
+    """`evaluate_queries`, which the documents import from here; it loads torch, and `--help` must not."""
+    if name == "evaluate_queries":
+        from rerec_engine.metrics.evaluation import evaluate_queries
+
+        return evaluate_queries
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def evaluate_model(args: argparse.Namespace) -> EvalReport:
