@@ -9,6 +9,21 @@ class UserError(ValueError):
     """Bad input from outside: a file, a row, a setting. Its message is one line that names the place and the remedy."""
 
 
+class RequestError(UserError):
+    """A request to the assistant that cannot be answered. field: "request", "candidates" or "user".
+
+    A command knows what its users call the field (a flag, a field of JSON); that of "candidates" is not in the message.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class PromptTooLong(RequestError):
+    """The prompt leaves the model no token for an answer."""
+
+
 class RunError(RuntimeError):
     """What broke while a run was going on, through no setting of the user's: an engine, a rank. Its message is one line
     that says what happened and how to go on."""

@@ -13,35 +13,18 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from rerec_engine.assistant.answer import Answer, Assistant, Turn
-from rerec_engine.assistant.conditions import YEAR
+from rerec_engine.assistant.answer import Assistant
+from rerec_engine.assistant.exchange import Exchange
+from rerec_engine.assistant.text import as_text, plain
 from rerec_engine.cli import Parser, positive, run_command
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.errors import UserError
+from rerec_engine.errors import RequestError, UserError
 from rerec_engine.model.policy import model_directory
 from rerec_engine.types import Sampling
 
 HELP = """Ask for a recommendation; what follows may refer to it: "something older", "not by him", "another".
 /new starts afresh, /help shows this, Ctrl-D ends."""
-
-
-def render(answer: Answer, out: TextIO) -> None:
-    """Items with their attributes, then what is to be said about the answer. The reasoning was streamed before."""
-    for rank, item in enumerate(answer.items, start=1):
-        print(f"{rank}. {item.title}", file=out)
-        for relation, value in item.attributes:
-            print(f"   {'*' if value in item.asked else ' '} {relation.replace('_', ' ')}: {value}", file=out)
-        for evidence in item.evidence:
-            if evidence.relation == YEAR:
-                print(f"   * year: {evidence.value} ({evidence.condition})", file=out)
-        for missed in item.missed:
-            print(f"   - {missed}: no", file=out)
-    if any(item.asked or item.evidence for item in answer.items):
-        print("   (* asked for)", file=out)
-    for unmet in answer.unmet:
-        print(f"not met: {unmet}", file=out)
-    for note in answer.notes:
-        print(f"note: {plain(note)}", file=out)
+LIMIT = "--max-new-tokens"
 
 
 def load_assistant(args: argparse.Namespace) -> Assistant:
@@ -52,41 +35,51 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
     from rerec_engine.rollout.sampler import Sampler
 
     policy = load_policy(str(model), device=args.device)
-    sampling = Sampling(max_new_tokens=args.max_new_tokens, temperature=args.temperature, seed=args.seed)
+    sampler = Sampler(policy)
     search = None
     if args.search_model is not None:
         from rerec_engine.assistant.search import TextIndex
 
-        search = TextIndex(dataset, args.search_model)
-    return Assistant(dataset, policy.tokenizer, policy.encode_prompt, Sampler(policy).stream, sampling, search)
+        try:
+            search = TextIndex(dataset, args.search_model)
+        except UserError as error:
+            raise UserError(f"--search-model {error}") from None
+    return Assistant(
+        dataset, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how), search
+    )
 
 
 def ask_once(
-    assistant: Assistant, text: str, args: argparse.Namespace, out: TextIO, earlier: Sequence[Turn] = ()
-) -> Turn:
-    """Answer one request on `out`; earlier: the turns before, oldest first."""
+    assistant: Assistant, text: str, args: argparse.Namespace, out: TextIO, earlier: Sequence[Exchange] = ()
+) -> Exchange:
+    """Answer one request on `out`; earlier: the exchanges before, oldest first."""
     given = None
     if args.candidates is not None:
         given = [title.strip() for title in args.candidates.split(";") if title.strip()]
         if not given:
             raise UserError('--candidates: no title (expected: --candidates "A; B; C")')
-    ask = assistant.prepare(text, given, args.user, earlier)
+    try:
+        ask = assistant.prepare(text, given, args.user, earlier)
+    except RequestError as error:
+        raise UserError(f"--candidates: {error}" if error.field == "candidates" else str(error)) from None
+    sampling = Sampling(max_new_tokens=args.max_new_tokens, temperature=args.temperature, seed=args.seed)
     if args.json:
-        answer = assistant.answer(ask, args.top_k)
-        print(json.dumps(answer.to_json(assistant.dataset.titles)), file=out, flush=True)
+        answer = assistant.answer(ask, sampling, args.top_k)
+        print(json.dumps(answer.to_json(assistant.dataset.titles, LIMIT)), file=out, flush=True)
         return ask, answer
     if ask.request.conditions:
         print(f"asked: {'; '.join(c.text for c in ask.request.conditions)}", file=out)
     print(f"{len(ask.candidates)} candidates: {ask.reason}\n", file=out, flush=True)
-    answer = assistant.answer(ask, args.top_k, lambda piece: print(plain(piece), end="", file=out, flush=True))
-    print("\n", file=out)
-    render(answer, out)
+    answer = assistant.answer(
+        ask, sampling, args.top_k, lambda piece: print(plain(piece), end="", file=out, flush=True)
+    )
+    print(f"\n\n{as_text(answer, LIMIT)}", file=out)
     return ask, answer
 
 
 def chat(assistant: Assistant, args: argparse.Namespace, lines: Iterable[str], out: TextIO) -> None:
     """Answer each line until the input ends, each with the turns before it. A bad request is told; the chat goes on."""
-    turns: list[Turn] = []
+    turns: list[Exchange] = []
     shown = sys.stdin.isatty() and not args.json
     if shown:
         print(HELP, file=out)
@@ -104,11 +97,6 @@ def chat(assistant: Assistant, args: argparse.Namespace, lines: Iterable[str], o
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)
         print(prompt, end="", file=out, flush=True)
-
-
-def plain(text: str) -> str:
-    """Without control characters: a response is untrusted and must not steer the terminal."""
-    return "".join(c for c in text if c in "\n\t" or c.isprintable())
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

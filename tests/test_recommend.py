@@ -149,7 +149,3 @@ def test_search_model_that_is_none_is_told(model: Path, data: Dataset, tmp_path:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read as a model2vec model"):
         run(model, data, "--search-model", str(tmp_path), "x")
-
-
-def test_control_characters_never_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert recommend.plain("a\x1b[2Jb\tc\nd\x07é") == "a[2Jb\tc\ndé"

@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from rerec_engine.assistant.answer import Answer, Assistant, Turn
+from rerec_engine.assistant.answer import Assistant
+from rerec_engine.assistant.exchange import Answer, Exchange
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.model.policy import model_directory
+from rerec_engine.types import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -173,12 +175,12 @@ def check(tables: Tables, said: Said, answer: Answer, items: list[list[int]]) ->
 
 def talk(assistant: Assistant) -> list[dict[str, Any]]:
     tables = Tables(assistant.dataset)
-    turns: list[Turn] = []
+    turns: list[Exchange] = []
     items: list[list[int]] = []
     rows = []
     for said in TURNS:
         ask = assistant.prepare(said.text, user=said.user, earlier=turns)
-        answer = assistant.answer(ask)
+        answer = assistant.answer(ask, Sampling(max_new_tokens=768, temperature=0.0))
         row = answer.to_json(tables.data.titles)
         checked = check(tables, said, answer, items)
         assert not (said.impossible and checked["possible"]), said.text
@@ -211,7 +213,6 @@ def main() -> None:
     from rerec_engine.data.dataset import load_dataset
     from rerec_engine.model.policy import load_policy
     from rerec_engine.rollout.sampler import Sampler
-    from rerec_engine.types import Sampling
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True)
@@ -219,9 +220,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "chat.json")
     options = parser.parse_args()
     policy = load_policy(str(model_directory(options.model)), device="cpu")
-    sampling = Sampling(max_new_tokens=768, temperature=0.0)
+    sampler, data = Sampler(policy), load_dataset(options.data)
     rows = talk(
-        Assistant(load_dataset(options.data), policy.tokenizer, policy.encode_prompt, Sampler(policy).stream, sampling)
+        Assistant(data, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how))
     )
     totals = {
         "turns": len(rows),

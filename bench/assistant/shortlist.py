@@ -25,7 +25,8 @@ import numpy as np
 
 from bench.common.data import missing_data, shared_data
 from rerec_engine import prepare
-from rerec_engine.assistant.answer import Answer, Assistant
+from rerec_engine.assistant.answer import Assistant
+from rerec_engine.assistant.exchange import Answer
 from rerec_engine.assistant.search import documents
 from rerec_engine.assistant.shortlist import Shortlister
 from rerec_engine.data.assemble import EmbeddingOptions
@@ -123,20 +124,19 @@ def answers(data: Dataset, queries: Sequence[Query]) -> dict[str, Any]:
 
     tokenizer = corpus_tokenizer([*data.titles, *(q.request for q in data.queries("val"))], 2048)
     policy = make_small_policy(tokenizer, ModelConfig(hidden_size=64, layers=2, heads=2), max_tokens=8192, seed=0)
-    untrained = Assistant(
-        data, tokenizer, policy.encode_prompt, Sampler(policy).stream, Sampling(max_new_tokens=48, temperature=0.0)
-    )
+    sampler = Sampler(policy)
+    untrained = Assistant(data, tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how))
     counts = Counter[str]()
     wrong: list[str] = []
     for query in queries:
         ask = untrained.prepare(query.request)
-        answer = untrained.answer(ask)
+        answer = untrained.answer(ask, Sampling(max_new_tokens=48, temperature=0.0))
         counts["untrained: items named"] += len(answer.items)
         counts["untrained: without an answer, and so told"] += any("no answer" in note for note in answer.notes)
         wrong += wrong_statements(data, answer)
         box = tokenizer.encode(f"\\boxed{{{data.titles[ask.candidates[3]]}; No Such Film (1800)}}")
-        named = Assistant(data, tokenizer, policy.encode_prompt, lambda *_, box=box: iter(box), Sampling(500))
-        answer = named.answer(ask)
+        named = Assistant(data, tokenizer, policy.encode_prompt, lambda *_, box=box: (token for token in box))
+        answer = named.answer(ask, Sampling(500))
         counts["fourth candidate: items named"] += len(answer.items)
         counts["fourth candidate: unknown title told"] += answer.unknown == ("No Such Film (1800)",)
         counts["fourth candidate: conditions"] += len(ask.request.conditions)

@@ -1,122 +1,39 @@
-"""One request answered: candidates chosen, the prompt made, the response streamed and read."""
+"""The assistant: a request made into a prompt, and the response to it streamed and read."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from rerec_engine import _core
 from rerec_engine.assistant.conditions import KIND, Condition, Request
-from rerec_engine.assistant.grounding import Evidence, Unmet, evidence_of, unmet_by
+from rerec_engine.assistant.exchange import Answer, Ask, Exchange
 from rerec_engine.assistant.parse import Earlier, RequestParser
 from rerec_engine.assistant.queries import QueryIndex
+from rerec_engine.assistant.reading import items_of, read_response
 from rerec_engine.assistant.shortlist import Search, Shortlist, Shortlister
-from rerec_engine.assistant.stream import TextStream, before_box
+from rerec_engine.assistant.stream import TextStream
 from rerec_engine.assistant.style import Style
+from rerec_engine.assistant.text import titles_in
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.errors import UserError
-from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.errors import PromptTooLong, RequestError, UserError
 from rerec_engine.types import Message, Query, Sampling
 
 MAX_REQUEST = 8000  # characters
 _HISTORY = 20  # items of a user's history that a prompt tells
-_NUMBERED = re.compile(r"^\d+\. (.+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One request made ready: the prompt, the candidates it lists, and why these.
-
-    request: what was understood, of a follow-up with all before. prompted: the request's words in the prompt.
-    """
-
-    text: str
-    messages: tuple[Message, ...]
-    candidates: tuple[int, ...]
-    reason: str
-    request: Request = field(default_factory=Request)
-    prompted: str = ""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A recommended item and its evidence.
-
-    asked: its values that satisfy a condition. evidence: of each condition that it satisfies. missed: the others.
-    """
-
-    item_id: int
-    title: str
-    among_candidates: bool
-    attributes: tuple[tuple[str, str], ...]
-    asked: tuple[str, ...]
-    evidence: tuple[Evidence, ...] = ()
-    missed: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The item as it stands in `--json`."""
-        return {
-            "item_id": self.item_id,
-            "title": self.title,
-            "among_candidates": self.among_candidates,
-            "attributes": [{"relation": r, "value": v, "asked": v in self.asked} for r, v in self.attributes],
-            "asked": list(self.asked),
-            "evidence": [vars(e) for e in self.evidence],
-            "missed": list(self.missed),
-        }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model said. unknown: titles that are in no catalogue. unmet: conditions that no item satisfies."""
-
-    ask: Ask
-    response: str
-    reasoning: str
-    items: tuple[Item, ...]
-    unknown: tuple[str, ...]
-    notes: tuple[str, ...] = field(default=())
-    unmet: tuple[Unmet, ...] = ()
-
-    def to_json(self, titles: Sequence[str]) -> dict[str, Any]:
-        """The answer as one JSON object."""
-        request = self.ask.request
-        return {
-            "request": self.ask.text,
-            "prompted": self.ask.prompted or self.ask.text,
-            "follows": request.follows,
-            "conditions": [c.text for c in request.conditions],
-            "liked": [titles[item] for item in request.liked],
-            "candidates": [titles[item] for item in self.ask.candidates],
-            "candidates_from": self.ask.reason,
-            "reasoning": self.reasoning,
-            "items": [item.to_json() for item in self.items],
-            "unmet": [vars(unmet) for unmet in self.unmet],
-            "unknown": list(self.unknown),
-            "notes": list(self.notes),
-            "response": self.response,
-        }
-
-
-Turn = tuple[Ask, Answer]
-
-
-def read_answer(catalogue: Catalogue, response: str, candidates: Sequence[int] = ()) -> list[tuple[int, str]]:
-    """The entries of a response's last box in rank order, read as the reward reads them: (item, text) each.
-
-    Item -1: the text names none of the catalogue, or several. No entry: no answer.
-    """
-    entries = _core.read_answer(response, catalogue.core, catalogue.candidate_ids(candidates), _core.Which.last)
-    return [(item, text.decode("utf-8", errors="replace")) for item, text in entries]
+Draw = Callable[[Sequence[int], Sampling, float], Generator[int, None, None]]
+"""(prompt, sampling, seconds) -> token ids of one response as they are drawn, the end token left out. seconds: after
+which nobody waits. Closing the generator ends the drawing."""
 
 
 class Assistant:
-    """Answers requests about one dataset.
+    """Answers requests about one dataset, several at once where `draw` can.
 
-    tokenizer, encode_prompt and stream: of a `Policy` and its `Sampler`. search: see `rerec_engine.assistant.search`.
+    tokenizer, encode_prompt: of a `Policy`. search: see `rerec_engine.assistant.search`. context: the most tokens that
+    prompt and answer may have together (None: any number).
     """
 
     def __init__(
@@ -124,13 +41,12 @@ class Assistant:
         dataset: Dataset,
         tokenizer: Any,
         encode_prompt: Callable[[Sequence[Message]], list[int]],
-        stream: Callable[[Sequence[int], Sampling], Iterator[int]],
-        sampling: Sampling,
+        draw: Draw,
         search: Search | None = None,
+        context: int | None = None,
     ) -> None:
-        self.dataset = dataset
-        self._tokenizer, self._encode, self._stream = tokenizer, encode_prompt, stream
-        self._sampling = sampling
+        self.dataset, self.context = dataset, context
+        self._tokenizer, self._encode, self._draw = tokenizer, encode_prompt, draw
         self._style = Style(dataset)
         self._parser = RequestParser(dataset, self._style.kinds)
         self._shortlister = Shortlister(dataset, self._parser, search)
@@ -144,16 +60,16 @@ class Assistant:
         text: str,
         candidates: Sequence[str] | None = None,
         user: str | int | None = None,
-        earlier: Sequence[Turn] = (),
+        earlier: Sequence[Exchange] = (),
     ) -> Ask:
         """Choose candidates and make the prompt.
 
-        candidates: titles. user: as `Dataset.user_of` takes it. earlier: the turns before, oldest first, that a
-        follow-up ("something older") refers to. Raises UserError for a title or user unknown.
+        candidates: titles. user: as `Dataset.user_of` takes it. earlier: the exchanges before, oldest first, that
+        a follow-up ("something older") refers to. Raises `RequestError` for a title or user unknown.
         """
         text = " ".join(text.split())
         if not text or len(text) > MAX_REQUEST:
-            raise UserError(f"a request has 1 to {MAX_REQUEST} characters, got {len(text)}")
+            raise RequestError("request", f"a request has 1 to {MAX_REQUEST} characters, got {len(text)}")
         history = self._history(user)
         request = self._parser.parse(text, _state(earlier))
         query, same = (None, False) if candidates or request.follows else self._known(text, request)
@@ -194,75 +110,78 @@ class Assistant:
                 request = replace(request, conditions=(*request.conditions, Condition(noun, KIND, kinds[noun])))
         return request, self._shortlister.choose(text, history, request=request)
 
-    def replay(self, turns: Sequence[tuple[str, str]], user: str | int | None = None) -> list[Turn]:
-        """Turns from their texts alone, as a server without memory gets them back: (request, shown reply) each.
+    def replay(self, turns: Sequence[tuple[str, str]], user: str | int | None = None) -> list[Exchange]:
+        """Exchanges from their texts alone, as a server without memory gets them back: (request, shown reply) each.
 
-        The items are the numbered titles of the reply. Raises UserError as `prepare` does.
+        The items are the numbered titles of the reply. Raises `RequestError` as `prepare` does.
         """
-        out: list[Turn] = []
+        out: list[Exchange] = []
         for text, reply in turns:
             ask = self.prepare(text, user=user, earlier=out)
-            found = [(self.dataset.catalogue.match(title), title) for title in _NUMBERED.findall(reply)]
-            out.append((ask, Answer(ask, reply, "", self._items([f for f in found if f[0] >= 0], ask), ())))
+            ids = [self.dataset.catalogue.match(title) for title in titles_in(reply)]
+            out.append((ask, Answer(ask, reply, "", items_of(self.dataset, ask, ids), ())))
         return out
 
-    def answer(self, ask: Ask, top_k: int | None = None, write: Callable[[str], None] | None = None) -> Answer:
-        """Generate and read the answer. `write` gets the reasoning in pieces, as it comes."""
-        prompt = self._encode(ask.messages)
-        stream = TextStream(self._tokenizer, write or (lambda piece: None))
-        count = 0
-        for token in self._stream(prompt, self._sampling):
-            stream.feed(token)
-            count += 1
-        response = stream.close()
-        notes = []
-        if count >= self._sampling.max_new_tokens:
-            notes.append(f"cut off after {count} tokens (--max-new-tokens)")
-        entries = read_answer(self.dataset.catalogue, response, ask.candidates)
-        if not entries:
-            notes.append("the response holds no answer in a box")
-        items = self._items(entries, ask)
-        unknown = tuple(text for item, text in entries if item < 0)
-        if unknown:
-            notes.append(f"in no catalogue, so left out: {'; '.join(unknown)}")
-        outside = [item.title for item in items if not item.among_candidates]
-        if outside and ask.candidates:
-            notes.append(f"not among the candidates: {'; '.join(outside)}")
-        shown = items[: min(top_k or len(items), ask.request.count or len(items))]
-        unmet = unmet_by(self.dataset, ask.request, [item.item_id for item in shown], ask.candidates)
-        notes += ask.request.notes
-        return Answer(ask, response, before_box(response), shown, unknown, tuple(notes), unmet)
+    def answer(
+        self, ask: Ask, sampling: Sampling, top_k: int | None = None, write: Callable[[str], None] | None = None
+    ) -> Answer:
+        """Generate and read the answer. `write` gets the reasoning in pieces, as it comes. Raises as `stream` does."""
+        for event in self.stream(ask, sampling, top_k):
+            if isinstance(event, Answer):
+                return event
+            if event and write is not None:
+                write(event)
+        raise AssertionError("a stream ends with its answer")
 
-    def _items(self, entries: Sequence[tuple[int, str]], ask: Ask) -> tuple[Item, ...]:
-        """The items of an answer with their attributes, in its order."""
-        items = []
-        for item in dict.fromkeys(item for item, _ in entries if item >= 0):
-            attributes = tuple(self.dataset.attributes.attributes_of(item))
-            evidence, missed = evidence_of(self.dataset, ask.request, item)
-            wanted = {c.text for c in ask.request.wanted}
-            asked = tuple(dict.fromkeys(e.value for e in evidence if e.condition in wanted))
-            asked = tuple(v for v in dict.fromkeys(v for _, v in attributes) if v in asked)
-            items.append(
-                Item(item, self.dataset.titles[item], item in ask.candidates, attributes, asked, evidence, missed)
-            )
-        return tuple(items)
+    def stream(
+        self, ask: Ask, sampling: Sampling, top_k: int | None = None, seconds: float = math.inf
+    ) -> Generator[str | Answer, None, None]:
+        """The reasoning in pieces, one a token, "" for a token that shows nothing; at last the answer.
+
+        Tokens are drawn as the pieces are taken. top_k: at most so many items. seconds: see `Draw`. Raises
+        `PromptTooLong`, and that at once.
+        """
+        prompt = self._encode(ask.messages)
+        if self.context is not None:
+            if len(prompt) >= self.context:
+                raise PromptTooLong(
+                    "request",
+                    f"the prompt has {len(prompt)} tokens; the model takes {self.context}, the answer included",
+                )
+            sampling = replace(sampling, max_new_tokens=min(sampling.max_new_tokens, self.context - len(prompt)))
+        return self._respond(ask, prompt, sampling, top_k, seconds)
+
+    def _respond(
+        self, ask: Ask, prompt: Sequence[int], sampling: Sampling, top_k: int | None, seconds: float
+    ) -> Generator[str | Answer, None, None]:
+        text = TextStream(self._tokenizer)
+        with closing(self._draw(prompt, sampling, seconds)) as tokens:
+            for token in tokens:
+                yield text.feed(token)
+        yield text.close()
+        answer = read_response(self.dataset, ask, text.text, top_k)
+        finish = "length" if text.tokens >= sampling.max_new_tokens else "stop"
+        yield replace(answer, finish=finish, prompt_tokens=len(prompt), new_tokens=text.tokens)
 
     def _resolve(self, titles: Sequence[str]) -> list[int]:
         items = [self.dataset.catalogue.match(title) for title in titles]
         unknown = [title for title, item in zip(titles, items, strict=True) if item < 0]
         if unknown:
-            raise UserError(f"--candidates: {'; '.join(unknown)}: in no catalogue, or ambiguous (add the year)")
+            raise RequestError("candidates", f"{'; '.join(unknown)}: in no catalogue, or ambiguous (add the year)")
         return items
 
     def _history(self, user: str | int | None) -> tuple[int, ...]:
         if user is None:
             return ()
-        row = self.dataset.interactions[[self.dataset.user_of(user)]]
-        return tuple(int(item) for item in row.indices[-_HISTORY:])
+        try:
+            row = self.dataset.user_of(user)
+        except UserError as error:
+            raise RequestError("user", str(error)) from None
+        return tuple(int(item) for item in self.dataset.interactions[[row]].indices[-_HISTORY:])
 
 
-def _state(earlier: Sequence[Turn]) -> Earlier | None:
-    """What the turns before leave to refer to: all items named since the last new start."""
+def _state(earlier: Sequence[Exchange]) -> Earlier | None:
+    """What the exchanges before leave to refer to: all items named since the last new start."""
     if not earlier:
         return None
     shown: list[int] = []

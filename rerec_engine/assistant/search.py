@@ -34,12 +34,12 @@ class TextIndex:
         try:
             from model2vec import StaticModel
         except ImportError as error:
-            raise UserError(f"--search-model needs model2vec: pip install 'rerec-engine[search]' ({error})") from error
+            raise UserError(f"model2vec is not installed: pip install 'rerec-engine[search]' ({error})") from error
         try:
             self._model = StaticModel.from_pretrained(str(model))
         except Exception as error:  # the library raises what its readers raise
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"--search-model {model}: cannot be read as a model2vec model: {line}") from error
+            raise UserError(f"{model}: cannot be read as a model2vec model: {line}") from error
         self._items = _unit(self._model.encode(documents(dataset)))  # [N, d]
 
     def __call__(self, text: str) -> np.ndarray:

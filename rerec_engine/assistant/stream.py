@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from rerec_engine.model.text import decode
@@ -16,32 +15,38 @@ def before_box(response: str) -> str:
 
 
 class TextStream:
-    """Token ids in, text out in pieces: whole characters only, and nothing of the answer's box."""
+    """Token ids in, text out in pieces: whole characters only, and nothing of the answer's box.
 
-    def __init__(self, tokenizer: Any, write: Callable[[str], None]) -> None:
-        self._tokenizer, self._write = tokenizer, write
+    text: of all tokens so far. tokens: how many they are.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
         self._ids: list[int] = []
-        self._text = ""
         self._shown = 0
+        self.text = ""
 
-    def feed(self, token: int) -> None:
-        """Take one token and write what has become certain."""
+    @property
+    def tokens(self) -> int:
+        return len(self._ids)
+
+    def feed(self, token: int) -> str:
+        """Take one token; returns what has become certain."""
         self._ids.append(token)
-        self._text = decode(self._tokenizer, self._ids)
-        self._show(len(self._text.rstrip("\ufffd")))
+        self.text = decode(self._tokenizer, self._ids)
+        return self._show(len(self.text.rstrip("\ufffd")))
 
     def close(self) -> str:
-        """Write what is left of the reasoning; returns the whole response."""
-        self._show(len(self._text), last=True)
-        return self._text
+        """What is left of the reasoning."""
+        return self._show(len(self.text), last=True)
 
-    def _show(self, end: int, last: bool = False) -> None:
-        box = self._text.find(_BOX)
+    def _show(self, end: int, last: bool = False) -> str:
+        box = self.text.find(_BOX)
         if box >= 0:
             end = min(end, box)
         elif not last:
-            held = next((n for n in range(len(_BOX) - 1, 0, -1) if self._text[:end].endswith(_BOX[:n])), 0)
+            held = next((n for n in range(len(_BOX) - 1, 0, -1) if self.text[:end].endswith(_BOX[:n])), 0)
             end -= held
-        if end > self._shown:
-            self._write(self._text[self._shown : end])
-            self._shown = end
+        piece = self.text[self._shown : end]
+        self._shown = max(self._shown, end)
+        return piece

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor
@@ -68,6 +69,12 @@ class Sampler:
         self.decoder = make_decoder(policy.model, policy.dtype)
         self.weight_version = 0
 
+    def twin(self) -> Sampler:
+        """A sampler with a cache of its own over the same weights, for another thread."""
+        twin = copy.copy(self)
+        twin.decoder = copy.copy(self.decoder)
+        return twin
+
     def update_weights(self) -> None:
         self.decoder.refresh()
         self.weight_version += 1
@@ -93,7 +100,7 @@ class Sampler:
             rollouts += self._generate(part, n, sampling, uniform[first * n : (first + len(part)) * n])
         return rollouts
 
-    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[int, None, None]:
         """Token ids of one response as they are drawn, the end token left out."""
         generator = torch.Generator().manual_seed(sampling.seed)
         logits = self._prefill([prompt], 1, sampling.max_new_tokens)

@@ -19,9 +19,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from rerec_engine.serve.conversation import Conversation, Question, Reply
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.serve.guard import Guard
+from rerec_engine.serve.job import Job
 from rerec_engine.serve.limits import Gate, Limits
-from rerec_engine.serve.schema import MODEL, ChatRequest
-from rerec_engine.serve.turn import Turn
+from rerec_engine.serve.schema import MODEL, WORDED, ChatRequest
 from rerec_engine.serve.wire import DONE, Wording, model_card, sse
 from rerec_engine.types import Message, Sampling
 
@@ -37,13 +37,13 @@ def create_app(
     created = int(time.time())
     gate = Gate(limits.concurrent, limits.queue)
     executor = ThreadPoolExecutor(limits.concurrent, thread_name_prefix="answer")
-    turns: set[Turn] = set()
+    jobs: set[Job] = set()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        for turn in turns:
-            turn.cancel()
+        for job in jobs:
+            job.cancel()
         executor.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(conversation.backend.close)
         await asyncio.to_thread(executor.shutdown)
@@ -60,18 +60,18 @@ def create_app(
         if fault is not None:
             raise ApiError(503, str(fault), code="engine_failed")
         question = _question(body, limits)
-        turn = await _until_gone(request, Turn.begin(question, conversation, gate, executor))
-        turns.add(turn)
+        job = await _until_gone(request, Job.begin(question, conversation, gate, executor))
+        jobs.add(job)
         wording = Wording()
         if body.stream:
             return StreamingResponse(
-                _stream(turn, turns, wording, body.include_usage), media_type="text/event-stream; charset=utf-8"
+                _stream(job, jobs, wording, body.include_usage), media_type="text/event-stream; charset=utf-8"
             )
         try:
-            text, reply = await _until_gone(request, _collect(turn))
+            text, reply = await _until_gone(request, _collect(job))
         finally:
-            turn.cancel()
-            turns.discard(turn)
+            job.cancel()
+            jobs.discard(job)
         return JSONResponse(wording.whole(text, reply))
 
     @app.get("/v1/models")
@@ -135,13 +135,13 @@ async def _until_gone(request: Request, work: Awaitable[Result]) -> Result:
         watching.cancel()
 
 
-async def _collect(turn: Turn) -> tuple[str, Reply]:
+async def _collect(job: Job) -> tuple[str, Reply]:
     pieces: list[str] = []
-    async for event in turn.events():
+    async for event in job.events():
         if isinstance(event, Reply):
             return "".join([*pieces, _after(pieces[-1:], event)]), event
         pieces.append(event)
-    raise AssertionError("a turn ends with its reply")
+    raise AssertionError("a job ends with its reply")
 
 
 def _after(last: list[str], reply: Reply) -> str:
@@ -150,12 +150,12 @@ def _after(last: list[str], reply: Reply) -> str:
     return gap + reply.tail
 
 
-async def _stream(turn: Turn, turns: set[Turn], wording: Wording, include_usage: bool) -> AsyncIterator[str]:
+async def _stream(job: Job, jobs: set[Job], wording: Wording, include_usage: bool) -> AsyncIterator[str]:
     """Server-sent events. An error on the way is one of them, since the status has gone out."""
     last: list[str] = []
     try:
         yield sse(wording.chunk({"role": "assistant", "content": ""}))
-        async for event in turn.events():
+        async for event in job.events():
             if isinstance(event, str):
                 last = [event]
                 yield sse(wording.chunk({"content": event}))
@@ -172,8 +172,8 @@ async def _stream(turn: Turn, turns: set[Turn], wording: Wording, include_usage:
         yield sse(ApiError(500, "internal error").body()) + DONE
         raise
     finally:
-        turn.cancel()
-        turns.discard(turn)
+        job.cancel()
+        jobs.discard(job)
 
 
 def _tell_errors(app: FastAPI) -> None:
@@ -189,13 +189,12 @@ def _tell_errors(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = [str(part) for part in first["loc"] if part != "body"]
-        if first["type"] == "json_invalid" or (not place and first["type"] != "unsupported"):
+        if first["type"] == "json_invalid" or (not place and first["type"] not in WORDED):
             return ApiError(400, "the body is no JSON object (Content-Type: application/json)").response()
         if first["type"] == "extra_forbidden":
             return ApiError(400, f"unknown field {'.'.join(place)}", param=place[-1]).response()
         param = (first.get("ctx") or {}).get("param") or ".".join(place) or None
-        message = str(first["msg"]).removeprefix("Value error, ")
-        told = message if param is None or param.split(".")[-1] in message else f"{param}: {message}"
+        told = first["msg"] if param is None or first["type"] in WORDED else f"{param}: {first['msg']}"
         return ApiError(400, told, param=param).response()
 
     @app.exception_handler(Exception)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from rerec_engine.errors import RunError
@@ -17,10 +16,10 @@ class Backend(Protocol):
 
     name: str
 
-    def stream(self, prompt: Sequence[int], sampling: Sampling, seconds: float) -> Iterator[int]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling, seconds: float) -> Generator[int, None, None]:
         """Token ids of one response as they are drawn, the end token left out. seconds: after which nobody waits.
 
-        Closing the iterator ends the drawing. Raises `RunError` where the backend fails.
+        Closing the generator ends the drawing. Raises `RunError` where the backend fails.
         """
         ...
 
@@ -41,11 +40,9 @@ class SamplerBackend:
     def __init__(self, sampler: Sampler, callers: int) -> None:
         self._free: queue.SimpleQueue[Sampler] = queue.SimpleQueue()
         for _ in range(callers):
-            one = copy.copy(sampler)
-            one.decoder = copy.copy(sampler.decoder)
-            self._free.put(one)
+            self._free.put(sampler.twin())
 
-    def stream(self, prompt: Sequence[int], sampling: Sampling, seconds: float) -> Iterator[int]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling, seconds: float) -> Generator[int, None, None]:
         """See `Backend`."""
         sampler = self._free.get(timeout=seconds)
         try:

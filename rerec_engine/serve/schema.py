@@ -31,6 +31,7 @@ UNSUPPORTED: dict[str, tuple[Any, ...]] = {  # field: values that change nothing
     "prediction": (),
     "web_search_options": (),
 }
+WORDED = ("unsupported", "not_text")  # kinds of our own errors, whose messages name the field
 IGNORED = {
     *("metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier", "prompt_cache_key"),
     *("reasoning_effort", "verbosity"),
@@ -55,7 +56,7 @@ class ChatMessage(BaseModel):
     @classmethod
     def _parts_are_text(cls, value: Any) -> Any:
         if isinstance(value, list) and not all(isinstance(p, dict) and p.get("type") == "text" for p in value):
-            raise ValueError("every part of a message's content must be text")
+            raise PydanticCustomError("not_text", "every part of a message's content must be text")
         return value
 
     @property

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from rerec_engine.data.dataset import load_dataset
+from rerec_engine.assistant.answer import Assistant
+from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.rollout.sampler import Sampler
@@ -42,24 +43,34 @@ def start_conversation(
     if python is not None:
         limits = limits_of("vllm")
         policy = load_policy(str(model), "cpu", empty=True)  # tokenizer and sizes alone
-        context = context_of(policy)
         try:
             print(f"starting vLLM ({python}) ...", file=sys.stderr, flush=True)
             backend: Backend = VllmBackend(
-                python, model, policy.end_ids, context=context, callers=limits.concurrent, arguments=args.vllm_args
+                python,
+                model,
+                policy.end_ids,
+                context=context_of(policy),
+                callers=limits.concurrent,
+                arguments=args.vllm_args,
             )
         except UserError as error:
             if args.engine == "vllm":
                 raise
             print(f"the built-in sampler serves, since {error}", file=sys.stderr)
         else:
-            return Conversation(dataset, policy.tokenizer, policy.encode_prompt, backend, context), limits
+            return _conversation(dataset, policy, backend), limits
     limits = limits_of("sampler")
     policy = load_policy(str(model), args.device)
     if policy.device.type == "cpu":  # the callers share the cores
         torch.set_num_threads(max(1, torch.get_num_threads() // limits.concurrent))
     backend = SamplerBackend(Sampler(policy), limits.concurrent)
-    return Conversation(dataset, policy.tokenizer, policy.encode_prompt, backend, context_of(policy)), limits
+    return _conversation(dataset, policy, backend), limits
+
+
+def _conversation(dataset: Dataset, policy: Policy, backend: Backend) -> Conversation:
+    context = context_of(policy)
+    assistant = Assistant(dataset, policy.tokenizer, policy.encode_prompt, backend.stream, context=context)
+    return Conversation(assistant, backend)
 
 
 def context_of(policy: Policy) -> int:

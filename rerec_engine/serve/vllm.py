@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class VllmBackend:
             self._end()
             raise
 
-    def stream(self, prompt: Sequence[int], sampling: Sampling, seconds: float) -> Iterator[int]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling, seconds: float) -> Generator[int, None, None]:
         """See `Backend`."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=max(seconds, 0.1))
         try:

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerec_engine.assistant.answer import MAX_REQUEST, Answer, Ask, Assistant
+from rerec_engine.assistant.answer import MAX_REQUEST, Assistant
+from rerec_engine.assistant.exchange import Answer, Ask
 from rerec_engine.assistant.stream import TextStream
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.errors import UserError
+from rerec_engine.errors import PromptTooLong, RequestError
 from rerec_engine.types import Message, Sampling
 
 
@@ -21,24 +22,27 @@ class ByteTokenizer:
         return bytes(ids).decode("utf-8", errors="replace")
 
 
-def assistant(films: Dataset, response: str, limit: int = 10_000) -> tuple[Assistant, list[Sequence[Message]]]:
+GREEDY = Sampling(10_000, temperature=0.0)
+
+
+def assistant(films: Dataset, response: str, context: int | None = None) -> tuple[Assistant, list[Sequence[Message]]]:
     prompts: list[Sequence[Message]] = []
 
     def encode(messages: Sequence[Message]) -> list[int]:
         prompts.append(messages)
         return [0]
 
-    def stream(prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
+    def draw(prompt: Sequence[int], sampling: Sampling, seconds: float) -> Generator[int, None, None]:
         yield from response.encode()[: sampling.max_new_tokens]
 
-    return Assistant(films, ByteTokenizer(), encode, stream, Sampling(limit, temperature=0.0)), prompts
+    return Assistant(films, ByteTokenizer(), encode, draw, context=context), prompts
 
 
 def test_reasoning_is_streamed_and_items_carry_their_evidence(films: Dataset) -> None:
     who, prompts = assistant(films, "Heat is a crime film.\nMann made it.\n\\boxed{Heat (1995); Alien}")
     ask = who.prepare("a crime film by Michael Mann please")
     pieces: list[str] = []
-    answer = who.answer(ask, write=pieces.append)
+    answer = who.answer(ask, GREEDY, write=pieces.append)
     assert "".join(pieces) == "Heat is a crime film.\nMann made it.\n"
     assert len(pieces) > 10
     assert answer.reasoning == "Heat is a crime film.\nMann made it."
@@ -68,7 +72,7 @@ def test_an_answer_is_never_invented(
     films: Dataset, response: str, items: list[str], unknown: tuple[str, ...], note: str
 ) -> None:
     who, _ = assistant(films, response)
-    answer = who.answer(who.prepare("x", candidates=["Heat", "Alien"]))
+    answer = who.answer(who.prepare("x", candidates=["Heat", "Alien"]), GREEDY)
     assert [item.title for item in answer.items] == items
     assert answer.unknown == unknown
     assert note in " ".join(answer.notes)
@@ -76,18 +80,66 @@ def test_an_answer_is_never_invented(
 
 
 def test_cut_off_is_told_and_top_k_cuts(films: Dataset) -> None:
-    who, _ = assistant(films, "\\boxed{Heat; Alien} and so on", limit=20)
-    answer = who.answer(who.prepare("x"), top_k=1)
+    who, _ = assistant(films, "\\boxed{Heat; Alien} and so on")
+    answer = who.answer(who.prepare("x"), Sampling(20), top_k=1)
     assert len(answer.items) == 1
-    assert "cut off after 20 tokens" in answer.notes[0]
+    assert answer.notes == ()
+    assert (answer.finish, answer.prompt_tokens, answer.new_tokens) == ("length", 1, 20)
+    assert answer.to_json(films.titles)["notes"] == ["cut off after 20 tokens"]
+    assert answer.to_json(films.titles, "--limit")["notes"] == ["cut off after 20 tokens (--limit)"]
+
+
+def test_answer_that_ends_by_itself_has_its_counts(films: Dataset) -> None:
+    who, _ = assistant(films, "Heat.\n\\boxed{Heat}")
+    answer = who.answer(who.prepare("x"), GREEDY)
+    assert (answer.finish, answer.prompt_tokens, answer.new_tokens) == ("stop", 1, len("Heat.\n\\boxed{Heat}"))
+    assert answer.all_notes("--limit") == list(answer.notes)
+
+
+def test_stream_has_a_piece_for_each_token_then_the_answer(films: Dataset) -> None:
+    who, _ = assistant(films, "Hé\\boxed{Heat}")
+    *pieces, answer = who.stream(who.prepare("x"), GREEDY)
+    assert pieces == ["H", "", "é", *[""] * len("\\boxed{Heat}"), ""]
+    assert isinstance(answer, Answer)
+    assert answer.new_tokens == len(pieces) - 1
+
+
+def test_each_request_has_its_own_sampling_and_time(films: Dataset) -> None:
+    seen: list[object] = []
+    ended: list[bool] = []
+
+    def draw(*how: object) -> Generator[int, None, None]:
+        seen.append(how[1:])
+        try:
+            while True:
+                yield 65
+        finally:
+            ended.append(True)
+
+    who = Assistant(films, ByteTokenizer(), lambda messages: [0], draw)
+    events = who.stream(who.prepare("x"), Sampling(5, 0.5, seed=7), seconds=3.0)
+    assert seen == []  # nothing is drawn before it is asked for
+    assert next(events) == "A"
+    assert (seen, ended) == ([(Sampling(5, 0.5, seed=7), 3.0)], [])
+    events.close()
+    assert ended == [True]
+
+
+def test_context_holds_prompt_and_answer(films: Dataset) -> None:
+    who, _ = assistant(films, "x" * 50, context=11)
+    answer = who.answer(who.prepare("x"), GREEDY)
+    assert (answer.finish, answer.new_tokens) == ("length", 10)
+    who, _ = assistant(films, "x", context=1)
+    with pytest.raises(PromptTooLong, match="the prompt has 1 tokens; the model takes 1, the answer included"):
+        who.stream(who.prepare("x"), GREEDY)
 
 
 def test_ambiguous_title_is_read_among_the_candidates(films: Dataset) -> None:
     who, _ = assistant(films, "\\boxed{Solaris}")
     ask = who.prepare("x", candidates=["Solaris (2002)", "Heat"])
-    assert [item.title for item in who.answer(ask).items] == ["Solaris (2002)"]
+    assert [item.title for item in who.answer(ask, GREEDY).items] == ["Solaris (2002)"]
     ask = who.prepare("x", candidates=["Alien", "Heat"])
-    assert who.answer(ask).unknown == ("Solaris",)
+    assert who.answer(ask, GREEDY).unknown == ("Solaris",)
 
 
 def test_candidates_come_from_the_request_the_query_or_the_rule(films: Dataset) -> None:
@@ -113,37 +165,39 @@ def test_users_history_is_told_and_left_out(films: Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "settings_", "message"),
+    ("text", "settings_", "field", "message"),
     [
-        (" \n", {}, "a request has 1 to"),
-        ("x" * (MAX_REQUEST + 1), {}, "a request has 1 to"),
-        ("x", {"user": 2}, r"user '2' is not known: give a row, 0 to 1"),
-        ("x", {"user": -1}, r"user '-1' is not known"),
-        ("x", {"candidates": ["Heat", "Hear"]}, "--candidates: Hear: in no catalogue"),
-        ("x", {"candidates": ["Solaris"]}, "ambiguous"),
+        (" \n", {}, "request", "a request has 1 to"),
+        ("x" * (MAX_REQUEST + 1), {}, "request", "a request has 1 to"),
+        ("x", {"user": 2}, "user", r"user '2' is not known: give a row, 0 to 1"),
+        ("x", {"user": -1}, "user", r"user '-1' is not known"),
+        ("x", {"candidates": ["Heat", "Hear"]}, "candidates", "^Hear: in no catalogue"),
+        ("x", {"candidates": ["Solaris"]}, "candidates", "ambiguous"),
     ],
 )
-def test_bad_requests_are_refused(films: Dataset, text: str, settings_: dict[str, object], message: str) -> None:
+def test_bad_requests_are_refused(
+    films: Dataset, text: str, settings_: dict[str, object], field: str, message: str
+) -> None:
     who, _ = assistant(films, "")
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(RequestError, match=message) as caught:
         who.prepare(text, **settings_)  # type: ignore[arg-type]
+    assert caught.value.field == field
 
 
 @settings(max_examples=200)
 @given(st.text(alphabet="ab\\boxed{} é漢🎬\n", max_size=40))
 def test_stream_writes_the_text_before_the_box_once(text: str) -> None:
-    pieces: list[str] = []
-    stream = TextStream(ByteTokenizer(), pieces.append)
-    for byte in text.encode():
-        stream.feed(byte)
-        assert "\ufffd" not in "".join(pieces)
-    assert stream.close() == text
+    stream = TextStream(ByteTokenizer())
+    pieces = [stream.feed(byte) for byte in text.encode()]
+    assert "\ufffd" not in "".join(pieces)
+    pieces.append(stream.close())
+    assert (stream.text, stream.tokens) == (text, len(text.encode()))
     assert "".join(pieces) == text.partition("\\boxed")[0]
 
 
 def turn(who: Assistant, text: str, earlier: Sequence[tuple[Ask, Answer]] = ()) -> tuple[Ask, Answer]:
     ask = who.prepare(text, earlier=earlier)
-    return ask, who.answer(ask)
+    return ask, who.answer(ask, GREEDY)
 
 
 def test_follow_up_reads_what_was_answered_and_tells_the_model(films: Dataset) -> None:

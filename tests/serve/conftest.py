@@ -88,6 +88,7 @@ def parts(tiny_model: Path, mini_demo: Path) -> tuple[Any, Any]:
 def make_conversation(parts: tuple[Any, Any]) -> Callable[[int], Any]:
     """`make_conversation(callers)` -> a conversation on the built-in sampler."""
     require_server()
+    from rerec_engine.assistant.answer import Assistant
     from rerec_engine.rollout.sampler import Sampler
     from rerec_engine.serve.backend import SamplerBackend
     from rerec_engine.serve.conversation import Conversation
@@ -96,7 +97,8 @@ def make_conversation(parts: tuple[Any, Any]) -> Callable[[int], Any]:
 
     def make(callers: int) -> Conversation:
         backend = SamplerBackend(Sampler(policy), callers)
-        return Conversation(dataset, policy.tokenizer, policy.encode_prompt, backend, context=1024)
+        assistant = Assistant(dataset, policy.tokenizer, policy.encode_prompt, backend.stream, context=1024)
+        return Conversation(assistant, backend)
 
     return make
 

@@ -14,9 +14,8 @@ pytest.importorskip("httpx", reason="httpx is missing: pip install .[test]")
 from fastapi.testclient import TestClient
 
 from rerec_engine.errors import RunError
-from rerec_engine.recommend import plain
 from rerec_engine.serve.app import create_app
-from rerec_engine.serve.conversation import Cancelled, Reply
+from rerec_engine.serve.conversation import Reply
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.serve.limits import Limits
 
@@ -45,28 +44,31 @@ class Fake:
         self.questions = []
         self.cancelled = threading.Event()
 
-    def answer(self, progress):
-        question = progress.question
+    def stream(self, question):
         self.questions.append(question)
         if "refuse" in question.text:
             raise ApiError(400, "no such title", param="candidates")
         if "crash" in question.text:
             raise ZeroDivisionError("secret of the house")
-        progress.started()
+        return self.say(question)
+
+    def say(self, question):
         words = question.text.split()
         for word in words:
-            progress.write(f" {word}")
+            yield f" {word}"
         while "hold" in words and not self.release.wait(0.01):
-            if progress.cancel.is_set():
-                self.cancelled.set()
-                raise Cancelled
             if time.monotonic() > question.deadline:
                 raise ApiError(504, "the answer took too long", code="timeout")
+            try:
+                yield ""
+            except GeneratorExit:
+                self.cancelled.set()
+                raise
         if "break" in words:
             raise RunError("the engine is gone")
         if "late" in words:
             raise ZeroDivisionError("secret of the house")
-        return Reply("1. Heat (1995)", {"request": question.text}, "stop", 7, len(words))
+        yield Reply("1. Heat (1995)", {"request": question.text}, "stop", 7, len(words))
 
 
 @pytest.fixture
@@ -298,7 +300,7 @@ def test_answer_that_takes_too_long(hasty):
 def test_wait_for_a_place_that_takes_too_long(fake):
     slow = Limits(concurrent=1, queue=1, seconds=0.3)
     with TestClient(create_app(fake, slow)) as client:
-        fake.answer, whole = (lambda progress: (fake.release.wait(5), whole(progress))[1]), fake.answer
+        fake.stream, whole = (lambda question: (fake.release.wait(5), whole(question))[1]), fake.stream
         first = threading.Thread(target=lambda: client.post(URL, json=body()))
         first.start()
         wait_for(client, running=1)
@@ -357,7 +359,3 @@ def test_end_of_the_app_closes_the_backend(fake):
     with TestClient(create_app(fake, LIMITS)):
         assert not fake.backend.closed
     assert fake.backend.closed
-
-
-def test_control_characters_are_taken_out():
-    assert plain("a\x1b[2Jb\tc\nd\x07é\u202e") == "a[2Jb\tc\ndé"

@@ -10,16 +10,20 @@ import pytest
 
 pytest.importorskip("fastapi", reason="fastapi is missing: pip install .[serve]")
 
-from rerec_engine.serve.conversation import Cancelled, Progress, Question, pairs
+from rerec_engine.errors import UserError
+from rerec_engine.serve.conversation import Question, Reply, pairs
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.types import Sampling
 
 
-def progress(text="Find a drama", tokens=12, seconds=60.0, seed=3, **more):
-    pieces, started = [], []
-    question = Question(text, Sampling(tokens, 1.0, seed), time.monotonic() + seconds, **more)
-    made = Progress(question, lambda: started.append(True), pieces.append)
-    return made, pieces, started
+def question(text="Find a drama", tokens=12, seconds=60.0, seed=3, **more):
+    return Question(text, Sampling(tokens, 1.0, seed), time.monotonic() + seconds, **more)
+
+
+def reply_to(conversation, asked):
+    *_, reply = conversation.stream(asked)
+    assert isinstance(reply, Reply)
+    return reply
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +32,9 @@ def conversation(make_conversation):
 
 
 def test_pieces_come_before_the_reply_which_counts_them(conversation):
-    made, pieces, started = progress()
-    reply = conversation.answer(made)
-    assert started == [True]
+    *pieces, reply = conversation.stream(question())
     assert "".join(pieces).strip() == reply.structured["reasoning"]
-    assert reply.new_tokens == made.new_tokens == 12
+    assert reply.new_tokens == len(pieces) - 1 == 12  # one more at the end
     assert reply.finish == "length"
     assert reply.structured["notes"][0] == "cut off after 12 tokens"
     assert "note: cut off after 12 tokens" in reply.tail
@@ -42,7 +44,7 @@ def test_pieces_come_before_the_reply_which_counts_them(conversation):
 
 def test_answers_of_several_threads_are_those_of_one(conversation):
     def response(number):
-        return conversation.answer(progress(f"Find film {number}", 30, seed=number)[0]).structured["response"]
+        return reply_to(conversation, question(f"Find film {number}", 30, seed=number)).structured["response"]
 
     alone = [response(number) for number in range(12)]
     with ThreadPoolExecutor(4) as threads:
@@ -55,11 +57,11 @@ def test_followup_knows_what_was_asked(conversation, parts):
     relation, value = dataset.attributes.attributes_of(0)[0]
     film = f"1. {dataset.titles[0]}\n   * {relation}: {value}"
     earlier = ({"role": "user", "content": f"Find something with {value}"}, {"role": "assistant", "content": film})
-    reply = conversation.answer(progress("another", earlier=earlier)[0])
+    reply = reply_to(conversation, question("another", earlier=earlier))
     assert reply.structured["follows"] is True
     assert value.lower() in " ".join(reply.structured["conditions"]).lower()
     assert dataset.titles[0] not in reply.structured["candidates"]
-    assert conversation.answer(progress("another")[0]).structured["follows"] is False
+    assert reply_to(conversation, question("another")).structured["follows"] is False
 
 
 @pytest.mark.parametrize(
@@ -71,38 +73,57 @@ def test_followup_knows_what_was_asked(conversation, parts):
     ],
 )
 def test_what_the_assistant_refuses_is_the_clients_mistake(conversation, more, param, message):
-    made, _, started = progress(**more)
     with pytest.raises(ApiError) as caught:
-        conversation.answer(made)
+        conversation.stream(question(**more))  # before a piece is asked for
     assert (caught.value.status, caught.value.param) == (400, param)
     assert message in caught.value.message
-    assert not started
 
 
 def test_prompt_longer_than_the_model_takes(conversation, monkeypatch):
-    monkeypatch.setattr(conversation, "context", 10)
+    monkeypatch.setattr(conversation.assistant, "context", 10)
     with pytest.raises(ApiError, match="the model takes 10, the answer included") as caught:
-        conversation.answer(progress()[0])
-    assert caught.value.code == "context_length_exceeded"
+        conversation.stream(question())
+    assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")
 
 
 def test_answer_ends_where_the_model_takes_no_more(conversation, monkeypatch):
-    needed = conversation.answer(progress()[0]).prompt_tokens
-    monkeypatch.setattr(conversation, "context", needed + 5)
-    reply = conversation.answer(progress()[0])
+    needed = reply_to(conversation, question()).prompt_tokens
+    monkeypatch.setattr(conversation.assistant, "context", needed + 5)
+    reply = reply_to(conversation, question())
     assert (reply.new_tokens, reply.finish) == (5, "length")
 
 
-def test_cancelled_or_late_answer_ends_and_frees_the_sampler(conversation):
+def test_closed_or_late_answer_ends_and_frees_the_sampler(conversation):
     for _ in range(5):  # more often than there are samplers
-        made = progress(tokens=500)[0]
-        made.write = lambda piece, made=made: made.cancel.set()
-        with pytest.raises(Cancelled):
-            conversation.answer(made)
+        events = conversation.stream(question(tokens=500))
+        assert isinstance(next(events), str)
+        events.close()
         with pytest.raises(ApiError, match="too long"):
-            conversation.answer(progress(seconds=-1)[0])
-    assert conversation.answer(progress()[0]).new_tokens == 12
+            next(conversation.stream(question(seconds=-1)))
+    assert reply_to(conversation, question()).new_tokens == 12
     assert threading.active_count() < 50
+
+
+def test_answer_that_ends_after_its_time_is_no_answer(conversation, monkeypatch):
+    """An engine that gives up at the deadline ends its tokens as if the response were whole."""
+    asked = question(seconds=0.05)
+
+    def nothing(*_):
+        time.sleep(0.1)
+        yield from ()
+
+    monkeypatch.setattr(conversation.assistant, "_draw", nothing)
+    with pytest.raises(ApiError, match="too long"):
+        reply_to(conversation, asked)
+
+
+def test_a_mistake_that_is_not_the_clients_is_no_400(conversation, monkeypatch):
+    def broken(*_):
+        raise UserError("queries/test.parquet: row 3 is damaged")
+
+    monkeypatch.setattr(conversation.assistant, "prepare", broken)
+    with pytest.raises(UserError, match="damaged"):
+        conversation.stream(question())
 
 
 def test_pairs_of_a_chat():

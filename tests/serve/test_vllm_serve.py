@@ -99,11 +99,12 @@ def make_answers(mini_demo):
         from rerec_engine.types import Sampling
 
         policy = load_policy(str(model), "cpu")
-        stream = Sampler(policy).stream
+        sampler, dataset = Sampler(policy), load_dataset(mini_demo)
         assistant = Assistant(
-            load_dataset(mini_demo), policy.tokenizer, policy.encode_prompt, stream, Sampling(40, temperature=0.0)
+            dataset, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how)
         )
+        greedy = Sampling(40, temperature=0.0)
         texts = ("Find a drama", "A comedy from the nineties, please")
-        return {text: assistant.answer(assistant.prepare(text)).response for text in texts}
+        return {text: assistant.answer(assistant.prepare(text), greedy).response for text in texts}
 
     return make
