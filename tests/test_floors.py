@@ -44,10 +44,11 @@ INSIDE = {
     "assistant": (
         "conditions lexicon queries search stream years",
         "grounding mentions style",
-        "negation",
-        "naming",
+        "exchange negation",
+        "naming reading text",
         "parse",
         "shortlist",
+        "prepare",
         "answer",
     ),
     "data": (
@@ -115,7 +116,7 @@ INSIDE = {
     "serve": (
         "backend errors keeper vllm",
         "conversation limits",
-        "guard schema start turn",
+        "guard job schema start",
         "wire",
         "app",
         "__main__",
