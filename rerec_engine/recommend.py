@@ -43,7 +43,7 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
         try:
             search = TextIndex(dataset, args.search_model)
         except UserError as error:
-            raise UserError(f"--search-model {error}") from None
+            raise UserError(f"--search-model: {error}") from None
     return Assistant(
         dataset, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how), search
     )

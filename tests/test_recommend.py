@@ -91,7 +91,7 @@ def test_json_holds_the_same(model: Path, data: Dataset, capsys: pytest.CaptureF
 def test_cut_off_answer_is_told(model: Path, data: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     run(model, data, "--max-new-tokens", "3", request(data))
     out = capsys.readouterr().out
-    assert "note: cut off after 3 tokens" in out
+    assert "note: cut off after 3 tokens (--max-new-tokens)" in out
     assert "note: the response holds no answer in a box" in out
     assert "\n1. " not in out
 
@@ -128,7 +128,7 @@ def test_chat_keeps_the_turns_until_new(
     [
         (["--user", "99", "x"], r"user '99' is not known: give a row, 0 to 19"),
         (["--candidates", " ; ", "x"], "--candidates: no title"),
-        (["--candidates", "No Such Film", "x"], "No Such Film: in no catalogue"),
+        (["--candidates", "No Such Film", "x"], "--candidates: No Such Film: in no catalogue"),
         ([""], "a request has 1 to"),
     ],
 )

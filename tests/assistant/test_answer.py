@@ -4,14 +4,11 @@ import json
 from collections.abc import Generator, Sequence
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from rerec_engine.assistant.answer import MAX_REQUEST, Assistant
+from rerec_engine.assistant.answer import Assistant
 from rerec_engine.assistant.exchange import Answer, Ask
-from rerec_engine.assistant.stream import TextStream
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.errors import PromptTooLong, RequestError
+from rerec_engine.errors import PromptTooLong
 from rerec_engine.types import Message, Sampling
 
 
@@ -142,59 +139,6 @@ def test_ambiguous_title_is_read_among_the_candidates(films: Dataset) -> None:
     assert who.answer(ask, GREEDY).unknown == ("Solaris",)
 
 
-def test_candidates_come_from_the_request_the_query_or_the_rule(films: Dataset) -> None:
-    who, _ = assistant(films, "")
-    given_ = who.prepare("x", candidates=["Alien", "heat (1995)", "Heat"])
-    assert [films.titles[i] for i in given_.candidates] == ["Alien (1979)", "Heat (1995)"]
-    close = who.prepare("Something quiet and slow about space and a memory")
-    assert close.candidates == films.queries("train")[1].candidates
-    assert "query b" in close.reason
-    text = close.messages[0]["content"]
-    assert "Request: Something quiet and slow about space and a memory" in text
-    assert "the one movie that you recommend" in text
-    free = who.prepare("I want a drama")
-    assert len(free.candidates) == 11
-    assert "Drama" in free.reason
-
-
-def test_users_history_is_told_and_left_out(films: Dataset) -> None:
-    who, _ = assistant(films, "")
-    ask = who.prepare("anything at all", user=1)
-    assert not {6, 7, 10} & set(ask.candidates)
-    assert "- Gladiator (2000)" in ask.messages[0]["content"]
-
-
-@pytest.mark.parametrize(
-    ("text", "settings_", "field", "message"),
-    [
-        (" \n", {}, "request", "a request has 1 to"),
-        ("x" * (MAX_REQUEST + 1), {}, "request", "a request has 1 to"),
-        ("x", {"user": 2}, "user", r"user '2' is not known: give a row, 0 to 1"),
-        ("x", {"user": -1}, "user", r"user '-1' is not known"),
-        ("x", {"candidates": ["Heat", "Hear"]}, "candidates", "^Hear: in no catalogue"),
-        ("x", {"candidates": ["Solaris"]}, "candidates", "ambiguous"),
-    ],
-)
-def test_bad_requests_are_refused(
-    films: Dataset, text: str, settings_: dict[str, object], field: str, message: str
-) -> None:
-    who, _ = assistant(films, "")
-    with pytest.raises(RequestError, match=message) as caught:
-        who.prepare(text, **settings_)  # type: ignore[arg-type]
-    assert caught.value.field == field
-
-
-@settings(max_examples=200)
-@given(st.text(alphabet="ab\\boxed{} é漢🎬\n", max_size=40))
-def test_stream_writes_the_text_before_the_box_once(text: str) -> None:
-    stream = TextStream(ByteTokenizer())
-    pieces = [stream.feed(byte) for byte in text.encode()]
-    assert "\ufffd" not in "".join(pieces)
-    pieces.append(stream.close())
-    assert (stream.text, stream.tokens) == (text, len(text.encode()))
-    assert "".join(pieces) == text.partition("\\boxed")[0]
-
-
 def turn(who: Assistant, text: str, earlier: Sequence[tuple[Ask, Answer]] = ()) -> tuple[Ask, Answer]:
     ask = who.prepare(text, earlier=earlier)
     return ask, who.answer(ask, GREEDY)
@@ -259,13 +203,6 @@ def test_all_that_fits_was_named_before(films: Dataset) -> None:
     who, _ = assistant(films, "\\boxed{Heat (1995)}")
     _, answer = turn(who, "another from the 2000s", [first])
     assert "all that is so has been named before" in str(answer.unmet[-1])
-
-
-def test_request_close_to_a_query_but_for_a_value_is_not_that_query(films: Dataset) -> None:
-    who, _ = assistant(films, "")
-    text = "Something slow and quiet about space and memory"
-    assert "query b" in who.prepare(text).reason
-    assert "query b" not in who.prepare(f"{text} drama").reason
 
 
 def test_turns_are_read_back_from_their_texts(films: Dataset) -> None:

@@ -160,3 +160,16 @@ def test_bf16_arithmetic_on_fp32_weights(tiny_policy):
     difference = (logp - torch.tensor([x for r in rollouts for x in r.logprobs])).abs()
     assert logp.dtype == torch.float32
     assert difference.mean() < 0.03
+
+
+def test_twin_draws_the_same_from_a_cache_of_its_own(tiny_policy):
+    policy = tiny_policy("qwen2")
+    sampler = Sampler(policy)
+    first, second = prompts(policy, 2)
+    alone = [list(sampler.stream(prompt, Sampling(20, 0.0))) for prompt in (first, second)]
+    together = [sampler.stream(first, Sampling(20, 0.0)), sampler.twin().stream(second, Sampling(20, 0.0))]
+    drawn = [[], []]
+    for _ in range(20):
+        for stream, tokens in zip(together, drawn, strict=True):
+            tokens += [token] if (token := next(stream, None)) is not None else []
+    assert drawn == alone
