@@ -104,7 +104,8 @@ INSIDE = {
         "engine",
     ),
     "rollout": (
-        "base cache child.__init__ child.engine_program child.engine_weights child.engine_wire shared_memory",
+        "base cache child.__init__ child.engine_program child.engine_weights child.engine_wire child.guard "
+        "shared_memory",
         "decoder process",
         "sampler vllm",
         "replica",
@@ -114,7 +115,7 @@ INSIDE = {
         "run_directory",
     ),
     "serve": (
-        "backend errors keeper vllm",
+        "backend errors vllm",
         "conversation limits",
         "guard job schema start",
         "wire",

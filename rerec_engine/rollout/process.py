@@ -1,4 +1,4 @@
-"""A child process that answers messages, every one within a time limit, and that never outlives this process."""
+"""Child processes: one that answers messages, every one within a time limit, and how a process group ends."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class EngineProcess:
             finally:
                 theirs.close()
         self._channel = Channel(ours, alive=lambda: self.process.poll() is None)
-        self._finalizer = weakref.finalize(self, _end, self.process, ours, os.getpid())
+        self._finalizer = weakref.finalize(self, end_group, self.process, 0.0, os.getpid())
+        self._hang_up = weakref.finalize(self, ours.close)
 
     @property
     def running(self) -> bool:
@@ -80,9 +81,8 @@ class EngineProcess:
                 f"gave no answer in {seconds:g} s (rollout.vllm.timeout) and was killed", message
             ) from None
         except (EOFError, OSError):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(2)
-            how = _ending(self.process.poll())
+            _wait(self.process, 2)
+            how = ending(self.process.poll())
             self.kill()
             raise self._broken(how, message) from None
         except BaseException:  # Ctrl-C in the middle of an exchange: the next answer would be this one's
@@ -106,11 +106,39 @@ class EngineProcess:
     def kill(self) -> None:
         """End the whole group now."""
         self._finalizer()
+        self._hang_up()
 
     def _broken(self, how: str, message: Mapping[str, Any]) -> RunError:
         last = last_line(self.log, self._log_start)
         said = f"; its last line in {self.log}: {last}" if last else f" (log: {self.log})"
         return RunError(f"the rollout engine (process {self.process.pid}) {how} at {message['op']}{said}{self.remedy}")
+
+
+def end_group(process: subprocess.Popen[bytes], grace_seconds: float, owner: int) -> None:
+    """End a process and all of its group, which it leads: SIGTERM, and SIGKILL when it has ended or at last.
+
+    grace_seconds: how long it may take to end by itself; 0 kills it at once. owner: the process that started it; in a
+    fork of that one nothing happens. For `weakref.finalize`.
+    """
+    if os.getpid() != owner:
+        return
+    try:
+        if grace_seconds > 0:
+            _signal_group(process.pid, signal.SIGTERM)
+            _wait(process, grace_seconds)
+    finally:
+        _signal_group(process.pid, signal.SIGKILL)
+    _wait(process, 10)
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
 
 
 def last_line(log: Path, start: int = 0) -> str:
@@ -127,7 +155,8 @@ def last_line(log: Path, start: int = 0) -> str:
     return " ".join((errors or lines or [""])[-1].split())[:500]
 
 
-def _ending(code: int | None) -> str:
+def ending(code: int | None) -> str:
+    """How a process ended, for a sentence that begins with its name; code: as of `subprocess`, None while it runs."""
     if code is None:
         return "closed its connection"
     if code >= 0:
@@ -136,13 +165,3 @@ def _ending(code: int | None) -> str:
         name = signal.Signals(-code).name
         return f"was killed by signal {-code} ({name}{', perhaps for want of memory' if name == 'SIGKILL' else ''})"
     return f"was killed by signal {-code}"
-
-
-def _end(process: subprocess.Popen[bytes], sock: socket.socket, owner: int) -> None:
-    if os.getpid() != owner:  # a fork of this process at its end
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10)
-    sock.close()

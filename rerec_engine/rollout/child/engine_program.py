@@ -11,14 +11,13 @@ import array
 import contextlib
 import os
 import re
-import select
-import signal
 import socket
 import sys
 import traceback
 from typing import Any
 
 from engine_wire import Channel  # type: ignore[import-not-found]
+from guard import guard  # type: ignore[import-not-found]
 
 Message = dict[str, Any]
 UNSUPPORTED = re.compile(r"Model architectures (\[.*?\]) (?:are not supported|failed to be inspected)")
@@ -103,31 +102,12 @@ class Engine:
             raise RuntimeError("vLLM did not reset its prefix cache, which holds states of the old weights")
 
 
-def guard(trainer: int, sock: socket.socket) -> None:
-    """Fork a guard that kills the whole process group when the trainer is gone, whatever the group is doing then."""
-    poll = select.poll()
-    try:
-        poll.register(os.pidfd_open(trainer), select.POLLIN)
-        own = True
-    except (AttributeError, OSError):  # an old kernel: watch the socket for a hang-up
-        poll.register(sock.fileno(), 0)
-        own = False
-    if os.getppid() != trainer:
-        sys.exit(1)
-    if os.fork() == 0:
-        if own:
-            sock.close()  # so that the trainer sees the end of this program at once
-        poll.poll()
-        os.killpg(0, signal.SIGKILL)
-
-
 def main() -> None:
     descriptor, memory, trainer = map(int, sys.argv[1:4])
+    guard(trainer)
     os.set_inheritable(descriptor, False)
     os.set_inheritable(memory, False)
-    sock = socket.socket(fileno=descriptor)
-    guard(trainer, sock)
-    channel = Channel(sock)
+    channel = Channel(socket.socket(fileno=descriptor))
     engine: Engine | None = None
     while True:
         message = channel.receive()
