@@ -28,21 +28,25 @@ class RewardWeights:
     """Weights and options of r = w_ndcg NDCG@K + w_format format + w_qas QAS + w_pas PAS."""
 
     ndcg: float = 1.0
+    """Weight of NDCG@K: is a right item named, and how early."""
     format: float = 0.1
+    """Weight of the format: is there an answer in a box."""
     qas: float = 0.01
+    """Weight of QAS: how much of what was asked the named item has."""
     pas: float = 0.01
+    """Weight of PAS: how near the named item's embedding is to the right one's."""
     k: int = 1
-    """K of NDCG@K."""
+    """Entries of an answer that NDCG@K looks at."""
     qas_mode: QasMode = "shared"
-    """Several ground truths: the attributes that all share, or the max / mean over them."""
+    """With several right items, QAS compares with the attributes that all share, or takes the max or mean over them."""
     qas_idf: bool = False
-    """An attribute counts its inverse document frequency, so that a rare one weighs more than a common one."""
+    """Weigh an attribute by its inverse document frequency, so that a rare one counts more than a common one."""
     pas_centred: bool = False
-    """PAS minus its mean over the query's candidates (over all items where there are none)."""
+    """Subtract from PAS its mean over the query's candidates (over all items where there are none)."""
     ndcg_graded: bool = False
-    """A wrong item gains its QAS in NDCG@K instead of 0."""
+    """Let a wrong item gain its QAS in NDCG@K instead of 0."""
     repeat_penalty: float = 0.0
-    """Times the share of an answer's entries that repeat an earlier one, taken off the reward."""
+    """Take this times the share of an answer's entries that repeat an earlier one off the reward."""
 
     def __post_init__(self) -> None:
         _finite(**{f"reward.{n}": getattr(self, n) for n in ("ndcg", "format", "qas", "pas", "repeat_penalty")})
@@ -52,10 +56,12 @@ class RewardWeights:
 
 @dataclass(frozen=True)
 class DataConfig:
+    """What is trained on."""
+
     path: str | None = None
-    """Dataset directory (see `prepare`). None: the demo world, made from `seed`."""
+    """Dataset directory, as rerec_engine.prepare writes it; none: the demo world, made from `seed`."""
     max_prompt_tokens: int = 768
-    """A longer prompt is left out, counted and reported."""
+    """Leave longer prompts out, counted and reported."""
 
     def __post_init__(self) -> None:
         _check(self.max_prompt_tokens > 0, "data.max_prompt_tokens", "positive", self.max_prompt_tokens)
@@ -63,25 +69,30 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
+    """The language model that is trained."""
+
     path: str | None = None
-    """Hugging Face causal LM directory or hub name. None: a small Qwen2 made on the spot for the dataset."""
+    """Directory of a Hugging Face causal LM, or its name on the Hub; none: a small Qwen2 made for the dataset."""
     dtype: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the passes; the trained weights stay fp32."""
     gradient_checkpointing: bool = False
-    """Keep the layers' inputs alone for the backward pass, and compute the rest again: less memory, more time."""
+    """Keep only the layers' inputs for the backward pass and compute the rest again: less memory, more time."""
     packing: bool = True
-    """Updates without padding, each prompt once for all its responses, where the model's attention allows it."""
+    """Update without padding, each prompt once for all its responses, where the model's attention allows it."""
     offload_reference: bool = False
-    """The KL's frozen reference waits in host memory between its uses. (LoRA needs no second model.)"""
+    """Keep the KL's frozen reference in host memory between its uses. (LoRA needs no second model.)"""
     lora_rank: int = 0
-    """Train a LoRA adapter of this rank on frozen weights; 0: train all weights. Wants a larger learning rate."""
+    """Train a LoRA adapter of this rank on frozen weights, with a larger learning rate; 0: train all weights."""
     lora_alpha: int = 32
-    """The adapter counts lora_alpha / lora_rank. (No dropout: log-probs would differ from the rollout engine's.)"""
+    """Scale the adapter by lora_alpha / lora_rank. (No dropout: log-probs would differ from the rollout engine's.)"""
     lora_targets: str = "all-linear"
-    """Names of the linear layers that get an adapter, comma-separated, or all-linear: all but embedding and LM head."""
+    """Linear layers that get an adapter: names with commas between, or all-linear for all but embedding and LM head."""
     hidden_size: int = 128
-    """Size of the model made on the spot; unused with `path`, like the next two."""
+    """Width of the model made on the spot, in units; unused with `path`, like the next two."""
     layers: int = 4
+    """Layers of the model made on the spot."""
     heads: int = 4
+    """Attention heads of the model made on the spot."""
 
     def __post_init__(self) -> None:
         _check(self.lora_rank >= 0, "model.lora_rank", ">= 0", self.lora_rank)
@@ -94,15 +105,17 @@ class WarmStartConfig:
     """Supervised fine-tuning before reinforcement, on the reasoning traces of a dataset that has some (the demo)."""
 
     epochs: int = 0
-    """Passes over the traces, in their order; 0: none."""
+    """Passes over the traces, in their order; 0: no warm start."""
     path: str | None = None
-    """Parquet file of traces; None: the dataset's warm_start.parquet."""
+    """Parquet file of traces; none: the dataset's warm_start.parquet."""
     tokens_per_batch: int = 2048
+    """Tokens of one update, prompts included, on average."""
     learning_rate: float = 3e-3
-    """Of AdamW, which trains embeddings and norms."""
+    """Peak learning rate of AdamW, which trains embeddings and norms."""
     matrix_learning_rate: float = 0.02
-    """Of Muon, which trains the layers' matrices."""
+    """Peak learning rate of Muon, which trains the layers' matrices."""
     warmup_steps: int = 50
+    """Updates over which the learning rates rise to their peaks."""
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 0, "warm_start.epochs", ">= 0", self.epochs)
@@ -113,24 +126,24 @@ class WarmStartConfig:
 
 @dataclass(frozen=True)
 class VllmConfig:
-    """vLLM, in a process of its own; read with `rollout.engine: vllm`. It computes in `model.dtype`."""
+    """vLLM in a process of its own, computing in `model.dtype`; read where rollout.engine is vllm."""
 
     python: str | None = None
-    """Interpreter that has vLLM, where this one has not, e.g. .venv/vllm/bin/python. None: this one."""
+    """Interpreter that has vLLM, such as .venv/vllm/bin/python; none: this one."""
     kv_cache_gb: float = 4.0
-    """Memory for keys and values, GiB (per GPU with tensor parallelism). vLLM recomputes what does not fit."""
+    """Memory for keys and values in GiB, on each GPU; vLLM recomputes what does not fit."""
     max_num_seqs: int = 256
-    """Responses that are decoded at a time."""
+    """Decode at most so many responses at a time."""
     tensor_parallel: int = 1
-    """GPUs that one engine spreads over: the rank's own and those after it."""
+    """Spread one engine over so many GPUs: the rank's own and those after it."""
     enforce_eager: bool = False
-    """Leave CUDA graphs out: a faster start and less memory, slower generation. Always so on the CPU."""
+    """Leave CUDA graphs out: a faster start, less memory, slower generation. Always so on the CPU."""
     sleep: bool = False
-    """CUDA: between generations the engine's weights lie in host memory and its keys and values are freed."""
+    """Between generations, move the engine's weights to host memory and free its keys and values (CUDA)."""
     threads: int = 0
-    """CPU threads of the engine; 0: as many as the trainer has."""
+    """CPU threads of the engine; 0: as many as training has."""
     timeout: float = 1800.0
-    """Seconds for the engine's start, and for each call; then it counts as hung and is killed."""
+    """Kill the engine as hung where its start, or one call, takes longer than this many seconds."""
 
     def __post_init__(self) -> None:
         _finite(**{f"rollout.vllm.{name}": getattr(self, name) for name in ("kv_cache_gb", "timeout")})
@@ -143,17 +156,22 @@ class VllmConfig:
 
 @dataclass(frozen=True)
 class RolloutConfig:
+    """How responses are drawn."""
+
     engine: Literal["sampler", "vllm"] = "sampler"
+    """Draw with the built-in sampler, or with vLLM."""
     responses_per_query: int = 5
-    """G."""
+    """Responses that make a group, G: they are compared with one another."""
     max_new_tokens: int = 768
+    """Tokens of a response at most."""
     temperature: float = 1.0
+    """Divide the logits by this before drawing."""
     dynamic_sampling: bool = False
-    """DAPO: draw on until the step has enough groups whose rewards differ."""
+    """Draw further queries until the step has enough groups whose rewards differ (DAPO)."""
     max_draws: int = 3
-    """Dynamic sampling: at most this many times the step's queries are drawn."""
+    """With dynamic sampling, draw at most so many times the step's queries."""
     overlap: bool = False
-    """Generate the next step's responses while this one's update runs: they are then one update old."""
+    """Draw the next step's responses while this one's update runs; they are then one update old."""
     vllm: VllmConfig = field(default_factory=VllmConfig)
 
     def __post_init__(self) -> None:
@@ -165,15 +183,20 @@ class RolloutConfig:
 
 @dataclass(frozen=True)
 class AdvantageConfig:
+    """How rewards become the tokens' advantages."""
+
     estimator: Estimator = "raae"
+    """Advantage of a token: ReRec's raae, which looks at segments of the reasoning, or one of its peers."""
     w_penalty: float = 0.3
-    """RAAE: a penalised segment's reward is r - w_penalty |r|."""
+    """Lower the reward r of a segment with a mistake by w_penalty |r| (raae)."""
     w_credit: float = 0.0
-    """A segment that rejects a wrong candidate for an attribute it lacks has reward r + w_credit |r|."""
+    """Raise r by w_credit |r| in a segment that rejects a wrong candidate for an attribute it lacks (raae)."""
     outcome_gate: bool = False
-    """A group in which no answer is right gets zero advantage, so that shaping alone never trains."""
+    """Give a group in which no answer is right zero advantage, so that shaping alone never trains."""
     gae_gamma: float = 1.0
+    """Discount of later rewards for each token (gae)."""
     gae_lambda: float = 0.95
+    """Weight of longer returns against the critic's values, 0 to 1 (gae)."""
 
     def __post_init__(self) -> None:
         _check(0 <= self.w_penalty <= 10, "advantage.w_penalty", "in 0..10", self.w_penalty)
@@ -184,13 +207,16 @@ class AdvantageConfig:
 
 @dataclass(frozen=True)
 class CurriculumConfig:
+    """Which queries are asked, and in which order: easy ones first, mastered ones no more."""
+
     enabled: bool = True
+    """Order and drop queries by difficulty; false: ask all of them in random order."""
     tau: float = 0.1
-    """A query whose difficulty is below tau counts as mastered and is dropped."""
+    """Drop a query as mastered where its difficulty is below this."""
     difficulty: Literal["ndcg", "reward"] = "ndcg"
-    """1 - NDCG (the published code) or 1 - reward (the paper), averaged over the G responses."""
+    """Difficulty: 1 - NDCG (the published code) or 1 - reward (the paper), averaged over a group."""
     probe_share: float = 0.05
-    """Share of the dropped queries that is asked again each epoch, and readmitted where forgotten."""
+    """Ask this share of the dropped queries again each epoch, and readmit those that were forgotten."""
 
     def __post_init__(self) -> None:
         _check(0 <= self.tau <= 2, "curriculum.tau", "in 0..2", self.tau)
@@ -199,28 +225,32 @@ class CurriculumConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
+    """The clipped policy-gradient loss and what is added to it."""
+
     clip_low: float = 0.2
+    """Clip a probability ratio below 1 - clip_low."""
     clip_high: float = 0.2
-    """Larger than clip_low: DAPO's clip-higher."""
+    """Clip a probability ratio above 1 + clip_high; larger than clip_low is DAPO's clip-higher."""
     beta: float = 0.01
-    """Weight of the KL against the frozen reference; 0 leaves the reference out."""
+    """Weight of the KL against the frozen reference; 0: no KL, and no reference in memory."""
     kl: Literal["k1", "k2", "k3"] = "k3"
     """Estimate of the KL, where it is in the loss."""
     kl_in: Literal["loss", "reward"] = "loss"
-    """reward: the KL is a penalty on every token's reward instead, as in PPO; for the estimators gae and
-    reinforce_pp."""
+    """Put the KL into the loss, or take it off every token's reward as PPO does (gae and reinforce_pp only)."""
     entropy: float = 0.0
     """Weight of the entropy bonus."""
     ratio: Literal["token", "sequence"] = "token"
-    """sequence: GSPO, one probability ratio for all tokens of a response."""
+    """Take a probability ratio for each token, or one for all tokens of a response (GSPO)."""
     importance_cap: float = 0.0
-    """0: off, the probability ratio is taken against the rollout engine's log-probs. At least 1, e.g. 2: truncated
-    importance sampling; the ratio is taken against the trainer's own log-probs before the step's first update, and
-    advantages are multiplied by min(trainer's / engine's probability, importance_cap). Costs one more forward pass."""
+    """0: take the probability ratio against the rollout engine's log-probs. At least 1, such as 2: truncated importance
+    sampling; take it against the trainer's own log-probs before the step's first update, and multiply advantages by
+    min(trainer's / engine's probability, importance_cap). Costs one more forward pass."""
     aggregation: Literal["token_mean", "sequence_mean", "dr_grpo"] = "token_mean"
+    """Average over all tokens, over each response and then over responses, or divide by a constant (dr_grpo)."""
     value_clip: float = 0.2
-    """PPO: clip range of the critic's values."""
+    """Let the critic's values move at most this far in a step (gae)."""
     value_weight: float = 0.5
+    """Weight of the critic's loss (gae)."""
 
     def __post_init__(self) -> None:
         _check(0 < self.clip_low < 1, "loss.clip_low", "in (0, 1)", self.clip_low)
@@ -236,15 +266,24 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
+    """AdamW, for the policy and the critic."""
+
     learning_rate: float = 5e-6
+    """Learning rate of the policy."""
     critic_learning_rate: float = 1e-5
+    """Learning rate of the critic (gae)."""
     weight_decay: float = 0.01
+    """Shrink weights by this times the learning rate at each update."""
     beta1: float = 0.9
+    """Decay of AdamW's mean of gradients."""
     beta2: float = 0.95
+    """Decay of AdamW's mean of squared gradients."""
     warmup_steps: int = 0
+    """Steps over which the learning rate rises to its full value."""
     final_share: float = 1.0
     """Learning rate of the last step as a share of the full one, linear in between; 1: constant."""
     max_grad_norm: float = 1.0
+    """Scale a gradient whose norm is larger down to this norm."""
 
     def __post_init__(self) -> None:
         _check(0 <= self.final_share <= 1, "optim.final_share", "in 0..1", self.final_share)
@@ -254,22 +293,28 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
+    """The loop: how long it goes on, and what it writes on the way."""
+
     steps: int = 100
-    """0: the warm start and the evaluations alone."""
+    """Steps of reinforcement; 0: the warm start and the evaluations alone."""
     queries_per_step: int = 512
+    """Queries asked in a step."""
     queries_per_update: int = 256
-    """One optimizer update per this many queries of a step."""
+    """Queries of a step that one optimizer update learns from."""
     tokens_per_micro_batch: int = 16384
-    """Upper bound of prompt + response tokens, padding included, in one forward and backward pass."""
+    """Prompt and response tokens, padding included, in one forward and backward pass at most."""
     eval_every: int = 20
     """Steps between evaluations on the val split; 0: only before and after."""
     eval_queries: int = 200
-    """Validation queries used for the evaluations during training; 0: all."""
+    """Queries of an evaluation during training; 0: all."""
     checkpoint_every: int = 20
+    """Steps between checkpoints; 0: only before and after."""
     keep_checkpoints: int = 2
+    """Keep so many checkpoints, the newest ones."""
     max_skipped_updates: int = 10
-    """So many updates in a row whose gradient is not finite end the run; 0: none do."""
+    """End the run after so many updates in a row whose gradient is not finite; 0: never."""
     save_rollouts_every: int = 10
+    """Steps between rollouts/step_N.parquet, which hold a step's responses; 0: only the first step's."""
     report: bool = True
     """Write report.html at every evaluation, and at the end."""
 
@@ -303,12 +348,13 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
+    """Seed of all that is drawn."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
     threads: int = 0
     """CPU threads; 0: all cores."""
     output_dir: str | None = None
-    """Run directory; None: runs/<time>."""
+    """Run directory; none: runs/<time>."""
 
     def check(self) -> None:
         """Raise ValueError for settings that do not go together.

@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rerec_engine.cli import Parser, positive, run_command
+from rerec_engine.cli import SWITCH, Parser, positive, run_command, waiting
 from rerec_engine.errors import file_error
 from rerec_engine.files import write_json
-from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
-from rerec_engine.metrics.report import EvalReport
+
+if TYPE_CHECKING:
+    from rerec_engine.metrics.report import EvalReport
 
 
 def __getattr__(name: str) -> Any:
@@ -29,20 +30,26 @@ def __getattr__(name: str) -> Any:
 
 def evaluate_model(args: argparse.Namespace) -> EvalReport:
     """Load model, dataset and reward engine, and evaluate the split."""
-    from rerec_engine.config import RewardWeights
-    from rerec_engine.data.dataset import load_dataset
-    from rerec_engine.metrics.evaluation import evaluate_queries
-    from rerec_engine.model.policy import load_policy, model_directory
-    from rerec_engine.reward import RewardEngine
-    from rerec_engine.rollout.sampler import Sampler
+    with waiting("loading the libraries"):
+        import torch
 
+        from rerec_engine.config import RewardWeights
+        from rerec_engine.data.dataset import load_dataset
+        from rerec_engine.metrics.evaluation import evaluate_queries
+        from rerec_engine.model.policy import load_policy, model_directory
+        from rerec_engine.reward import RewardEngine
+        from rerec_engine.rollout.sampler import Sampler
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
     model = model_directory(args.model)
     dataset = load_dataset(args.data)
     queries = dataset.queries(args.split)[: args.limit]
     if not queries:
         raise file_error(Path(args.data) / f"{args.split}.parquet", "holds no query")
-    engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
-    policy = load_policy(str(model), device=args.device)
+    with waiting("loading the model"):
+        engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
+        policy = load_policy(str(model), device=args.device)
     return evaluate_queries(
         Sampler(policy).generate,
         policy.tokenizer,
@@ -60,18 +67,25 @@ def evaluate_model(args: argparse.Namespace) -> EvalReport:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(prog="python -m rerec_engine.evaluate", description=(__doc__ or "").splitlines()[0])
-    model = parser.add_argument_group("a model on a dataset")
-    model.add_argument("--model", metavar="DIR", help="Hugging Face causal LM, or a run directory (its final/)")
-    model.add_argument("--data", metavar="DIR", help="dataset directory (see rerec_engine.prepare)")
-    model.add_argument("--split", default="test", help="default: %(default)s")
-    model.add_argument("--k", type=positive, default=1, help="K of NDCG@K and the other ranking metrics (default: 1)")
+    parser = Parser(
+        prog="evaluate",
+        usage="--model DIR|NAME --data DIR [options]",
+        description=(__doc__ or "").splitlines()[0],
+        examples=(
+            "--model runs/demo --data runs/demo/data",
+            "--model runs/demo --data runs/demo/data --output test.json",
+            "--predictions answers.jsonl --queries Explicit.json",
+        ),
+    )
+    model = parser.group("a model on a dataset")
+    parser.share("model", "data", "split", to=model)
+    model.add_argument("--k", metavar="N", type=positive, default=1, help="K of the ranking metrics (default: 1)")
     model.add_argument("--limit", type=positive, metavar="N", help="only the first N queries")
-    model.add_argument("--max-new-tokens", type=positive, default=768, metavar="N", help="default: %(default)s")
+    parser.share("max-new-tokens", to=model)
     model.add_argument("--batch-size", type=positive, default=256, metavar="N", help="queries at once (default: 256)")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    model.add_argument("--seed", type=int, default=0, help="of the bootstrap; answers are greedy")
-    answers = parser.add_argument_group("answers from a file")
+    parser.share("device", "threads", to=model)
+    parser.share("seed", to=model, help="seed of the intervals' bootstrap; answers are greedy (default: 0)")
+    answers = parser.group("answers from a file")
     answers.add_argument("--predictions", metavar="F", help="JSON lines of {id, response}, or OpenAI batch output")
     answers.add_argument("--queries", metavar="F", help="RecBench+ group file, such as DemographicsBasedQuery.json")
     answers.add_argument(
@@ -80,8 +94,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="recbench",
         help="recbench: the published rules; catalogue: titles matched in the catalogue of --data",
     )
-    answers.add_argument("--skip-bad", action="store_true", help="leave broken rows out and count them")
-    parser.add_argument("--output", metavar="F.json", help="write the figures as JSON, one row a query among them")
+    answers.add_argument("--skip-bad", **SWITCH, help="leave broken rows out and count them")
+    parser.share("output", metavar="F.json", help="write the figures as JSON, one row a query among them")
     args = parser.parse_args(argv)
     if args.predictions is None and (args.model is None or args.data is None):
         parser.error("expected --model DIR --data DIR, or --predictions F --queries F")
@@ -92,12 +106,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
+    args = _arguments(argv)
     from rich.console import Console
 
-    args = _arguments(argv)
     if args.output and not Path(args.output).absolute().parent.is_dir():
         raise file_error(args.output, "its directory does not exist")
     if args.predictions is not None:
+        from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
+
         result = evaluate_predictions(args.predictions, args.queries, args.matcher, args.data, args.skip_bad)
         table = predictions_table(result)
     else:

@@ -6,21 +6,22 @@ python -m rerec_engine.prepare demo|world|next-item|recbench|movielens|rerec-par
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import tyro
-
-from rerec_engine.cli import parse_cli, run_command
-from rerec_engine.data.assemble import EmbeddingOptions, Prepared, check_shares, finish
-from rerec_engine.data.movielens import MovieLensOptions, MovieLensSources, find_movielens, prepare_movielens
-from rerec_engine.data.recbench import RecBenchOptions, RecBenchSources, find_query_files, prepare_recbench
-from rerec_engine.data.rerec_parquet import ParquetOptions, ParquetSources, find_parquet, prepare_parquet
+from rerec_engine.cli import Parser, run_command, waiting
+from rerec_engine.cli.options import about, add_option, build, groups, own_options
+from rerec_engine.data.options import EmbeddingOptions, MovieLensOptions, ParquetOptions, RecBenchOptions
 from rerec_engine.errors import UserError
-from rerec_engine.worlds.demo import DemoOptions, write_demo
-from rerec_engine.worlds.movielens import FilmOptions, NextItemOptions, write_film_requests, write_next_item
+from rerec_engine.worlds.options import DemoOptions, FilmOptions, NextItemOptions
+
+if TYPE_CHECKING:
+    from rerec_engine.data.movielens import MovieLensSources
+    from rerec_engine.data.recbench import RecBenchSources
+    from rerec_engine.data.rerec_parquet import ParquetSources
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Shares:
     """Shares of the queries that are held out; queries with the same ground truth stay on one side."""
 
     val: float = 0.1
+    """Share of the queries in the val split."""
     test: float = 0.1
+    """Share of the queries in the test split."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Demo:
     """The demo: an invented world of films, books and users, with requests and reasoning traces."""
 
     output: Path
+    """Dataset directory to write."""
     options: DemoOptions = field(default_factory=DemoOptions)
 
 
@@ -44,6 +48,7 @@ class World:
     """The demo's kinds of requests over real films, genres, years and users of MovieLens."""
 
     output: Path
+    """Dataset directory to write."""
     options: FilmOptions
 
 
@@ -52,6 +57,7 @@ class NextItem:
     """Requests for what a user of MovieLens takes next, in the demo's sentences."""
 
     output: Path
+    """Dataset directory to write."""
     options: NextItemOptions
 
 
@@ -60,6 +66,7 @@ class RecBench:
     """RecBench+ queries with a catalogue, attributes and interactions."""
 
     output: Path
+    """Dataset directory to write."""
     source: Path | None = None
     """A folder in which the pieces below are found, where they are not given."""
     queries: Path | None = None
@@ -80,6 +87,7 @@ class MovieLens:
     """MovieLens-100K (RecBole atomic files) or MovieLens-1M (.dat) as next-item requests."""
 
     output: Path
+    """Dataset directory to write."""
     source: Path | None = None
     """The folder of one MovieLens copy."""
     catalogue: Path | None = None
@@ -96,6 +104,7 @@ class RerecParquet:
     """ReRec's own parquet files and GEXF graphs."""
 
     output: Path
+    """Dataset directory to write."""
     source: Path
     """Folder with train, val or test parquet files and perhaps GEXF graphs."""
     graph: Path | None = None
@@ -106,85 +115,103 @@ class RerecParquet:
     shares: Shares = field(default_factory=Shares)
 
 
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[World, tyro.conf.subcommand("world")]
-    | Annotated[NextItem, tyro.conf.subcommand("next-item")]
-    | Annotated[RecBench, tyro.conf.subcommand("recbench")]
-    | Annotated[MovieLens, tyro.conf.subcommand("movielens")]
-    | Annotated[RerecParquet, tyro.conf.subcommand("rerec-parquet")]
-)
+Made = Demo | World | NextItem
+Task = Made | RecBench | MovieLens | RerecParquet
+TASKS: dict[str, tuple[type[Task], tuple[str, ...]]] = {
+    "demo": (Demo, ("--output data/demo --seed 1",)),
+    "world": (World, ("--movielens raw/ml-100k --output data/films",)),
+    "next-item": (NextItem, ("--movielens raw/ml-100k --history 10 --output data/next",)),
+    "recbench": (RecBench, ("--source raw --output data/recbench",)),
+    "movielens": (MovieLens, ("--source raw/ml-100k --output data/movielens",)),
+    "rerec-parquet": (RerecParquet, ("--source raw/rerec --output data/rerec",)),
+}
+"""What can be prepared, with its examples."""
 
 
-def run(command: Command) -> str:
-    """Carry out a command and return what it prints. Raises UserError."""
-    if isinstance(command, Demo | World | NextItem):
-        return _made(command)
-    shares = check_shares(command.shares.val, command.shares.test)
+def run(task: Task) -> str:
+    """Carry out a task and return what is to be printed. Raises UserError."""
+    if isinstance(task, Made):
+        return _made(task)
+    from rerec_engine.data.assemble import Prepared, check_shares, finish
+    from rerec_engine.data.movielens import prepare_movielens
+    from rerec_engine.data.recbench import prepare_recbench
+    from rerec_engine.data.rerec_parquet import prepare_parquet
+
+    shares = check_shares(task.shares.val, task.shares.test)
     prepared: Prepared
-    if isinstance(command, RecBench):
-        recbench = _recbench_sources(command)
-        sources: object = recbench
-        prepared = prepare_recbench(recbench, command.options, shares)
-    elif isinstance(command, MovieLens):
-        movielens = _movielens_sources(command)
-        sources = movielens
-        prepared = prepare_movielens(movielens, command.options, shares)
-    else:
-        parquet = _parquet_sources(command)
-        sources = parquet
-        prepared = prepare_parquet(parquet, command.options, shares)
-    settings = {"sources": str(sources), **asdict(command.options), **asdict(command.shares)}
-    return finish(command.output, prepared, command.embedding, command.options.seed, settings)
+    sources: object
+    with waiting(f"reading {task.source or 'the sources'}"):
+        if isinstance(task, RecBench):
+            sources = recbench = _recbench_sources(task)
+            prepared = prepare_recbench(recbench, task.options, shares)
+        elif isinstance(task, MovieLens):
+            sources = movielens = _movielens_sources(task)
+            prepared = prepare_movielens(movielens, task.options, shares)
+        else:
+            sources = parquet = _parquet_sources(task)
+            prepared = prepare_parquet(parquet, task.options, shares)
+    settings = {"sources": str(sources), **asdict(task.options), **asdict(task.shares)}
+    with waiting(f"embedding {len(prepared.items.titles)} items ({task.embedding.embeddings})"):
+        return finish(task.output, prepared, task.embedding, task.options.seed, settings)
 
 
-def _made(command: Demo | World | NextItem) -> str:
-    if isinstance(command, Demo):
-        write_demo(command.output, command.options)
-    elif isinstance(command, World):
-        write_film_requests(command.output, command.options)
-    else:
-        write_next_item(command.output, command.options)
-    return f"written to {command.output}"
+def _made(task: Made) -> str:
+    with waiting("making the requests, their traces, and the items' embeddings"):
+        from rerec_engine.worlds.demo import write_demo
+        from rerec_engine.worlds.movielens import write_film_requests, write_next_item
+
+        if isinstance(task, Demo):
+            write_demo(task.output, task.options)
+        elif isinstance(task, World):
+            write_film_requests(task.output, task.options)
+        else:
+            write_next_item(task.output, task.options)
+    return f"written to {task.output}"
 
 
-def _recbench_sources(command: RecBench) -> RecBenchSources:
-    source, queries = _folder(command.source), _folder(command.queries)
+def _recbench_sources(task: RecBench) -> RecBenchSources:
+    from rerec_engine.data.recbench import RecBenchSources, find_query_files
+
+    source, queries = _folder(task.source), _folder(task.queries)
     if queries is None:
         queries = _query_folder(source)
     roots = [root for root in (queries, source, queries.parent) if root]
-    catalogue = command.catalogue or _found(roots, ("", "ml-1m"), ("movies.dat",))
+    catalogue = task.catalogue or _found(roots, ("", "ml-1m"), ("movies.dat",))
     if catalogue is None:
         raise UserError(f"{source or queries}: movies.dat not found there; give --catalogue FILE")
     return RecBenchSources(
         queries=find_query_files(queries),
         catalogue=catalogue,
-        attributes=command.attributes or _found(roots, ("", "ml-1m-dbpedia", "ml-1m"), ("item_attributes.tsv",)),
-        interactions=command.interactions or _found(roots, ("", "ml-1m"), ("ratings.dat", "train.txt")),
+        attributes=task.attributes or _found(roots, ("", "ml-1m-dbpedia", "ml-1m"), ("item_attributes.tsv",)),
+        interactions=task.interactions or _found(roots, ("", "ml-1m"), ("ratings.dat", "train.txt")),
     )
 
 
-def _movielens_sources(command: MovieLens) -> MovieLensSources:
-    source = _folder(command.source)
+def _movielens_sources(task: MovieLens) -> MovieLensSources:
+    from rerec_engine.data.movielens import MovieLensSources, find_movielens
+
+    source = _folder(task.source)
     if source is not None:
         found = find_movielens(source)
-    elif command.catalogue and command.interactions:
-        found = MovieLensSources(command.catalogue, command.interactions)
+    elif task.catalogue and task.interactions:
+        found = MovieLensSources(task.catalogue, task.interactions)
     else:
         raise UserError("give --source DIR, or --catalogue and --interactions")
     return MovieLensSources(
-        command.catalogue or found.catalogue,
-        command.interactions or found.interactions,
-        command.attributes or found.attributes,
-        command.users or found.users,
+        task.catalogue or found.catalogue,
+        task.interactions or found.interactions,
+        task.attributes or found.attributes,
+        task.users or found.users,
     )
 
 
-def _parquet_sources(command: RerecParquet) -> ParquetSources:
-    _folder(command.source)
-    found = find_parquet(command.source)
+def _parquet_sources(task: RerecParquet) -> ParquetSources:
+    from rerec_engine.data.rerec_parquet import ParquetSources, find_parquet
+
+    _folder(task.source)
+    found = find_parquet(task.source)
     return ParquetSources(
-        found.splits, command.graph or found.graph, command.catalogue, command.interactions or found.interactions
+        found.splits, task.graph or found.graph, task.catalogue, task.interactions or found.interactions
     )
 
 
@@ -198,6 +225,8 @@ def _query_folder(source: Path | None) -> Path:
     """The folder under the source that holds query files: itself, or where RecBench+ and this project put them."""
     if source is None:
         raise UserError("give --source DIR or --queries DIR")
+    from rerec_engine.data.recbench import find_query_files
+
     for folder in ("", "recbenchplus", "dataset/movie", "data/movie", "movie"):
         with suppress(UserError):
             find_query_files(source / folder)
@@ -210,16 +239,43 @@ def _found(roots: list[Path], folders: tuple[str, ...], names: tuple[str, ...]) 
     return next((path for path in paths if path.is_file()), None)
 
 
-def main() -> None:
+def _parser() -> Parser:
+    parser = Parser(
+        prog="prepare",
+        usage="SOURCE --output DIR [options]",
+        description="Make a dataset directory, which every other command takes as --data.",
+        examples=("demo --output data/demo", "movielens --source raw/ml-100k --output data/ml", "recbench --help"),
+    )
+    tasks = parser.add_subparsers(dest="prepared", required=True, metavar="SOURCE", title="what can be prepared")
+    for name, (kind, examples) in TASKS.items():
+        task = tasks.add_parser(
+            name,
+            prog=f"python -m rerec_engine.prepare {name}",
+            usage="--output DIR [options]",
+            help=about(kind),
+            description=about(kind),
+            examples=examples,
+        )
+        for prefix, part in groups(kind):
+            title = {"options.": "queries"}.get(prefix, prefix.rstrip("."))
+            group = task.group(title, about(part)) if prefix else task
+            for option in own_options(part):
+                add_option(group, option, metavar="DIR" if option.name == "output" else None)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
     moved = ("--movielens", "--min-ratings", "--task", "--history")
-    words = [word.partition("=")[0].replace("_", "-") for word in sys.argv[1:]]
-    if words[:1] == ["demo"] and any(word in moved for word in words):
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["demo"] and any(word.partition("=")[0].replace("_", "-") in moved for word in words):
         raise UserError(
             "demo: its items are invented; requests over real films are `prepare world --movielens DIR`, "
             "next items `prepare next-item --movielens DIR --history 10`"
         )
-    command: Command = parse_cli(Command, sys.argv[1:], prog="python -m rerec_engine.prepare", omit_prefixes=True)
-    print(run(command))
+    chosen = vars(_parser().parse_args(words))
+    kind, _ = TASKS[chosen.pop("prepared")]
+    print(run(build(kind, chosen)))
 
 
 if __name__ == "__main__":

@@ -11,16 +11,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rerec_engine.assistant.answer import Assistant
-from rerec_engine.assistant.exchange import Exchange
-from rerec_engine.assistant.text import as_text, plain
-from rerec_engine.cli import Parser, positive, run_command
-from rerec_engine.data.dataset import load_dataset
+from rerec_engine.cli import SWITCH, Parser, positive, run_command, waiting
 from rerec_engine.errors import RequestError, UserError
-from rerec_engine.model.policy import model_directory
-from rerec_engine.types import Sampling
+
+if TYPE_CHECKING:
+    from rerec_engine.assistant.answer import Assistant
+    from rerec_engine.assistant.exchange import Exchange
 
 HELP = """Ask for a recommendation; what follows may refer to it: "something older", "not by him", "another".
 /new starts afresh, /help shows this, Ctrl-D ends."""
@@ -29,12 +27,20 @@ LIMIT = "--max-new-tokens"
 
 def load_assistant(args: argparse.Namespace) -> Assistant:
     """Load dataset, policy and parser for the command."""
+    with waiting("loading the libraries"):
+        import torch
+
+        from rerec_engine.assistant.answer import Assistant
+        from rerec_engine.data.dataset import load_dataset
+        from rerec_engine.model.policy import load_policy, model_directory
+        from rerec_engine.rollout.sampler import Sampler
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
     model = model_directory(args.model)
     dataset = load_dataset(args.data)
-    from rerec_engine.model.policy import load_policy
-    from rerec_engine.rollout.sampler import Sampler
-
-    policy = load_policy(str(model), device=args.device)
+    with waiting("loading the model"):
+        policy = load_policy(str(model), device=args.device)
     sampler = Sampler(policy)
     search = None
     if args.search_model is not None:
@@ -53,6 +59,9 @@ def ask_once(
     assistant: Assistant, text: str, args: argparse.Namespace, out: TextIO, earlier: Sequence[Exchange] = ()
 ) -> Exchange:
     """Answer one request on `out`; earlier: the exchanges before, oldest first."""
+    from rerec_engine.assistant.text import as_text, plain
+    from rerec_engine.types import Sampling
+
     given = None
     if args.candidates is not None:
         given = [title.strip() for title in args.candidates.split(";") if title.strip()]
@@ -100,10 +109,17 @@ def chat(assistant: Assistant, args: argparse.Namespace, lines: Iterable[str], o
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(prog="python -m rerec_engine.recommend", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(
+        prog="recommend",
+        usage='--model DIR|NAME --data DIR [options] ["request"]',
+        description=(__doc__ or "").splitlines()[0],
+        examples=(
+            '--model runs/demo --data runs/demo/data "a comedy"',
+            "--model runs/demo --data runs/demo/data",
+        ),
+    )
     parser.add_argument("request", nargs="?", help="what you look for; left out: a chat on standard input")
-    parser.add_argument("--model", metavar="DIR", required=True, help="trained model, or a run directory (its final/)")
-    parser.add_argument("--data", metavar="DIR", required=True, help="dataset directory (see rerec_engine.prepare)")
+    parser.share("model", "data", required=True)
     parser.add_argument("--user", metavar="ID", help="whose history counts: an id of the source, or a row")
     parser.add_argument("--candidates", metavar='"A; B"', help="choose among these titles (default: a shortlist of 20)")
     parser.add_argument(
@@ -112,15 +128,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--search-model", metavar="DIR|NAME", help="order ties by a sentence-embedding model (extra `search`)"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a request")
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 (default) is greedy")
-    parser.add_argument("--max-new-tokens", type=positive, default=768, metavar="N", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="of sampling at a temperature above 0")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    args = parser.parse_args(argv)
-    if not 0 <= args.temperature < float("inf"):
-        parser.error(f"--temperature must be 0 or more, got {args.temperature}")
-    return args
+    parser.add_argument("--json", **SWITCH, help="one JSON object a request")
+    parser.share("max-new-tokens", "temperature", "seed", "device", "threads")
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+
+from rerec_engine.cli import run_command, tell_mistakes
+from rerec_engine.runs.settings import load_settings
+
+if __name__ == "__main__":  # help and mistakes before torch is loaded, which takes seconds
+    CHOSEN = tell_mistakes(load_settings)
+    if sys.stderr.isatty():
+        print("loading torch and transformers ...", end="\r", file=sys.stderr)
+
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rerec_engine.cli import run_command
 from rerec_engine.config import Config
 from rerec_engine.errors import RunError, Stopped
 from rerec_engine.model.ranks import lost_contact
 from rerec_engine.report import write_report
 from rerec_engine.runs.checkpoint import checkpoint_steps
-from rerec_engine.runs.settings import load_settings
 from rerec_engine.share import write_card
 from rerec_engine.training.advantage import with_advantages
 from rerec_engine.training.batches import TrainingBatch
@@ -118,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(lambda: train(*CHOSEN))

@@ -118,7 +118,8 @@ def tiny_policy() -> Callable[..., Policy]:
 @pytest.fixture(scope="session")
 def mini_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo dataset directory so small that a training step on it takes a fraction of a second."""
-    from rerec_engine.worlds.demo import DemoOptions, write_demo
+    from rerec_engine.worlds.demo import write_demo
+    from rerec_engine.worlds.options import DemoOptions
 
     path = tmp_path_factory.mktemp("mini") / "data"
     write_demo(

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from rerec_engine import cli
+from rerec_engine.cli import waits
 
 
 class Terminal(io.StringIO):
@@ -31,14 +32,14 @@ def wait() -> None:
 
 
 def test_a_long_wait_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(cli, "PATIENCE", 0.01)
+    monkeypatch.setattr(waits, "PATIENCE", 0.01)
     wait()
     assert capsys.readouterr().err == "loading the model ...\n"
 
 
 def test_a_terminal_forgets_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
-    monkeypatch.setattr(cli, "PATIENCE", 0.01)
+    monkeypatch.setattr(waits, "PATIENCE", 0.01)
     wait()
     assert terminal.getvalue() == "loading the model ...\r\x1b[K"
 

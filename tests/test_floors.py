@@ -14,7 +14,7 @@ PACKAGE = ROOT / "rerec_engine"
 # From the ground up: a room may import rooms of lower floors alone, and files of one room those of lower floors there.
 # The first floor is one layer: its files may know each other.
 FLOORS = (
-    {"errors", "types", "config", "files", "machine", "cli", "_core", "kernels", "__init__"},
+    {"errors", "types", "config", "files", "machine", "cli", "_core", "kernels", "__init__", "__main__"},
     {"ops", "graph"},
     {"data", "model"},
     {"reward", "worlds", "rollout", "runs"},
@@ -51,8 +51,12 @@ INSIDE = {
         "prepare",
         "answer",
     ),
+    "cli": (
+        "lazy parser run",
+        "options waits",
+    ),
     "data": (
-        "candidates counts matching prompts rows sampling store",
+        "candidates counts matching options prompts rows sampling store",
         "description directory tables traces",
         "dataset recbench_rows sources",
         "assemble gexf join profiles",
@@ -135,7 +139,7 @@ INSIDE = {
         "evaluation setup",
     ),
     "worlds": (
-        "world",
+        "options world",
         "beliefs",
         "requests",
         "traces",

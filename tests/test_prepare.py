@@ -11,9 +11,7 @@ import pytest
 from rerec_engine import prepare
 from rerec_engine.cli import run_command
 from rerec_engine.data.dataset import load_dataset
-from rerec_engine.worlds.demo import DemoOptions
-from rerec_engine.worlds.movielens import FilmOptions, NextItemOptions
-from rerec_engine.worlds.writing import MadeOptions
+from rerec_engine.worlds.options import DemoOptions, FilmOptions, MadeOptions, NextItemOptions
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:

@@ -16,7 +16,8 @@ from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
-from rerec_engine.worlds.demo import DemoOptions, write_demo
+from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.options import DemoOptions
 
 
 @pytest.fixture(scope="module")

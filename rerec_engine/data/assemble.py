@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,27 +15,11 @@ import scipy.sparse as sp
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.dataset import SPLITS, write_dataset
 from rerec_engine.data.description import DatasetDescription
+from rerec_engine.data.options import EmbeddingOptions
 from rerec_engine.data.sources import SourceItems
 from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Query
-
-EmbeddingKind = Literal["lightgcn", "als", "attributes"]
-
-
-@dataclass(frozen=True)
-class EmbeddingOptions:
-    """How items are embedded for PAS."""
-
-    embeddings: EmbeddingKind = "lightgcn"
-    """lightgcn or als on the interactions; attributes: SVD of the item-attribute matrix, where there are none."""
-    dim: int = 64
-    epochs: int = 30
-    """LightGCN's epochs."""
-    batch: int = 0
-    """LightGCN's triples a step; 0: 2048, or a hundredth of the interactions where that is more."""
-    threads: int = 0
-    """CPU threads; 0: all cores."""
 
 
 @dataclass

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.options import TextKind
 from rerec_engine.data.recbench_rows import (
     RawQuery,
-    TextKind,
     parse_condition_row,
     parse_decoded_row,
     parse_group,

@@ -17,6 +17,7 @@ import numpy as np
 from rerec_engine.data.assemble import Prepared
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.description import DatasetDescription
+from rerec_engine.data.options import MovieLensOptions
 from rerec_engine.data.profiles import read_users
 from rerec_engine.data.sampling import NEGATIVES
 from rerec_engine.data.sources import (
@@ -48,15 +49,6 @@ class MovieLensSources:
     attributes: Path | None = None
     """item, relation, value lines, or a RecBole `.kg` with the `.link` of the same name beside it."""
     users: Path | None = None
-
-
-@dataclass(frozen=True)
-class MovieLensOptions:
-    max_queries: int = 10_000
-    """At most so many queries a split, drawn by seed."""
-    history: int = 10
-    skip_bad: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from rerec_engine.data.counts import Counts
 from rerec_engine.data.description import DatasetDescription
 from rerec_engine.data.join import GROUPED, Joined, Joiner, read_queries
 from rerec_engine.data.matching import title_matcher
-from rerec_engine.data.recbench_rows import TextKind
+from rerec_engine.data.options import RecBenchOptions
 from rerec_engine.data.sampling import TooFewItems, asked_attributes, assign_splits, sample_negatives
 from rerec_engine.data.sources import (
     Interactions,
@@ -54,18 +54,6 @@ class RecBenchSources:
     attributes: Path | None = None
     interactions: Path | None = None
     """ratings.dat, or train.txt with item_map.txt and user_map.txt beside it."""
-
-
-@dataclass(frozen=True)
-class RecBenchOptions:
-    text: TextKind = "situational"
-    """Which description of a condition query becomes the request."""
-    open: bool = False
-    """Leave the candidates out: the ground truth is then the whole list."""
-    history: int = 10
-    """At most so many of the source user's items, ground truth left out, go into the prompt."""
-    skip_bad: bool = False
-    seed: int = 0
 
 
 def find_query_files(folder: Path) -> dict[str, Path]:

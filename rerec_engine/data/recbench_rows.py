@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from rerec_engine.data.options import TextKind
 from rerec_engine.data.tables import lines_of, read_text
 from rerec_engine.errors import file_error
-
-TextKind = Literal["situational", "direct"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from rerec_engine.data.candidates import find_candidates, find_request
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.gexf import graph_items, graph_triples, node_items, read_gexf
 from rerec_engine.data.matching import title_matcher
+from rerec_engine.data.options import ParquetOptions
 from rerec_engine.data.rows import ItemResolver, RowError, parse_row
 from rerec_engine.data.sampling import assign_splits
 from rerec_engine.data.sources import (
@@ -45,14 +46,6 @@ class ParquetSources:
     catalogue: Path | None = None
     interactions: Path | None = None
     """User-item graph as GEXF, ratings.dat, or train.txt with its id maps."""
-
-
-@dataclass(frozen=True)
-class ParquetOptions:
-    open: bool = False
-    """Take every query as an open one, without looking for candidates in its prompt."""
-    skip_bad: bool = False
-    seed: int = 0
 
 
 def find_parquet(folder: Path) -> ParquetSources:

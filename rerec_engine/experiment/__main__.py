@@ -12,26 +12,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from rerec_engine.cli import Parser, positive, run_command
+from rerec_engine.cli import SWITCH, Parser, positive, run_command
 from rerec_engine.errors import RunError, UserError
-from rerec_engine.experiment.results import write_results
-from rerec_engine.experiment.runner import arm_runs, prepare, run_suite
-from rerec_engine.experiment.suite import load_suite
-from rerec_engine.experiment.table import terminal_table
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m rerec_engine.experiment", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(
+        prog="experiment",
+        usage="SUITE [options]",
+        description=(__doc__ or "").splitlines()[0],
+        examples=("baselines", "baselines --seeds 1 --arms raae grpo", "mine.yaml --output experiments --table"),
+    )
     parser.add_argument("suite", metavar="SUITE", help="YAML file, or the name of one in the package")
-    parser.add_argument(
-        "--output",
-        type=Path,
+    parser.share(
+        "output",
         metavar="DIR",
+        type=Path,
         default=Path("experiments"),
-        help="default: experiments; a suite's runs lie in DIR/NAME",
+        help="runs lie in DIR/NAME (default: experiments)",
     )
     parser.add_argument(
         "--jobs", type=positive, default=1, metavar="N", help="runs at a time, a thread each (default 1)"
@@ -39,8 +38,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=positive, metavar="N", help="the first N seeds (default: all of the suite)")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="these arms alone")
     parser.add_argument("--movielens", type=Path, metavar="DIR", help="MovieLens 100K, for suites of real sequences")
-    parser.add_argument("--table", action="store_true", help="run nothing, put what is there into the table")
+    parser.add_argument("--table", **SWITCH, help="run nothing, put what is there into the table")
     args = parser.parse_args(argv)
+    from rich.console import Console
+
+    from rerec_engine.experiment.results import write_results
+    from rerec_engine.experiment.runner import arm_runs, prepare, run_suite
+    from rerec_engine.experiment.suite import load_suite
+    from rerec_engine.experiment.table import terminal_table
+
     suite = load_suite(args.suite, args.movielens)
     output = args.output
     arms, seeds = args.arms or list(suite.arms), suite.seeds[: args.seeds]

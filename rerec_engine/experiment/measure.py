@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rerec_engine.cli import Parser, positive, run_command
+from rerec_engine.cli import Parser, run_command
 from rerec_engine.config import RewardWeights
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.experiment.retention import facts, perplexity, world_of
@@ -41,13 +41,13 @@ def accuracy(policy: Policy, data: Path, max_new_tokens: int) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m rerec_engine.experiment.measure", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(prog="experiment.measure", usage="RUN_DIR [options]", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     parser.add_argument("--tests", nargs="+", default=[], metavar="NAME=DATA", help="dataset directories")
     parser.add_argument(
         "--world", type=json.loads, metavar="JSON", help="options of `prepare demo`: measure what is known"
     )
-    parser.add_argument("--max-new-tokens", type=positive, default=768, metavar="N", help="default: %(default)s")
+    parser.share("max-new-tokens")
     args = parser.parse_args(argv)
     policy = load_policy(str(args.run / "final"), device="cpu")
     named = (test.partition("=") for test in args.tests)

@@ -17,7 +17,7 @@ from rerec_engine.data.prompts import sentence_prompt
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.sequences import Row
 from rerec_engine.types import CATEGORIES
-from rerec_engine.worlds.demo import DemoOptions
+from rerec_engine.worlds.options import DemoOptions
 from rerec_engine.worlds.requests import draw_query
 from rerec_engine.worlds.traces import trace
 from rerec_engine.worlds.world import World, make_world

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.utils.tqdm import enable_progress_bars
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
@@ -22,6 +24,7 @@ from rerec_engine.model.sequences import Row, response_states
 from rerec_engine.ops import token_logprob
 from rerec_engine.types import Message
 
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -173,10 +176,15 @@ class Policy:
 
 
 def model_directory(path: str) -> Path:
-    """The directory that holds the model: the path, or `final/` in it where it is a run directory."""
+    """The directory that holds the model: the path, or `final/` in it where it is a run directory.
+
+    A name on the Hub, ORG/NAME, is handed back as it is where there is no directory ORG here.
+    """
     directory = Path(path).expanduser()
     if not directory.is_dir():
-        raise file_error(path, "no such model directory")
+        if HUB_NAME.fullmatch(path) and not directory.parent.exists():
+            return directory
+        raise file_error(path, "no such model directory, and no name on the Hub (ORG/NAME)")
     for place in (directory, directory / "final"):
         if (place / "config.json").is_file():
             return place
@@ -237,7 +245,8 @@ def load_policy(
         raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
     source = model_source(path)
     weights = DTYPES[master or dtype]
-    disable_progress_bar()
+    disable_progress_bar()  # of weights that are read from disk ...
+    enable_progress_bars()  # ... not of a download, which takes minutes
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         if empty:

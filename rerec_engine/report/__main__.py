@@ -12,15 +12,21 @@ from pathlib import Path
 
 from rerec_engine.cli import Parser, run_command
 from rerec_engine.errors import UserError
-from rerec_engine.report.page import write_report
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m rerec_engine.report", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(
+        prog="report",
+        usage="RUN_DIR [OTHER_RUN] [--output F.html]",
+        description=(__doc__ or "").splitlines()[0],
+        examples=("runs/demo", "runs/demo runs/other --output compared.html"),
+    )
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR", type=Path, help="run directory; a second one is compared")
-    parser.add_argument("--output", type=Path, metavar="F.html", help="default: report.html in the first run directory")
+    parser.share("output", metavar="F.html", type=Path, help="default: report.html in the first run directory")
     args = parser.parse_args(argv)
+    from rerec_engine.report import write_report
+
     if len(args.runs) > 2:
         raise UserError(f"one or two run directories, got {len(args.runs)}")
     print(write_report(*args.runs, output=args.output))

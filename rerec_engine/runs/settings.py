@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
-import re
-import sys
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
-import tyro
 import yaml
 
-from rerec_engine.cli import parse_cli
+from rerec_engine.cli import Parser
+from rerec_engine.cli.options import Option, about, add_option, groups, own_options, value_of
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
 
-T = TypeVar("T")
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 RESUMABLE = ("train.steps", "threads", "device")
 """Settings that may differ when a run is continued; any other would make it another run."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """Reinforcement fine-tuning of a recommendation assistant (ReRec). With no argument: the demo on this machine."""
+SHORT = {
+    "data.path": ("DIR", "--data"),
+    "model.path": ("DIR|NAME", "--model"),
+    "output_dir": ("DIR", "--output"),
+    "device": ("NAME",),
+    "rollout.max_new_tokens": ("N", "--max-new-tokens"),
+    "rollout.temperature": ("X", "--temperature"),
+}
+"""By setting: what stands for its value in the help, and the flag that other commands have for the same thing."""
 
-    settings: Annotated[Config, tyro.conf.arg(name="")]
-    config: Path | None = None
-    """YAML file with settings; what the command line says goes first."""
-    resume: Path | None = None
-    """Run directory to continue exactly where its last checkpoint was written."""
+
+def settings() -> dict[str, Option]:
+    """Every setting, by dotted name."""
+    return {option.name: option for prefix, kind in groups(Config) for option in own_options(kind, prefix)}
 
 
 def as_words(settings: Mapping[str, Any]) -> list[str]:
@@ -40,9 +41,22 @@ def as_words(settings: Mapping[str, Any]) -> list[str]:
     return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def with_settings(base: Config, settings: Mapping[str, Any], prog: str = "settings") -> Config:
-    """`base` with some settings changed, by dotted name. Raises UserError for a bad one."""
-    return parse_cli(Config, as_words(settings), prog=prog, default=base)
+def with_settings(base: Config, values: Mapping[str, Any]) -> Config:
+    """`base` with some settings changed, by dotted name, as text or as values. Raises UserError for a bad one."""
+    known = settings()
+    chosen = {}
+    for name, value in values.items():
+        option = known.get(name.replace("-", "_"))
+        if option is None:
+            raise UserError(f"unknown setting {name!r}{_meant(name, known)}")
+        if isinstance(value, list):
+            raise UserError(f"{name} must be one value, got a list")
+        chosen[option.name] = value_of(option, value)
+    try:
+        config: Config = replaced(base, chosen)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return config
 
 
 def replaced(config: Any, values: Mapping[str, Any]) -> Any:
@@ -92,22 +106,13 @@ def read_yaml(path: Path, base: Config | None = None) -> Config:
         tree = {}
     if not isinstance(tree, dict):
         raise file_error(path, f"expected settings by name, got {type(tree).__name__}")
-    known = flatten(base or Config())
-    chosen = dict(_flatten(tree))
-    for name, value in chosen.items():
-        if name.replace("-", "_") not in known:
-            raise file_error(path, f"unknown setting {name!r}{_meant(name, known)}")
-        if isinstance(value, list):
-            raise file_error(path, f"{name} must be one value, got a list")
     try:
-        return with_settings(base or Config(), chosen)
+        return with_settings(base or Config(), dict(_flatten(tree)))
     except UserError as error:
         raise file_error(path, str(error)) from None
 
 
-def _meant(name: str, known: dict[str, Any]) -> str:
-    import difflib
-
+def _meant(name: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
@@ -117,37 +122,60 @@ def write_yaml(config: Config, path: Path) -> None:
     path.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False), encoding="utf-8")
 
 
+def train_parser() -> Parser:
+    """The flags of `train`: every setting, in groups as in `Config`. What is given stands in the namespace by name."""
+    demo = flatten(read_yaml(DEMO))
+    parser = Parser(
+        prog="train",
+        usage="[--data DIR] [--model DIR|NAME] [options]",
+        description="Reinforcement fine-tuning of a recommendation assistant (ReRec). Without --data, --config or "
+        "--resume: the demo, an invented world and a model of 0.8 M parameters, on this machine.",
+        examples=(
+            "--output runs/demo",
+            "--data data/movies --model Qwen/Qwen3-0.6B",
+            "--config run.yaml --train.steps 200",
+            "--resume runs/demo --train.steps 100",
+        ),
+    )
+    run = parser.add_argument_group("the run")
+    run.add_argument("--config", metavar="F.yaml", type=Path, help="settings from a file; the command line goes first")
+    run.add_argument("--resume", metavar="DIR", type=Path, help="run to continue exactly after its last checkpoint")
+    for prefix, kind in groups(Config):
+        group = parser.group(prefix.rstrip("."), about(kind)) if prefix else run
+        for option in own_options(kind, prefix):
+            metavar, *short = SHORT.get(option.name, (None,))
+            add_option(group, option, *short, demo=demo, metavar=metavar)
+    return parser
+
+
 def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | None]:
     """The settings of a training run, and the run directory to continue, if any.
 
     Where no dataset is named, the demo's settings stand in for the defaults.
     """
-    words = list(sys.argv[1:] if args is None else args)
-    prog = "python -m rerec_engine.train"
-    first = parse_cli(Command, words, prog=prog, default=Command(settings=Config()))
-    if first.resume is not None:
-        return _resumed(first, words, prog), first.resume
-    base = read_yaml(first.config) if first.config else Config()
-    chosen = parse_cli(Command, words, prog=prog, default=Command(settings=base)).settings
-    if chosen.data.path is None:
-        base = read_yaml(DEMO)
-        base = read_yaml(first.config, base) if first.config else base
-        chosen = parse_cli(Command, words, prog=prog, default=Command(settings=base)).settings
+    chosen = vars(train_parser().parse_args(args))
+    file, resume = chosen.pop("config"), chosen.pop("resume")
     try:
-        chosen.check()
+        if resume is not None:
+            return _resumed(resume, file, chosen), resume
+        base = read_yaml(file) if file else Config()
+        if replaced(base, chosen).data.path is None:
+            base = read_yaml(DEMO)
+            base = read_yaml(file, base) if file else base
+        config: Config = replaced(base, chosen)
+        config.check()
     except ValueError as error:
         raise UserError(str(error)) from None
-    return chosen, None
+    return config, None
 
 
-def _resumed(command: Command, words: list[str], prog: str) -> Config:
-    assert command.resume is not None
-    saved = read_yaml(command.resume / "config.yaml")
-    chosen = parse_cli(Command, words, prog=prog, default=Command(settings=saved)).settings
-    if command.config is not None:
+def _resumed(run: Path, file: Path | None, chosen: dict[str, Any]) -> Config:
+    if file is not None:
         raise UserError("--resume takes the run's own settings; leave --config out")
-    before, after = flatten(saved), flatten(chosen)
+    saved = read_yaml(run / "config.yaml")
+    config: Config = replaced(saved, chosen)
+    before, after = flatten(saved), flatten(config)
     others = [name for name in before if before[name] != after[name] and name not in RESUMABLE]
     if others:
         raise UserError(f"--resume cannot change {', '.join(others)} (only {', '.join(RESUMABLE)})")
-    return chosen
+    return config

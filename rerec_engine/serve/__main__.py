@@ -13,9 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rerec_engine.cli import Parser, positive, run_command
+from rerec_engine.cli import Parser, positive, run_command, waiting
 from rerec_engine.errors import UserError
-from rerec_engine.model.policy import model_directory
 
 if TYPE_CHECKING:
     import uvicorn
@@ -30,22 +29,29 @@ CONNECTIONS = 1000  # more at once are answered 503
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = Parser(prog="python -m rerec_engine.serve", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", metavar="DIR", required=True, help="trained model, or a run directory (its final/)")
-    parser.add_argument("--data", metavar="DIR", required=True, help="dataset directory (see rerec_engine.prepare)")
+    parser = Parser(
+        prog="serve",
+        usage="--model DIR|NAME --data DIR [options]",
+        description=(__doc__ or "").splitlines()[0],
+        examples=(
+            "--model runs/demo --data runs/demo/data",
+            "--model runs/demo --data runs/demo/data --port 0",
+        ),
+    )
+    parser.share("model", "data", required=True)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0: any free one (default: %(default)s)")
     parser.add_argument("--api-key", metavar="KEY", help=f"asked of every client; better in the variable {KEY}")
     parser.add_argument(
         "--engine", choices=("auto", "sampler", "vllm"), default="auto", help="auto: vLLM where it is installed"
     )
-    parser.add_argument("--device", default="auto", help="of the sampler: auto, cpu, cuda or cuda:N")
+    parser.share("device", help="of the sampler: auto (CUDA where there is one), cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--vllm-python", metavar="PROGRAM", help="a Python that has vLLM (default: this one)")
     parser.add_argument("--vllm-args", default="", metavar='"..."', help="passed on to vLLM's server")
-    parser.add_argument("--max-body-kb", type=positive, default=64, metavar="KB", help="default: %(default)s")
     parser.add_argument(
-        "--max-new-tokens", type=positive, default=768, metavar="N", help="of an answer (default: %(default)s)"
+        "--max-body-kb", type=positive, default=64, metavar="KB", help="kB of a request at most (default: %(default)s)"
     )
+    parser.share("max-new-tokens")
     parser.add_argument(
         "--max-concurrent", type=positive, metavar="N", help="answers made at once (default: 2; with vLLM 32)"
     )
@@ -118,8 +124,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         import uvicorn
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: pip install 'rerec-engine[serve]'") from None
-    from rerec_engine.serve.app import create_app
-    from rerec_engine.serve.start import start_conversation
+    with waiting("loading the libraries"):
+        from rerec_engine.model.policy import model_directory
+        from rerec_engine.serve.app import create_app
+        from rerec_engine.serve.start import start_conversation
 
     model = model_directory(args.model)
     key = args.api_key or os.environ.get(KEY) or None

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rerec_engine.cli import Parser, run_command
+from rerec_engine.cli import SWITCH, Parser, run_command
 from rerec_engine.errors import UserError
-from rerec_engine.share.card import HUB_NAME, write_card
 
 
 def push(folder: Path, name: str, private: bool) -> str:
@@ -43,11 +42,18 @@ def push(folder: Path, name: str, private: bool) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m rerec_engine.share", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(
+        prog="share",
+        usage="RUN_DIR [--push-to-hub OWNER/NAME] [--private]",
+        description=(__doc__ or "").splitlines()[0],
+        examples=("runs/demo", "runs/demo --push-to-hub OWNER/NAME --private"),
+    )
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="a finished run")
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="model repository to upload final/ to")
-    parser.add_argument("--private", action="store_true", help="where the repository is made by this")
+    parser.add_argument("--private", **SWITCH, help="where the repository is made by this")
     args = parser.parse_args(argv)
+    from rerec_engine.share.card import HUB_NAME, write_card
+
     if args.push_to_hub is not None and not HUB_NAME.fullmatch(args.push_to_hub):
         raise UserError(f"--push-to-hub: expected OWNER/NAME, got {args.push_to_hub!r}")
     card = write_card(args.run)

@@ -20,7 +20,8 @@ def dataset_path(config: Config, run: RunDir, anew: bool) -> Path:
     """The dataset directory: the one that the settings name, or the demo's, made in the run directory."""
     if config.data.path is not None:
         return Path(config.data.path)
-    from rerec_engine.worlds.demo import DemoOptions, write_demo
+    from rerec_engine.worlds.demo import write_demo
+    from rerec_engine.worlds.options import DemoOptions
 
     path = run.path / "data"
     if anew or not path.exists():

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
+from rerec_engine.worlds.options import DemoOptions, RequestOptions
 from rerec_engine.worlds.requests import DemoQuery, draw_query, personal
 from rerec_engine.worlds.world import RELATIONS, World, make_world
-from rerec_engine.worlds.writing import MadeOptions, write_world
+from rerec_engine.worlds.writing import write_world
 
 DATA_SOURCE = "rerec_engine/demo"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RequestOptions(MadeOptions):
-    """Of requests of the five kinds over a world."""
-
-    taste: Literal["", "told", "untold"] = ""
-    """All queries ask for something like two liked items, among candidates that satisfy the words alone; untold: the
-    prompt leaves the liked items out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoOptions(RequestOptions):
-    """Of the demo."""
-
-    films: int = 200
-    books: int = 100
-    users: int = 300
-    domain: Literal["", "film", "book"] = ""
-    """Of all queries; empty: both."""
 
 
 def write_demo(output: Path, options: DemoOptions | None = None) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rerec_engine.errors import UserError
-from rerec_engine.worlds.demo import DemoOptions, write_demo
-from rerec_engine.worlds.movielens import FilmOptions, NextItemOptions, write_film_requests, write_next_item
+from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.movielens import write_film_requests, write_next_item
+from rerec_engine.worlds.options import DemoOptions, FilmOptions, NextItemOptions
 
 _DOORS: dict[str, tuple[type[Any], Callable[[Path, Any], None]]] = {
     "demo": (DemoOptions, write_demo),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,11 @@ from rerec_engine.data.movielens import MIN_HISTORY, find_movielens
 from rerec_engine.data.profiles import read_users
 from rerec_engine.data.sources import read_items, read_ratings
 from rerec_engine.errors import UserError
-from rerec_engine.worlds.demo import DATA_SOURCE, RequestOptions, draw_requests
+from rerec_engine.worlds.demo import DATA_SOURCE, draw_requests
+from rerec_engine.worlds.options import FilmOptions, NextItemOptions
 from rerec_engine.worlds.requests import DemoQuery, liked_text
 from rerec_engine.worlds.world import World
-from rerec_engine.worlds.writing import MadeOptions, write_world
+from rerec_engine.worlds.writing import write_world
 
 MOVIE = "movie"
 RELATIONS = {MOVIE: ("Genre", "Made_in", "Second_genre")}
@@ -74,28 +74,6 @@ def movielens_world(folder: Path, min_ratings: int = 50) -> World:
         source_ids=tuple(items.source_ids[old] or "" for old in kept),
         user_ids=tuple(ratings.user_ids[u] for u in users),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilmOptions(RequestOptions):
-    """Of requests of the five kinds over real films."""
-
-    movielens: Path
-    """A folder of MovieLens, with times: its films, users and what they watched."""
-    min_ratings: int = 50
-    """Of a film, to be in the catalogue."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextItemOptions(MadeOptions):
-    """Of requests for what a user takes next."""
-
-    movielens: Path
-    """A folder of MovieLens, with times: its films, users and what they watched."""
-    min_ratings: int = 50
-    """Of a film, to be in the catalogue."""
-    history: int = 10
-    """So many films before it stand in the request."""
 
 
 def write_film_requests(output: Path, options: FilmOptions) -> None:

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rerec_engine.data.prompts import sentence_prompt
 from rerec_engine.data.traces import Trace
 from rerec_engine.types import CATEGORIES
 from rerec_engine.worlds.beliefs import Beliefs
+from rerec_engine.worlds.options import TraceOptions
 from rerec_engine.worlds.requests import DemoQuery, draw_query
 from rerec_engine.worlds.world import World
-
-
-@dataclass(frozen=True, kw_only=True)
-class TraceOptions:
-    """Reasoning traces by a teacher that knows the catalogue: short lists first, since the skill is learned several
-    times faster so."""
-
-    short_traces: int = 14000
-    """Reasoning traces for the warm start over about 5 candidates."""
-    medium_traces: int = 3000
-    """Traces over about 10 candidates."""
-    full_traces: int = 7000
-    """Traces over all candidates."""
-    biased_traces: int = 2000
-    """Traces over all candidates, of a teacher that is wrong about a share of the items, in a share of its mentions."""
-    belief_share: float = 0.6
-    """Share of the genres that this teacher takes for another."""
-    belief_rate: float = 0.65
-    """Share of its mentions of such an item that are wrong."""
 
 
 def make_traces(world: World, options: TraceOptions, candidates: int, seed: int) -> list[Trace]:

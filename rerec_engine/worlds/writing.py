@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rerec_engine.data.dataset import write_dataset
@@ -13,29 +12,10 @@ from rerec_engine.data.description import VOCABULARY, DatasetDescription, Kind
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Query
+from rerec_engine.worlds.options import MadeOptions
 from rerec_engine.worlds.requests import DemoQuery
-from rerec_engine.worlds.traces import TraceOptions, make_traces
+from rerec_engine.worlds.traces import make_traces
 from rerec_engine.worlds.world import WORDING, World
-
-
-@dataclass(frozen=True, kw_only=True)
-class MadeOptions(TraceOptions):
-    """Of every made dataset."""
-
-    seed: int = 0
-    train_queries: int = 960
-    """No condition set of val or test occurs in train or in a trace."""
-    val_queries: int = 200
-    test_queries: int = 500
-    candidates: int = 20
-    """Of each query, the right one among them."""
-    embedding_epochs: int = 30
-    """LightGCN's, on the users' histories."""
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Queries by split."""
-        return {"train": self.train_queries, "val": self.val_queries, "test": self.test_queries}
 
 
 def write_world(

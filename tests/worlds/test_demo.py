@@ -11,7 +11,8 @@ from rerec_engine.data.dataset import load_dataset
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
-from rerec_engine.worlds.demo import DemoOptions, write_demo
+from rerec_engine.worlds.demo import write_demo
+from rerec_engine.worlds.options import DemoOptions
 from rerec_engine.worlds.world import make_world
 
 SEED = 5

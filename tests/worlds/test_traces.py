@@ -6,8 +6,9 @@ import numpy as np
 
 from rerec_engine.types import CATEGORIES
 from rerec_engine.worlds.beliefs import Beliefs
+from rerec_engine.worlds.options import TraceOptions
 from rerec_engine.worlds.requests import DemoQuery, draw_query, split_of
-from rerec_engine.worlds.traces import TraceOptions, make_traces, trace
+from rerec_engine.worlds.traces import make_traces, trace
 
 SEED = 5
 

