@@ -93,7 +93,7 @@ def test_settings_are_the_codes():
     spec.loader.exec_module(module)
     text = module.reference()
     assert (ROOT / "docs" / "settings.md").read_text() == text, "out of date: python docs/make_settings.py"
-    assert "| `advantage.w_penalty` | number | `0.3` |  | RAAE:" in text
+    assert "| `advantage.w_penalty` | number | `0.3` |  | Lower the reward" in text
     assert "| `warm_start.epochs` | integer | `0` | `1` |" in text
 
 

@@ -282,7 +282,7 @@ def test_catalogue_matcher_stands_beside_the_published_rules(
     (tmp_path / "q.json").write_text(json.dumps([{"query & ground true": entries}]))
     (tmp_path / "p.jsonl").write_text(json.dumps({"id": "0-0", "response": f"x [SEP] {title[:-7].upper()}"}))
     files = ("--predictions", str(tmp_path / "p.jsonl"), "--queries", str(tmp_path / "q.json"))
-    with pytest.raises(UserError, match="--matcher catalogue needs --data"):
+    with pytest.raises(UserError, match="matcher catalogue needs data"):
         main([*files, "--matcher", "catalogue"])
     main([*files, "--matcher", "catalogue", "--data", str(demo.path), "--output", str(tmp_path / "out.json")])
     written = json.loads((tmp_path / "out.json").read_text())

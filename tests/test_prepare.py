@@ -150,16 +150,16 @@ def test_a_bad_command_line_has_exit_code_2(monkeypatch: pytest.MonkeyPatch, wor
 @pytest.mark.parametrize(
     ("name", "writer", "options"),
     [
-        ("demo", "write_demo", DemoOptions(seed=4, train_queries=9, taste="told")),
-        ("world", "write_film_requests", FilmOptions(movielens=Path("ml"), min_ratings=2, short_traces=3)),
-        ("next-item", "write_next_item", NextItemOptions(movielens=Path("ml"), history=4, candidates=9)),
+        ("demo", "demo.write_demo", DemoOptions(seed=4, train_queries=9, taste="told")),
+        ("world", "movielens.write_film_requests", FilmOptions(movielens=Path("ml"), min_ratings=2, short_traces=3)),
+        ("next-item", "movielens.write_next_item", NextItemOptions(movielens=Path("ml"), history=4, candidates=9)),
     ],
 )
 def test_made_worlds_take_every_option(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, writer: str, options: MadeOptions
 ) -> None:
     calls: list[object] = []
-    monkeypatch.setattr(prepare, writer, lambda output, options: calls.append((output, options)))
+    monkeypatch.setattr(f"rerec_engine.worlds.{writer}", lambda output, options: calls.append((output, options)))
     words = [f"--{field}={value}" for field, value in asdict(options).items() if value != ""]
     assert command(monkeypatch, name, "--output", tmp_path / "d", *words) == 0
     assert calls == [(tmp_path / "d", options)]

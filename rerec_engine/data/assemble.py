@@ -42,9 +42,7 @@ def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOption
     if options.embeddings == "attributes":
         return _attribute_embeddings(graph, options.dim, seed)
     if matrix.nnz == 0:
-        raise UserError(
-            "there are no interactions to embed the items by: give --interactions or --embeddings attributes"
-        )
+        raise UserError("there are no interactions to embed the items by: give interactions, or embeddings: attributes")
     if options.embeddings == "als":
         from rerec_engine.graph import als
 
@@ -110,7 +108,7 @@ def finish(output: Path, prepared: Prepared, options: EmbeddingOptions, seed: in
 def check_shares(val: float, test: float) -> dict[str, float]:
     """Shares of the three splits; raises UserError unless they leave something to train on."""
     if not (val >= 0 and test >= 0 and val + test < 1):
-        raise UserError(f"--val and --test must be shares whose sum is below 1, got {val} and {test}")
+        raise UserError(f"val and test must be shares whose sum is below 1, got {val} and {test}")
     return dict(zip(SPLITS, (1 - val - test, val, test), strict=True))
 
 
@@ -125,7 +123,7 @@ def _attribute_embeddings(graph: AttributeGraph, dim: int, seed: int) -> np.ndar
     matrix = graph.item_attributes.astype(np.float64)
     rank = min(dim, min(matrix.shape) - 1)
     if rank < 1 or matrix.nnz == 0:
-        raise UserError("there are too few attributes to embed the items by: give --attributes FILE")
+        raise UserError("there are too few attributes to embed the items by: give attributes")
     degree = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1)
     weighted = matrix @ sp.diags(np.log(1 + matrix.shape[0] / degree))
     left, singular, _ = svds(weighted, k=rank, random_state=seed)

@@ -208,7 +208,7 @@ def _check_replaceable(path: Path) -> None:
     foreign = [entry.name for entry in entries if entry.is_dir() or entry.suffix not in _SUFFIXES]
     if entries and (foreign or not (path / "items.parquet").is_file()):
         what = f" (it holds {sorted(foreign)[0]})" if foreign else ""
-        raise UserError(f"{path}: not empty and not a dataset directory{what}; choose another --output")
+        raise UserError(f"{path}: not empty and not a dataset directory{what}; choose another output")
 
 
 def _write_splits(

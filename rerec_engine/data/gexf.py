@@ -117,7 +117,7 @@ def graph_items(path: Path, graph: GexfGraph, counts: Counts) -> SourceItems:
             else:
                 counts.drop(kind, "merged with an item of the same title", node.label)
     if not items.titles:
-        raise file_error(path, "no node has the type item, movie, film or book: give --catalogue FILE")
+        raise file_error(path, "no node has the type item, movie, film or book: give a catalogue")
     return items
 
 

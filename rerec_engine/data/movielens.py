@@ -82,7 +82,7 @@ def find_movielens(folder: Path) -> MovieLensSources:
 def prepare_movielens(sources: MovieLensSources, options: MovieLensOptions, shares: dict[str, float]) -> Prepared:
     """Read and make the queries; raises UserError naming file and line for a broken row unless `skip_bad`."""
     if options.max_queries < 1 or options.history < 1:
-        raise UserError("--max-queries and --history must be at least 1")
+        raise UserError("max_queries and history must be at least 1")
     counts, skip_bad = Counts(), options.skip_bad
     items = read_items(sources.catalogue, counts, skip_bad=skip_bad)
     triples = items.triples + _attributes(sources.attributes, items, counts, skip_bad)
@@ -169,7 +169,7 @@ def _limited(targets: Sequence[_Target], options: MovieLensOptions, counts: Coun
         counts.read(kind, len(own))
         counts.keep(kind, len(kept))
         if len(kept) < len(own):
-            counts.drop(kind, "over --max-queries", number=len(own) - len(kept))
+            counts.drop(kind, "over max_queries", number=len(own) - len(kept))
         chosen += [own[i] for i in kept]
     return chosen
 

@@ -63,7 +63,7 @@ def find_parquet(folder: Path) -> ParquetSources:
     users = [path for path in graphs if "user" in path.stem.lower()]
     items = [path for path in graphs if path not in users]
     if len(users) > 1 or len(items) > 1:
-        raise UserError(f"{folder}: several GEXF graphs; name them with --graph and --interactions")
+        raise UserError(f"{folder}: several GEXF graphs; name them as graph and interactions")
     return ParquetSources(splits, items[0] if items else None, None, users[0] if users else None)
 
 
@@ -101,7 +101,7 @@ def _items_and_attributes(sources: ParquetSources, counts: Counts, skip_bad: boo
         items = items or graph_items(sources.graph, graph, counts)
         return items, graph_triples(sources.graph, graph, items, counts)
     if items is None:
-        raise UserError("the items are unknown: give --graph FILE.gexf or --catalogue FILE")
+        raise UserError("the items are unknown: give a graph (FILE.gexf) or a catalogue")
     triples = read_attributes(sources.graph, items, counts, skip_bad=skip_bad) if sources.graph else []
     return items, triples
 

@@ -80,7 +80,7 @@ def _suite(path: Path, tree: Any, movielens: Path | None) -> Suite:
     data = tree.get("data") or {}
     if isinstance(data, dict) and data.get("movielens") == "{movielens}":
         if movielens is None:
-            raise UserError(f"suite {path.stem} is of real sequences: give --movielens DIR (docs/data.md)")
+            raise UserError(f"suite {path.stem} is of real sequences: give movielens (docs/data.md)")
         data = {**data, "movielens": str(movielens.resolve())}
     datasets, tests, retention = tree.get("datasets") or {}, tree.get("tests") or [], bool(tree.get("retention"))
     if not isinstance(datasets, dict) or not all(isinstance(own, dict) for own in datasets.values()):

@@ -35,7 +35,7 @@ def _score_by_catalogue(
     from rerec_engine.metrics.catalogue_match import CatalogueScorer
 
     if data is None:
-        raise UserError("--matcher catalogue needs --data DIR, the dataset whose catalogue is meant")
+        raise UserError("matcher catalogue needs data, the dataset whose catalogue is meant")
     dataset = load_dataset(data)
     scorer = CatalogueScorer(dataset.titles, dataset.years, [query.ground_truth for query in queries.values()])
     return [scorer.score(i, text, queries[i].ground_truth) for i, text in responses.items()], scorer.added

@@ -92,14 +92,14 @@ def read_answers(path: str | Path, queries: dict[str, GroupQuery], skip_bad: boo
             answer_id, response = _answer(entry, queries, found)
         except _BadRow as error:
             if not skip_bad:
-                raise file_error(path, f"{error} (--skip-bad leaves such rows out)", row) from None
+                raise file_error(path, f"{error} (skip_bad leaves such rows out)", row) from None
             setattr(skipped, error.kind, getattr(skipped, error.kind) + 1)
         else:
             found[answer_id] = response
     missing = [query_id for query_id in queries if query_id not in found]
     if missing and not skip_bad:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise file_error(path, f"no answer to query {missing[0]!r}{more} (--skip-bad leaves such queries out)")
+        raise file_error(path, f"no answer to query {missing[0]!r}{more} (skip_bad leaves such queries out)")
     if len(missing) == len(queries):
         raise file_error(path, "answers none of the queries")
     skipped.unanswered = len(missing)

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rerec_engine.cli import Parser
 from rerec_engine.cli.options import Option, about, add_option, groups, own_options, value_of
 from rerec_engine.config import Config
@@ -96,6 +94,8 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def read_yaml(path: Path, base: Config | None = None) -> Config:
     """`base` with the settings of a YAML file. Raises UserError, naming the file, for anything that is no setting."""
+    import yaml
+
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -119,6 +119,8 @@ def _meant(name: str, known: Mapping[str, Any]) -> str:
 
 def write_yaml(config: Config, path: Path) -> None:
     """The resolved settings, as `read_yaml` takes them."""
+    import yaml
+
     path.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False), encoding="utf-8")
 
 

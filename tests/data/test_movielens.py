@@ -56,7 +56,7 @@ def test_queries_are_limited_by_seed(tmp_path: Path) -> None:
     limited = prepare_movielens(sources, MovieLensOptions(max_queries=2), SHARES)
     limited.counts.check()
     assert len(limited.splits["train"]) == 2
-    assert limited.counts.dropped("targets (train)") == {"over --max-queries": 2}
+    assert limited.counts.dropped("targets (train)") == {"over max_queries": 2}
     again = prepare_movielens(sources, MovieLensOptions(max_queries=2), SHARES)
     assert again.splits == limited.splits
     with pytest.raises(UserError, match="at least 1"):

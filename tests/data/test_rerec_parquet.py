@@ -113,7 +113,7 @@ def test_open_form_and_bad_rows(tmp_path: Path) -> None:
 def test_a_graph_without_items_is_refused(tmp_path: Path) -> None:
     write_source(tmp_path, [row("Heat (1995)", FILMS)])
     (tmp_path / "item_graph.gexf").write_text('<gexf><node id="a" label="Heat"/></gexf>')
-    with pytest.raises(UserError, match=r"item_graph\.gexf.*give --catalogue"):
+    with pytest.raises(UserError, match=r"item_graph\.gexf.*give a catalogue"):
         prepare_parquet(find_parquet(tmp_path), ParquetOptions(), SHARES)
 
 
@@ -122,5 +122,5 @@ def test_a_folder_without_parquet_is_refused(tmp_path: Path) -> None:
         find_parquet(tmp_path)
     write_source(tmp_path, [row("Heat (1995)", FILMS)])
     (tmp_path / "item_graph.gexf").unlink()
-    with pytest.raises(UserError, match="give --graph"):
+    with pytest.raises(UserError, match="give a graph"):
         prepare_parquet(find_parquet(tmp_path), ParquetOptions(), SHARES)

@@ -150,7 +150,7 @@ def test_the_same_command_goes_on_and_names_what_failed(done, suite, tmp_path):
 def test_changed_settings_are_refused(done, suite, tmp_path):
     changed = tmp_path / "small.yaml"
     changed.write_text(suite.read_text().replace("steps: 2", "steps: 3"))
-    with pytest.raises(UserError, match=r"train\.steps is 2, but the suite has 3; choose another --output"):
+    with pytest.raises(UserError, match=r"train\.steps is 2, but the suite has 3; choose another output"):
         main([str(changed), "--output", str(done.parent)])
 
 

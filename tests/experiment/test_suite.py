@@ -44,7 +44,7 @@ def test_suites_of_the_demo_share_their_warm_starts():
 
 
 def test_a_suite_of_real_sequences_needs_the_folder():
-    with pytest.raises(UserError, match="suite next_item is of real sequences: give --movielens DIR"):
+    with pytest.raises(UserError, match="suite next_item is of real sequences: give movielens"):
         load_suite("next_item")
     assert load_suite("next_item", Path("M")).data["movielens"] == str(Path("M").resolve())
 
