@@ -14,6 +14,7 @@ import argparse
 import json
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,9 @@ def measure(
         )
         try:
             pushes, files = [], []
-            for _ in range(rounds):
+            for push in range(1, rounds + 1):
                 change(policy)
-                pushes.append(seconds(engine.update_weights))
+                pushes.append(seconds(partial(engine.update_weights, push)))
                 files.append(seconds(lambda: through_file(policy, Path(folder) / "file")))
             off = difference(policy, engine)
         finally:

@@ -27,8 +27,8 @@ class RolloutEngine(Protocol):
         """n responses per prompt, prompt-major: len(prompts) * n rollouts."""
         ...
 
-    def update_weights(self) -> None:
-        """Take over the policy's weights as they are now."""
+    def update_weights(self, version: int) -> None:
+        """Take over the policy's weights as they are now; `weight_version` becomes `version`."""
         ...
 
     def sleep(self) -> None:
@@ -46,10 +46,9 @@ class Follower:
     `weights` gathers a sharded policy's parameters, which takes all ranks; here they are let go of.
     """
 
-    def __init__(self, weights: Callable[[], Iterable[tuple[str, Tensor]]]) -> None:
+    def __init__(self, weights: Callable[[], Iterable[tuple[str, Tensor]]], version: int = 0) -> None:
         self.weights = weights
-        self.weight_version = 0
-        self.update_weights()
+        self.update_weights(version)
 
     def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
         """Nothing, for no prompt."""
@@ -57,9 +56,10 @@ class Follower:
             raise ValueError("a rank without an engine was given prompts")
         return []
 
-    def update_weights(self) -> None:
+    def update_weights(self, version: int) -> None:
         for _ in self.weights():
             pass
+        self.weight_version = version
 
     def sleep(self) -> None:
         """Nothing is held."""

@@ -11,14 +11,14 @@ from rerec_engine.rollout.sampler import Sampler
 class ReplicaSampler(Sampler):
     """A `Sampler` whose weights change in `update_weights` alone. All ranks of a sharded policy call that at once."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, version: int = 0) -> None:
         self.source = policy
         super().__init__(copy_of(policy))
-        self.update_weights()
+        self.update_weights(version)
 
     @torch.no_grad()
-    def update_weights(self) -> None:
+    def update_weights(self, version: int) -> None:
         mine = dict(self.policy.model.named_parameters())
         for name, value in self.source.whole_parameters():
             mine[name].copy_(value)
-        super().update_weights()
+        super().update_weights(version)

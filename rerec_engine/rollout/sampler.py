@@ -63,11 +63,11 @@ def _below(x: Tensor, end: Tensor) -> Tensor:
 class Sampler:
     """Generates with the live policy. A response's draws depend on the seed and its place in the call alone."""
 
-    def __init__(self, policy: Policy, max_rows: int = 1024) -> None:
+    def __init__(self, policy: Policy, max_rows: int = 1024, version: int = 0) -> None:
         self.policy = policy
         self.max_rows = max_rows
         self.decoder = make_decoder(policy.model, policy.dtype)
-        self.weight_version = 0
+        self.weight_version = version
 
     def twin(self) -> Sampler:
         """A sampler with a cache of its own over the same weights, for another thread."""
@@ -75,9 +75,9 @@ class Sampler:
         twin.decoder = copy.copy(self.decoder)
         return twin
 
-    def update_weights(self) -> None:
+    def update_weights(self, version: int) -> None:
         self.decoder.refresh()
-        self.weight_version += 1
+        self.weight_version = version
 
     def sleep(self) -> None:
         """Nothing is held beyond the policy itself."""

@@ -39,7 +39,7 @@ class VllmEngine:
         the calling thread, so that the ranks of a sharded policy can gather together.
     end_ids: tokens that end a response. max_tokens: the most that prompt and response have together.
     dtype: of the engine's weights and arithmetic. log: file that the engine's output is appended to.
-    run_dir: named in errors as what to resume.
+    run_dir: named in errors as what to resume. version: the step after which the weights are the policy's.
 
     Raises `UserError` for what a user can mend (no vLLM, an architecture it does not know, too little memory for keys
     and values) and `RunError` where the engine dies, hangs or fails. Calls from several threads wait for one another.
@@ -57,10 +57,10 @@ class VllmEngine:
         settings: VllmConfig,
         log: Path,
         run_dir: Path | None = None,
+        version: int = 0,
     ) -> None:
         self.weights, self.end_ids, self.max_tokens = weights, tuple(end_ids), max_tokens
         self.settings, self.device = settings, device
-        self.weight_version = 0
         self._asleep = False
         self._lock = threading.Lock()
         self._memory = WeightMemory(dtype)
@@ -75,7 +75,7 @@ class VllmEngine:
             remedy=f"; go on with --resume {run_dir}" if run_dir else "",
         )
         self._ask("start", arguments=engine_arguments(str(model), max_tokens, dtype, device, settings))
-        self._push()
+        self.update_weights(version)
 
     def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
         """n responses per prompt, prompt-major. Draws depend on the seed and a response's place in the whole call."""
@@ -96,10 +96,10 @@ class VllmEngine:
             )
         return _rollouts(answer, len(prompts) * n, version)
 
-    def update_weights(self) -> None:
+    def update_weights(self, version: int) -> None:
         """Push the weights as they are into the engine; its prefix cache is emptied."""
         self._push()
-        self.weight_version += 1
+        self.weight_version = version
 
     def sleep(self) -> None:
         """Free the GPU's memory until the next call, where `rollout.vllm.sleep` says so; nothing on a CPU."""

@@ -81,8 +81,7 @@ class RolloutWorker:
     def update_weights(self, step: int) -> None:
         """Hand the engine the weights as they are after step `step`."""
         self._wait()
-        self.engine.update_weights()
-        self.engine.weight_version = step
+        self.engine.update_weights(step)
 
     def state_dict(self) -> dict[str, Any]:
         """The queue, and what has been generated ahead, which no one could generate again."""

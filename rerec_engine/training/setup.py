@@ -83,7 +83,7 @@ def start(config: Config, resume: Path | None) -> Trainer:
         reward = RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads)
     score = partial(score_batch, reward=reward, policy=policy, config=config)
     with waiting(f"starting the rollout engine ({config.rollout.engine})", ranks.main):
-        engine = _engine(config, policy, source, run, ranks)
+        engine = _engine(config, policy, source, run, ranks, done or 0)
     worker = RolloutWorker(engine, queue, queries, prompts, score, config, ranks)
     trainer = Trainer(
         config=config,
@@ -97,7 +97,6 @@ def start(config: Config, resume: Path | None) -> Trainer:
     )
     if checkpoint is not None:
         trainer.restore(checkpoint)
-    engine.weight_version = trainer.step
     return trainer
 
 
@@ -119,13 +118,14 @@ def _run_dir(config: Config, resume: Path | None, done: int | None) -> RunDir:
     return RunDir.create(config)
 
 
-def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ranks) -> RolloutEngine:
+def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ranks, step: int) -> RolloutEngine:
+    """The engine with the policy's weights, which are those after `step`."""
     if config.rollout.engine == "vllm":
         group = config.rollout.vllm.tensor_parallel
         if ranks.size > 1 and ranks.local_size % group:
             raise UserError(f"rollout.vllm.tensor_parallel {group} must divide the {ranks.local_size} ranks of a host")
         if ranks.size > 1 and ranks.rank % group:
-            return Follower(policy.whole_parameters)
+            return Follower(policy.whole_parameters, step)
         return VllmEngine(
             source,
             policy.whole_parameters,
@@ -136,10 +136,11 @@ def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ran
             settings=config.rollout.vllm,
             log=run.path / ("engine.log" if ranks.main else f"engine_{ranks.rank}.log"),
             run_dir=run.path,
+            version=step,
         )
     if ranks.size > 1 or config.rollout.overlap:
-        return ReplicaSampler(policy)
-    return Sampler(policy)
+        return ReplicaSampler(policy, step)
+    return Sampler(policy, version=step)
 
 
 def _device(config: Config, ranks: Ranks) -> torch.device:

@@ -129,12 +129,12 @@ def test_update_weights_takes_over_the_policy(tiny_policy):
     with torch.no_grad():
         for parameter in policy.model.parameters():
             parameter.mul_(torch.rand_like(parameter) + 0.5)
-    sampler.update_weights()
+    sampler.update_weights(7)
     after = sampler.generate([prompt], 1, Sampling(20, 0.0))[0]
     with torch.no_grad():
         logp, _ = policy.token_logprobs([(prompt, after.token_ids)])
     assert (logp - torch.tensor(after.logprobs)).abs().max() < 1e-4
-    assert (before.weight_version, after.weight_version) == (0, 1)
+    assert (before.weight_version, after.weight_version) == (0, 7)
     assert before.logprobs != after.logprobs
 
 

@@ -131,7 +131,7 @@ def test_push_replaces_every_weight_and_what_was_cached_of_the_old(policy, engin
     files = set(Path("/dev/shm").iterdir())
     old = changed(policy)
     try:
-        engine.update_weights()
+        engine.update_weights(version + 1)
         after = engine.generate(prompts, 2, sampling)
         assert {r.weight_version for r in after} == {version + 1}
         assert difference(policy, prompts, 2, after) < 1e-3
@@ -139,7 +139,7 @@ def test_push_replaces_every_weight_and_what_was_cached_of_the_old(policy, engin
     finally:
         restore(policy, old)
     assert difference(policy, prompts, 2, after) > 1
-    engine.update_weights()
+    engine.update_weights(version)
     assert [r.token_ids for r in engine.generate(prompts, 2, sampling)] == [r.token_ids for r in before]
     assert [path.name for path in set(Path("/dev/shm").iterdir()) - files if "rerec" in path.name] == []
 
@@ -197,7 +197,7 @@ def test_untied_head_and_bf16(tiny_policy, prompts, tmp_path):
             assert gap.mean() < 0.03, f"after {step} pushes"
             with torch.no_grad():  # the head alone
                 policy.model.lm_head.weight.mul_(torch.rand_like(policy.model.lm_head.weight) + 0.5)
-            engine.update_weights()
+            engine.update_weights(step + 1)
     finally:
         engine.close()
     assert gone(engine._process.process.pid)

@@ -87,10 +87,10 @@ def test_push_takes_over_the_weights_and_leaves_no_file(make, weights, dtype):
     engine = make(dtype=dtype)
     assert engine.generate([[5]], 1, Sampling(4))[0].logprobs[0] == 15.5
     weights["a"].fill_(2)
-    engine.update_weights()
+    engine.update_weights(1)
     assert engine.generate([[5]], 1, Sampling(4))[0].logprobs[0] == 30.5
     weights["a"] = torch.ones(40, 50)  # another layout
-    engine.update_weights()
+    engine.update_weights(2)
     last = engine.generate([[5]], 1, Sampling(4))[0]
     assert (last.logprobs[0], last.weight_version) == (2000.5, 2)
     assert {p.name for p in set(Path("/dev/shm").iterdir()) - before if "rerec" in p.name} == set()

@@ -33,8 +33,9 @@ class Counting:
             Rollout([p[0], self.weights], [-1.0, -1.0], "stop", self.weight_version) for p in prompts for _ in range(n)
         ]
 
-    def update_weights(self):
+    def update_weights(self, version):
         self.weights += 1
+        self.weight_version = version
 
     def sleep(self):
         self.slept += 1
@@ -89,7 +90,9 @@ def test_one_step_ahead_is_drawn_with_the_weights_before_the_update():
     assert not {q.id for q in first.queries} & {q.id for q in second.queries}
     worker.look_ahead(3)
     worker.update_weights(2)
-    assert worker.next_batch(3, Clock()).token_ids[1::2].tolist() == [1] * 8
+    third = worker.next_batch(3, Clock())
+    assert third.token_ids[1::2].tolist() == [1] * 8
+    assert (third.weight_version == 1).all()
     worker.look_ahead(4)
     assert len(engine.calls) == 3  # the run has three steps
 
@@ -130,8 +133,8 @@ def test_an_engine_that_returns_nothing_is_a_clear_error(spoil, overlap):
 def test_a_rank_without_an_engine_gathers_weights_and_generates_nothing():
     gathered = []
     follower = Follower(lambda: (gathered.append(i) or (str(i), None) for i in range(3)))
-    follower.update_weights()
-    assert gathered == [0, 1, 2, 0, 1, 2]
+    follower.update_weights(4)
+    assert (gathered, follower.weight_version) == ([0, 1, 2, 0, 1, 2], 4)
     assert follower.generate([], 5, None) == []
     with pytest.raises(ValueError, match="without an engine"):
         follower.generate([[1]], 5, None)
