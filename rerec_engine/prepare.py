@@ -16,7 +16,7 @@ from rerec_engine.cli import Parser, run_command, waiting
 from rerec_engine.cli.options import about, add_option, build, groups, own_options
 from rerec_engine.data.options import EmbeddingOptions, MovieLensOptions, ParquetOptions, RecBenchOptions
 from rerec_engine.errors import UserError
-from rerec_engine.worlds.options import DemoOptions, FilmOptions, NextItemOptions
+from rerec_engine.worlds.options import DemoOptions, FilmOptions, MadeOptions, NextItemOptions
 
 if TYPE_CHECKING:
     from rerec_engine.data.movielens import MovieLensSources
@@ -257,7 +257,9 @@ def _parser() -> Parser:
             examples=examples,
         )
         for prefix, part in groups(kind):
-            title = {"options.": "queries"}.get(prefix, prefix.rstrip("."))
+            title = {"options.": "world" if issubclass(part, MadeOptions) else "queries"}.get(
+                prefix, prefix.rstrip(".")
+            )
             group = task.group(title, about(part)) if prefix else task
             for option in own_options(part):
                 add_option(group, option, metavar="DIR" if option.name == "output" else None)

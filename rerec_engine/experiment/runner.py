@@ -26,8 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
+from rerec_engine.cli import progress_bar
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.data.traces import Trace, write_traces
@@ -242,7 +241,7 @@ def _all(runs: list[Run], logs: Path, jobs: int, what: str) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     left = [run for run in runs if not finished(run)]
     failed: list[str] = []
-    with tqdm(total=len(runs), initial=len(runs) - len(left), desc=what, unit="run") as bar:
+    with progress_bar(len(runs), what, "run", initial=len(runs) - len(left), leave=True) as bar:
 
         def execute(run: Run) -> None:
             log = logs / f"{run.path.parent.name}_{run.path.name}.log"

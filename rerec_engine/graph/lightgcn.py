@@ -19,8 +19,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
 
+from rerec_engine.cli import progress_bar
 from rerec_engine.errors import UserError
 from rerec_engine.graph.bpr import BprSampler, Triples
 from rerec_engine.graph.interactions import binary_interactions, unit_item_rows
@@ -74,7 +74,7 @@ def train_lightgcn(
         ego = initial.to(place).requires_grad_()  # [U + N, d]
         optimizer = torch.optim.Adam([ego], lr=learning_rate, fused=True)
         losses = []
-        with tqdm(total=epochs, disable=not progress, desc="LightGCN", unit="epoch") as bar:
+        with progress_bar(epochs, "LightGCN", "epoch", shown=progress) as bar:
             for epoch in range(1, epochs + 1):
                 loss = _epoch(ego, adjacency, layers, optimizer, sampler.epoch(), users, batch, weight_decay)
                 if not np.isfinite(loss):
@@ -82,7 +82,7 @@ def train_lightgcn(
                         f"LightGCN: loss {loss} in epoch {epoch}, lower learning_rate (now {learning_rate})"
                     )
                 losses.append(loss)
-                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+                bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
                 bar.update()
         final = propagate(ego.detach(), adjacency, layers).cpu().numpy()
     return LightGCNResult(final[:users].copy(), final[users:].copy(), losses)

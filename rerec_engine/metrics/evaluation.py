@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rerec_engine.cli import progress_bar
 from rerec_engine.metrics.report import CategoryReport, Estimate, EvalReport
 from rerec_engine.model.text import decode
 from rerec_engine.types import Message, Query, Rollout, Sampling
@@ -43,7 +44,7 @@ def evaluate_queries(
         raise ValueError("no query to evaluate")
     rows: list[dict[str, Any]] = []
     parts: list[dict[str, np.ndarray]] = []
-    bar = _progress(len(queries), progress)
+    bar = progress_bar(len(queries), f"evaluate {split}".rstrip(), "query", shown=progress)
     for start in range(0, len(queries), batch_size):
         batch = queries[start : start + batch_size]
         prompts = [encode_prompt(query.messages) for query in batch]
@@ -138,9 +139,3 @@ def _report(
         rows=rows,
         **place,
     )
-
-
-def _progress(total: int, shown: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="query", desc="evaluate", disable=not shown, leave=False)

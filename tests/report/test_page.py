@@ -66,7 +66,7 @@ def test_command(run, tmp_path, capsys):
     main([str(run), str(run), "--output", str(output)])
     assert capsys.readouterr().out == f"{output}\n"
     assert output.stat().st_size < 1_000_000
-    message = rf"^{tmp_path}: no config\.yaml there; expected a run directory \(see --output-dir of train\)$"
+    message = rf"^{tmp_path}: no config\.yaml there; expected a run directory \(train's output_dir\)$"
     with pytest.raises(UserError, match=message):
         main([str(tmp_path)])
 
