@@ -68,8 +68,11 @@ def server(tiny_model: Path, mini_demo: Path) -> Iterator[Server]:
     )
     assert process.stderr is not None
     with process.stderr:
-        told = process.stderr.readline()
-        assert told.startswith("chat: http://127.0.0.1:"), told + process.stderr.read()
+        lines = iter(process.stderr.readline, "")  # ends with the server
+        told = next((line for line in lines if not line.endswith("...\n")), "")  # what is waited for
+        if not told.startswith("chat: http://127.0.0.1:"):
+            process.terminate()
+            pytest.fail(told + process.stderr.read())
         yield Server(told.split()[1], process)
         process.terminate()
         process.wait(20)
