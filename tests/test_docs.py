@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 TOP = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -118,6 +120,70 @@ def test_modules_that_are_named_can_be_run():
     for name in named:
         place = ROOT / Path(*name.split("."))
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), name
+
+
+def typed(text: str) -> list[tuple[str, str, str]]:
+    """Every command of a text with flags: the module's name, its subcommand or "", and the flag as typed."""
+    text = re.sub(r"\\\n\s*", " ", text)
+    text = re.sub(r"make train ARGS=\"([^\"]*)\"", r"-m rerec_engine.train \1\n", text)
+    found = []
+    for name, rest in re.findall(r"-m rerec_engine\.(\w+)([^\n`#|]*)", text):
+        subcommand = re.match(r" ([a-z][\w-]*)", rest) if name == "prepare" else None
+        flags = re.findall(r"(?<![\w-])--[a-zA-Z][\w.-]*", rest)
+        found += [(name, subcommand.group(1) if subcommand else "", flag) for flag in flags]
+    return found
+
+
+def test_commands_are_read_from_a_text():
+    text = 'a `python -m rerec_engine.share D [--private]`\n-m rerec_engine.prepare demo \\\n  --dim 3  # --no\n'
+    assert typed(text + 'make train ARGS="--seed 1"\n') == [
+        ("share", "", "--private"),
+        ("prepare", "demo", "--dim"),
+        ("train", "", "--seed"),
+    ]
+
+
+@pytest.fixture
+def flags(follow, monkeypatch, capsys):
+    """A function from module and subcommand to the flags in its `--help`."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    @functools.cache
+    def read(name: str, subcommand: str) -> set[str]:
+        module = name if (ROOT / "rerec_engine" / f"{name}.py").is_file() else f"{name}.__main__"
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            follow(module, [*subcommand.split(), "--help"])
+        assert end.value.code in (0, None)
+        help_text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        return {flag.replace("_", "-") for flag in re.findall(r"--[a-zA-Z][\w.-]*", help_text)}
+
+    return read
+
+
+def test_flags_that_are_typed_exist(flags):
+    """A flag that a document gives to `python -m rerec_engine.X` or to `make train` is in the command's `--help`."""
+    commands = {(path.name, *command) for path in DOCUMENTS for command in typed(path.read_text())}
+    assert len(commands) >= 60
+    unknown = [
+        f"{document}: {name} {subcommand} {flag}"
+        for document, name, subcommand, flag in sorted(commands)
+        if flag != "--section.key"  # stands for any setting
+        and flag.replace("_", "-") not in flags(name, subcommand)
+    ]
+    assert unknown == []
+
+
+def test_citation_is_complete():
+    """What https://github.com/citation-file-format/citation-file-format requires of version 1.2.0."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= citation.keys()
+    references = citation.get("references", [])
+    assert all({"type", "title", "authors"} <= reference.keys() for reference in references)
+    for authors in [citation["authors"], *(reference["authors"] for reference in references)]:
+        assert authors
+        assert all(author.keys() & {"name", "family-names"} for author in authors)
 
 
 WIDTH = 120
