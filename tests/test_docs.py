@@ -135,7 +135,7 @@ def typed(text: str) -> list[tuple[str, str, str]]:
 
 
 def test_commands_are_read_from_a_text():
-    text = 'a `python -m rerec_engine.share D [--private]`\n-m rerec_engine.prepare demo \\\n  --dim 3  # --no\n'
+    text = "a `python -m rerec_engine.share D [--private]`\n-m rerec_engine.prepare demo \\\n  --dim 3  # --no\n"
     assert typed(text + 'make train ARGS="--seed 1"\n') == [
         ("share", "", "--private"),
         ("prepare", "demo", "--dim"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Callable
@@ -10,8 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rerec_engine.worlds import options
+
 TEXT = re.sub(r"\\\n\s*", "", (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8"))
 Follow = Callable[[str, list[str]], None]
+WORLD = {"films": 40, "books": 40, "users": 40, "embedding_epochs": 2, "candidates": 6}
+WORLD |= {"train_queries": 10, "val_queries": 10, "test_queries": 10}
+WORLD |= {"short_traces": 600, "medium_traces": 50, "full_traces": 50, "biased_traces": 20}
 SMALL = """--warm-start.epochs 1 --model.hidden-size 32 --model.layers 2 --train.steps 1 --train.queries-per-step 4
   --train.queries-per-update 4 --rollout.max-new-tokens 16 --train.eval-every 1 --threads 1 --device cpu"""
 
@@ -34,10 +40,11 @@ def test_rewards_and_loss() -> None:
 def test_demo_and_recommendations(
     tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The two commands under Recommendations; only the demo's size is another."""
+    """The two commands under Recommendations; only the sizes of the demo's world and model are others."""
     section = TEXT[TEXT.index("## Recommendations") :]
     train, recommend = section[section.index("```\n") + 4 :].splitlines()[:2]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(options, "DemoOptions", functools.partial(options.DemoOptions, **WORLD))
     words = dict(word.split("=", 1) for word in shlex.split(train)[2:])
     follow("train", [*shlex.split(words["ARGS"]), *SMALL.split()])
     capsys.readouterr()

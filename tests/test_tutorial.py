@@ -47,7 +47,7 @@ def test_datasets(place):
 def test_dry_run_and_its_answer(place, follow, monkeypatch, capsys):
     monkeypatch.chdir(place)
     dry, real = commands("train")
-    assert "--model.path" in real  # wants a GPU and a download
+    assert "--model" in real  # wants a GPU and a download
     follow("train", [*dry, "--threads", "1"])
     (asked,) = commands("recommend")
     capsys.readouterr()
