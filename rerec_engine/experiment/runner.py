@@ -171,7 +171,7 @@ def check_settings(run: Run) -> None:
     there, wanted = flatten(read_yaml(saved)), flatten(run.config)
     for name, value in wanted.items():
         if name not in OWN and there[name] != value:
-            raise file_error(saved, f"{name} is {there[name]}, but the suite has {value}; choose another --output")
+            raise file_error(saved, f"{name} is {there[name]}, but the suite has {value}; choose another output")
 
 
 def trained(run: Run) -> bool:

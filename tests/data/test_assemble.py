@@ -19,7 +19,7 @@ from rerec_engine.types import Message, Query
 
 def test_embedding_without_interactions_is_refused() -> None:
     graph = AttributeGraph.from_triples([(0, "genre", "War")], 2)
-    with pytest.raises(UserError, match="--embeddings attributes"):
+    with pytest.raises(UserError, match="embeddings: attributes"):
         embed(no_interactions(2), graph, EmbeddingOptions(), 0)
     with pytest.raises(UserError, match="too few attributes"):
         embed(no_interactions(2), graph, EmbeddingOptions("attributes"), 0)
