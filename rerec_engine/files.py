@@ -24,6 +24,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
+        if error.filename not in (None, str(temporary), temporary):  # another file's, which the block read
+            raise
         raise file_error(target, f"cannot write: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -47,3 +47,9 @@ def test_a_directory_takes_the_place_of_an_older_one(tmp_path):
         {}[(temporary / "half").write_text("half")]
     assert os.listdir(path) == ["new"]
     assert os.listdir(path.parent) == ["data"]
+
+
+def test_another_files_error_is_its_own(tmp_path):
+    with pytest.raises(FileNotFoundError, match="source"), replacing(tmp_path / "a.txt"):
+        (tmp_path / "source").read_text()
+    assert os.listdir(tmp_path) == []

@@ -89,6 +89,28 @@ def tracked_files() -> Iterable[Path]:
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
+def test_every_room_is_a_package_that_git_keeps() -> None:
+    """Without its `__init__.py` a folder is left out of a wheel, though a checkout imports it."""
+    kept = {path.relative_to(ROOT) for path in tracked_files()}
+    folders = {path.parent for path in PACKAGE.rglob("*.py") if "kernels" not in path.relative_to(PACKAGE).parts}
+    assert sorted(str(f) for f in folders if f.relative_to(ROOT) / "__init__.py" not in kept) == []
+
+
+def test_git_ignores_no_source_or_test() -> None:
+    kept = {path.relative_to(ROOT) for path in tracked_files()}
+    there = {
+        p.relative_to(ROOT) for top in ("rerec_engine", "tests", "kernels", "bench") for p in (ROOT / top).rglob("*.py")
+    }
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--others", "--ignored", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    assert sorted(name for name in listed.split("\0") if Path(name) in there - kept) == []
+
+
 MACHINE_PATH = re.compile(r"(?<![\w.)}>*])/(?:work|root|farm|tmp/agent\w*)/")
 
 

@@ -27,9 +27,9 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from rerec_engine.model.ranks import Ranks
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.model.policy import Policy
+from rerec_engine.model.ranks import Ranks
 
 MANIFEST = "manifest.json"
 PARTS = "parts"

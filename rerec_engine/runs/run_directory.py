@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rerec_engine.config import Config
-from rerec_engine.runs.environment import describe
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import replacing, write_json, write_text
+from rerec_engine.runs.environment import describe
 from rerec_engine.runs.settings import read_yaml, write_yaml
 
 
@@ -37,7 +37,9 @@ class RunDir:
         """A new run directory. Raises UserError where it holds something already that training did not just begin."""
         path = Path(config.output_dir or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
         if path.exists() and not (path.is_dir() and _untouched(path)):
-            raise UserError(f"{path}: is not empty; choose another output_dir, or continue the run with --resume {path}")
+            raise UserError(
+                f"{path}: is not empty; choose another output_dir, or continue the run with --resume {path}"
+            )
         run = cls(path)
         shutil.rmtree(run.start, ignore_errors=True)
         run.rollouts.mkdir(parents=True, exist_ok=True)

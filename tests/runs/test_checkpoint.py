@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from rerec_engine.runs import checkpoint as ck
 from rerec_engine.errors import UserError
+from rerec_engine.runs import checkpoint as ck
 
 
 def save(tmp_path, policy, steps, keep=3):
