@@ -80,7 +80,8 @@ class RunDir:
             with path.open("a", encoding="utf-8") as file:
                 file.write(line)
         except OSError as error:
-            os.truncate(path, size)
+            if path.exists():
+                os.truncate(path, size)
             raise file_error(path, f"cannot write: {error.strerror}; the lines before are whole") from error
 
     def save_rollouts(self, step: int, table: pa.Table) -> None:

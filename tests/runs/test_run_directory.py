@@ -89,3 +89,8 @@ def test_a_figure_that_is_no_number_is_refused(tmp_path):
     run = RunDir.create(config_of(tmp_path))
     with pytest.raises(ValueError, match="Out of range"):
         run.log("metrics.jsonl", {"step": 1, "reward": float("nan")})
+
+
+def test_a_place_that_is_gone_is_one_line_that_names_it(tmp_path):
+    with pytest.raises(UserError, match=r"none/metrics\.jsonl: cannot write: No such file"):
+        RunDir(tmp_path / "none").log("metrics.jsonl", {"step": 1})
