@@ -152,15 +152,3 @@ def test_changed_settings_are_refused(done, suite, tmp_path):
     changed.write_text(suite.read_text().replace("steps: 2", "steps: 3"))
     with pytest.raises(UserError, match=r"train\.steps is 2, but the suite has 3; choose another output"):
         main([str(changed), "--output", str(done.parent)])
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--arms", "nobody"], r"suite small has no arm 'nobody'; it has sft, rerec, broken$"),
-        (["--table", "--output", "none"], r"none/small: no results there$"),
-    ],
-)
-def test_mistakes_are_one_line(suite, words, message):
-    with pytest.raises(UserError, match=message):
-        main([str(suite), *words])
