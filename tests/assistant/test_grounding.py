@@ -82,6 +82,14 @@ def test_candidates_that_would_do_are_counted(films: Dataset, crime: Condition) 
     ]
 
 
+def test_what_is_told_of_each_is_not_told_again_of_all(films: Dataset, crime: Condition) -> None:
+    asked = Request((crime, value(films, "Directed_by", "Michael Mann")))
+    assert told(unmet_by(films, asked, [AMELIE], [AMELIE, HEAT])) == [
+        "Genre: Crime: not the answer, though 1 of the candidates would do",
+        "Directed_by: Michael Mann: not the answer, though 1 of the candidates would do",
+    ]
+
+
 def test_what_excludes_itself_is_told_without_an_answer(films: Dataset, crime: Condition, scott: Condition) -> None:
     found = told(unmet_by(films, Request((crime, scott)), [], [HEAT]))
     assert found == ["Genre: Crime + Directed_by: Ridley Scott: nothing in the catalogue is all of this at once"]

@@ -96,6 +96,7 @@ def test_the_files_tell_what_was_found(suite, make_run, tmp_path):
     output.mkdir()
     accuracies = {"plain": [0.25, 0.5, 0.75], "warm": [0.5, 0.75]}
     runs = [make_run(arm, seed, x) for arm, values in accuracies.items() for seed, x in enumerate(values)]
+    (runs[0].path / "usage.json").unlink()
     rows = write_results(suite, output, [*runs, make_run("warm", 2)])
     assert [(row.arm, row.seeds, row.accuracy) for row in rows] == [("plain", 3, 0.5), ("warm", 2, 0.625)]
     assert rows[1].difference == 0.25
@@ -111,6 +112,7 @@ def test_the_files_tell_what_was_found(suite, make_run, tmp_path):
     ]
     assert record["table"][0]["difference"] is record["table"][0]["p"] is None
     assert record["results"]["warm"]["1"]["accuracy"] == 0.75
+    assert [run["cpu_minutes"] for run in record["results"]["plain"].values()] == [None, 1.5, 1.5]
     text = (output / "results.md").read_text()
     assert text.startswith("# Two arms\n\n|")
     assert "| warm (n = 2) |" in text

@@ -15,6 +15,11 @@ from rerec_engine.serve.errors import ApiError
 from rerec_engine.serve.limits import Gate, within
 
 
+def run(test):
+    """One that waits for ever fails."""
+    asyncio.run(asyncio.wait_for(test, 20))
+
+
 async def settle():
     """Every task runs until it waits."""
     for _ in range(5):
@@ -45,7 +50,7 @@ def test_as_many_as_there_are_places_come_in_then_the_queue_then_none():
         await asyncio.gather(*asking)
         assert (order, gate.running, gate.waiting) == (["a", "b", "c", "d"], 0, 0)
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_who_goes_away_leaves_the_queue():
@@ -61,7 +66,7 @@ def test_who_goes_away_leaves_the_queue():
         assert gate.running == 0
         await gate.enter()  # at once
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_without_a_queue_nobody_waits():
@@ -71,7 +76,7 @@ def test_without_a_queue_nobody_waits():
         with pytest.raises(ApiError, match="busy"):
             await gate.enter()
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_when_to_come_again_follows_the_answers_and_the_queue():
@@ -91,7 +96,7 @@ def test_when_to_come_again_follows_the_answers_and_the_queue():
         for task in waiting:
             task.cancel()
 
-    asyncio.run(main())
+    run(main())
 
 
 @settings(max_examples=40)
@@ -120,7 +125,7 @@ def test_places_are_neither_lost_nor_made(places, queue, steps):
         for task in tasks:
             task.cancel()
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_wait_that_takes_too_long_is_503():
@@ -133,4 +138,4 @@ def test_a_wait_that_takes_too_long_is_503():
         with pytest.raises(ZeroDivisionError), within(5):
             raise ZeroDivisionError
 
-    asyncio.run(main())
+    run(main())

@@ -134,6 +134,7 @@ def test_counts_are_for_streams_alone():
         ({"model": "other"}, 404, "model", "no model 'other' here, only 'rerec'"),
         ({"messages": [USER] * 4}, 400, "messages", "at most 3 messages, got 4"),
         ({"messages": [{**USER, "content": "x" * 16}] * 2}, 400, "messages", "at most 30 characters in all messages"),
+        ({"messages": [{**USER, "content": "x" * 31}]}, 400, "messages", "got 31"),
         ({"messages": [USER, {"role": "system", "content": "x"}]}, 400, "messages", "not the system's"),
         ({"max_tokens": 21}, 400, "max_tokens", "max_tokens is at most 20 here, got 21"),
         ({"max_completion_tokens": 21}, 400, "max_completion_tokens", "max_completion_tokens is at most 20"),
