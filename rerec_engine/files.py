@@ -21,37 +21,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     temporary = _beside(target, "tmp")
     try:
-        yield temporary
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.filename not in (None, str(temporary), temporary):  # another file's, which the block read
-            raise
-        raise file_error(target, f"cannot write: {error.strerror or error}") from error
+        with _told_of(target, temporary):
+            yield temporary
+            os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
 def replacing_directory(path: str | Path) -> Iterator[Path]:
     """A new, empty temporary directory beside `path`, which takes its place at the end of the block.
 
-    An older directory at `path` stays until the new one is in place, and as it was where the block fails.
+    An older directory at `path` stays until the new one is in place, and as it was where the block fails. Raises
+    UserError where the disk or the place refuses.
     """
     target = Path(os.path.abspath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = _beside(target, "tmp"), _beside(target, "old")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        yield temporary
-        if target.is_dir():
-            os.replace(target, old)
-        try:
-            os.replace(temporary, target)
-        except OSError:
-            with suppress(OSError):
-                os.replace(old, target)
-            raise
+        with _told_of(path, temporary, target, *target.parents):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+            yield temporary
+            if target.is_dir():
+                os.replace(target, old)
+            try:
+                os.replace(temporary, target)
+            except OSError:
+                with suppress(OSError):
+                    os.replace(old, target)
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -66,6 +66,21 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: object, indent: int | None = 2) -> None:
     """`replacing` with a value as JSON."""
     write_text(path, json.dumps(value, indent=indent) + "\n")
+
+
+@contextmanager
+def _told_of(path: str | Path, temporary: Path, *places: Path) -> Iterator[None]:
+    """Turns an OSError about `temporary`, what is in it or one of `places` into a UserError that names `path`.
+
+    One about another file, which the block read, passes.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = error.filename and Path(os.fsdecode(error.filename))
+        if place and temporary not in (place, *place.parents) and place not in places:
+            raise
+        raise file_error(path, f"cannot write: {error.strerror or error}") from error
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -53,3 +53,32 @@ def test_another_files_error_is_its_own(tmp_path):
     with pytest.raises(FileNotFoundError, match="source"), replacing(tmp_path / "a.txt"):
         (tmp_path / "source").read_text()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [None, "inside", b"inside"])
+def test_a_full_disk_is_told_of_the_directory_that_was_asked_for(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("data")
+
+    def fill(folder):
+        place = name and os.path.join(os.fsencode(folder) if isinstance(name, bytes) else folder, name)
+        raise OSError(28, "No space left on device", place)
+
+    message = "^data: cannot write: No space left on device$"
+    with pytest.raises(UserError, match=message), replacing_directory("data") as temporary:
+        fill(temporary)
+    assert os.listdir() == ["data"]
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "file" / "far" / "below"):
+        with pytest.raises(UserError, match=f"^{path}: cannot write: "), replacing_directory(path):
+            pass
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_another_directorys_error_is_its_own(tmp_path):
+    with pytest.raises(FileNotFoundError, match="source"), replacing_directory(tmp_path / "a"):
+        (tmp_path / "source").read_text()
+    assert os.listdir(tmp_path) == []

@@ -12,6 +12,7 @@ from typing import Any
 from rerec_engine.experiment.runner import Run, command_line, cpu_seconds, evaluations, finished
 from rerec_engine.experiment.suite import Suite
 from rerec_engine.experiment.table import Comparison, Results, compare, markdown
+from rerec_engine.files import replacing, write_text
 from rerec_engine.runs.environment import describe
 from rerec_engine.runs.records import read_records
 
@@ -65,10 +66,10 @@ def write_results(suite: Suite, output: Path, runs: Sequence[Run]) -> list[Compa
         "table": [_finite(dataclasses.asdict(row)) for row in rows],
         "results": _finite(results),
     }
-    (output / "results.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(output / "results.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     commands = "\n".join(f"- {arm}: `{command_line(suite, arm)}`" for arm in suite.arms)
     text = f"# {suite.title}\n\n{markdown(rows, suite.against)}\nCommands, for one seed:\n\n{commands}\n"
-    (output / "results.md").write_text(text, encoding="utf-8")
+    write_text(output / "results.md", text)
     picture(rows, suite.title, suite.against, output / "results.png")
     return rows
 
@@ -99,7 +100,8 @@ def picture(rows: Sequence[Comparison], title: str, against: str, path: Path) ->
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    figure.savefig(path, dpi=130)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)
     plt.close(figure)
 
 

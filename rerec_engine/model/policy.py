@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.utils.tqdm import enable_progress_bars
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
@@ -154,15 +156,21 @@ class Policy:
         return merged_parameters(self.model, whole)
 
     def save(self, path: str | Path, main: bool = True) -> None:
-        """Write model (safetensors) and tokenizer as `from_pretrained` reads them. All ranks call it; `main` writes."""
+        """Write model (safetensors) and tokenizer as `from_pretrained` reads them. All ranks call it; `main` writes.
+
+        Raises OSError where the disk or the place refuses.
+        """
         weights = None
         if self.sharded or self.adapted:
             parts = ((name, value.cpu() if main else None) for name, value in self.whole_parameters())
             weights = {name: value for name, value in parts if value is not None}
         if main:
             disable_progress_bar()
-            with plain(self.model):
-                self.model.save_pretrained(path, state_dict=weights)
+            try:
+                with plain(self.model):
+                    self.model.save_pretrained(path, state_dict=weights)
+            except SafetensorError as error:  # what a full disk turns into
+                raise OSError(errno.EIO, str(error), str(path)) from error
             self.tokenizer.save_pretrained(path)
 
     def save_trained(self, path: str | Path, main: bool = True) -> None:

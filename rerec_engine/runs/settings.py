@@ -12,6 +12,7 @@ from rerec_engine.cli import Parser
 from rerec_engine.cli.options import Option, about, add_option, groups, own_options, value_of
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.files import write_text
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 RESUMABLE = ("train.steps", "threads", "device")
@@ -121,7 +122,7 @@ def write_yaml(config: Config, path: Path) -> None:
     """The resolved settings, as `read_yaml` takes them."""
     import yaml
 
-    path.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False), encoding="utf-8")
+    write_text(path, yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
 
 
 def train_parser() -> Parser:

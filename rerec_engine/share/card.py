@@ -15,6 +15,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.files import write_text
 from rerec_engine.metrics.report import with_interval
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.settings import changed, read_yaml
@@ -37,7 +38,7 @@ def write_card(run: Path) -> Path:
     text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(facts)
     front = _front_matter(facts).to_yaml(line_break="\n")
     path = final / "README.md"
-    path.write_text(f"---\n{front}\n---\n\n{text.rstrip()}\n", encoding="utf-8")
+    write_text(path, f"---\n{front}\n---\n\n{text.rstrip()}\n")
     ModelCard.load(path)
     return path
 

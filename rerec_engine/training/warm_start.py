@@ -76,8 +76,13 @@ Optimizers = list[tuple[torch.optim.Optimizer, float]]
 
 def _save_state(path: Path, step: int, policy: Policy, optimizers: Optimizers) -> None:
     state = {"step": step, "model": policy.model.state_dict(), "optimizers": [o.state_dict() for o, _ in optimizers]}
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # what torch makes of a full disk
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def _load_state(path: Path, policy: Policy, optimizers: Optimizers) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 import torch
 
 from rerec_engine.config import WarmStartConfig
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import Stopped, UserError
+from rerec_engine.files import replacing_directory
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training import warm_start as module
 from rerec_engine.training.warm_start import warm_start
@@ -92,3 +95,21 @@ def test_no_trace_is_a_mistake(tiny_policy, tmp_path):
     write_traces(tmp_path / "none.parquet", [])
     with pytest.raises(UserError, match="holds no trace"):
         warm_start(tiny_policy(), tmp_path / "none.parquet", CONFIG, 0, run_of(tmp_path, "run"))
+
+
+def test_a_full_disk_is_told_in_a_line(tiny_policy, traces, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0)
+    run, policy = RunDir(tmp_path), tiny_policy()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(UserError, match=r"warm_start\.pt: cannot write: File too large"):
+            warm_start(policy, traces, CONFIG, 0, run)
+        with (
+            pytest.raises(UserError, match=r"start: cannot write: .*File too large"),
+            replacing_directory(run.start) as at,
+        ):
+            policy.save(at)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["traces.parquet"]
