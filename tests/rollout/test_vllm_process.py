@@ -18,7 +18,6 @@ import torch
 from rerec_engine.config import VllmConfig
 from rerec_engine.errors import RunError, UserError
 from rerec_engine.rollout import vllm as module
-from rerec_engine.rollout.process import last_line
 from rerec_engine.rollout.vllm import VllmEngine, child_environment, engine_arguments
 from rerec_engine.types import Sampling
 
@@ -265,22 +264,6 @@ def test_sleep_on_a_cpu_does_nothing_and_says_so(make, capsys):
     assert "only a GPU's engine sleeps" in capsys.readouterr().err
     engine.sleep()
     assert len(engine.generate([[5]], 1, Sampling(4))) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", ""),
-        ("INFO 01-01 [a.py:1] fine\n", ""),
-        ("Traceback (most recent call last):\n  File x\n    y = z\n        ^^^\nKeyError: 'z'\n\n", "KeyError: 'z'"),
-        ("torch.OutOfMemoryError: CUDA\nbye\n", "torch.OutOfMemoryError: CUDA"),
-        ("\x1b[31mfoo\x1b[0m bar\n", "foo bar"),
-    ],
-)
-def test_last_line_that_says_something(tmp_path, text, expected):
-    (tmp_path / "log").write_text("ValueError: of an earlier start\n" + text)
-    assert last_line(tmp_path / "log", start=len("ValueError: of an earlier start\n")) == expected
-    assert last_line(tmp_path / "none") == ""
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ import torch
 
 from rerec_engine.config import Config, CurriculumConfig, RolloutConfig, TrainConfig
 from rerec_engine.errors import RunError
-from rerec_engine.rollout.base import Follower
 from rerec_engine.training.batches import ScoredBatch
 from rerec_engine.training.clock import Clock
 from rerec_engine.training.curriculum import CurriculumQueue
@@ -128,16 +127,6 @@ def test_an_engine_that_returns_nothing_is_a_clear_error(spoil, overlap):
     worker.look_ahead(2)
     with pytest.raises(RunError, match="the rollout engine returned"):
         worker.next_batch(2, Clock())
-
-
-def test_a_rank_without_an_engine_gathers_weights_and_generates_nothing():
-    gathered = []
-    follower = Follower(lambda: (gathered.append(i) or (str(i), None) for i in range(3)))
-    follower.update_weights(4)
-    assert (gathered, follower.weight_version) == ([0, 1, 2, 0, 1, 2], 4)
-    assert follower.generate([], 5, None) == []
-    with pytest.raises(ValueError, match="without an engine"):
-        follower.generate([[1]], 5, None)
 
 
 def test_an_error_in_the_background_comes_up_and_close_ends_the_engine():
