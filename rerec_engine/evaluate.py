@@ -31,31 +31,24 @@ def __getattr__(name: str) -> Any:
 def evaluate_model(args: argparse.Namespace) -> EvalReport:
     """Load model, dataset and reward engine, and evaluate the split."""
     with waiting("loading the libraries"):
-        import torch
-
         from rerec_engine.config import RewardWeights
-        from rerec_engine.data.dataset import load_dataset
         from rerec_engine.metrics.evaluation import evaluate_queries
-        from rerec_engine.model.policy import load_policy, model_directory
         from rerec_engine.reward import RewardEngine
-        from rerec_engine.rollout.sampler import Sampler
+        from rerec_engine.rollout.loading import load_sampler, open_inputs
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    model = model_directory(args.model)
-    dataset = load_dataset(args.data)
+    model, dataset = open_inputs(args.model, args.data, args.threads)
     queries = dataset.queries(args.split)[: args.limit]
     if not queries:
         raise file_error(Path(args.data) / f"{args.split}.parquet", "holds no query")
-    with waiting("loading the model"):
+    with waiting("loading the reward engine"):
         engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
-        policy = load_policy(str(model), device=args.device)
+    sampler = load_sampler(model, args.device)
     return evaluate_queries(
-        Sampler(policy).generate,
-        policy.tokenizer,
+        sampler.generate,
+        sampler.policy.tokenizer,
         engine,
         queries,
-        encode_prompt=policy.encode_prompt,
+        encode_prompt=sampler.policy.encode_prompt,
         max_new_tokens=args.max_new_tokens,
         k=args.k,
         batch_size=args.batch_size,

@@ -28,21 +28,12 @@ LIMIT = "--max-new-tokens"
 def load_assistant(args: argparse.Namespace) -> Assistant:
     """Load dataset, policy and parser for the command."""
     with waiting("loading the libraries"):
-        import torch
-
         from rerec_engine.assistant.answer import Assistant
-        from rerec_engine.data.dataset import load_dataset
-        from rerec_engine.model.policy import load_policy, model_directory
-        from rerec_engine.rollout.sampler import Sampler
+        from rerec_engine.rollout.loading import load_sampler, open_inputs
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    model = model_directory(args.model)
-    dataset = load_dataset(args.data)
-    with waiting("loading the model"):
-        policy = load_policy(str(model), device=args.device)
-    sampler = Sampler(policy)
-    search = None
+    model, dataset = open_inputs(args.model, args.data, args.threads)
+    sampler = load_sampler(model, args.device)
+    policy, search = sampler.policy, None
     if args.search_model is not None:
         from rerec_engine.assistant.search import TextIndex
 

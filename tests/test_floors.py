@@ -112,7 +112,7 @@ INSIDE = {
         "shared_memory",
         "decoder process",
         "sampler vllm",
-        "replica",
+        "loading replica",
     ),
     "runs": (
         "checkpoint environment records settings",

@@ -14,7 +14,7 @@ from rerec_engine.experiment.suite import Suite
 from rerec_engine.experiment.table import Comparison, Results, compare, markdown
 from rerec_engine.files import replacing, write_text
 from rerec_engine.runs.environment import describe
-from rerec_engine.runs.records import read_records
+from rerec_engine.runs.records import read_records, token_count
 
 BLUE, GREY = "#0072b2", "#7f7f7f"
 
@@ -38,14 +38,13 @@ def figures(run: Run) -> dict[str, Any]:
         tests = list(measured["tests"].items())
         judged = tests[0][1] if tests else judged
         more = {name: test["accuracy"] for name, test in tests[1:]} | measured["known"]
-    lines = read_records(run.path / "metrics.jsonl")
     return {
         "accuracy": judged["accuracy"],
         "by_category": judged["by_category"],
         "more": more,
         "mean_length": judged["mean_length"],
         "cpu_minutes": cpu_seconds(run.path) / 60,
-        "tokens": sum(line["seconds_total"] * line["tokens_per_second"] for line in lines),
+        "tokens": token_count(read_records(run.path / "metrics.jsonl")),
     }
 
 

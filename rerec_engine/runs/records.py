@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             raise file_error(path, "no step in this line", row)
         found.append(record)
     return found
+
+
+def token_count(steps: Iterable[Mapping[str, Any]]) -> float:
+    """Tokens that steps of metrics.jsonl generated and trained on, prompts left out."""
+    return sum(step["seconds_total"] * step["tokens_per_second"] for step in steps)

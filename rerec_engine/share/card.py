@@ -17,7 +17,7 @@ from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import write_text
 from rerec_engine.metrics.report import with_interval
-from rerec_engine.runs.records import read_records
+from rerec_engine.runs.records import read_records, token_count
 from rerec_engine.runs.settings import changed, read_yaml
 
 TEMPLATE = Path(__file__).parent / "card.md"
@@ -60,7 +60,7 @@ def _facts(run: Path, config: Config) -> dict[str, Any]:
         "config": config,
         "settings": {name: value for name, value in changed(config).items() if name not in PLACES},
         "steps": metrics[-1]["step"] if metrics else 0,
-        "tokens": sum(line["seconds_total"] * line["tokens_per_second"] for line in metrics),
+        "tokens": token_count(metrics),
         "minutes": sum(line["seconds_total"] for line in metrics) / 60,
         "environment": json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else None,
         "before": by_moment.get("before"),

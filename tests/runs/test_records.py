@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rerec_engine.errors import UserError
-from rerec_engine.runs.records import read_records
+from rerec_engine.runs.records import read_records, token_count
 
 
 def test_lines_in_order_and_none_without_a_file(tmp_path):
@@ -34,3 +34,13 @@ def test_what_is_no_record_is_named_by_its_row(tmp_path, text, told):
     path.write_text(text)
     with pytest.raises(UserError, match=told):
         read_records(path)
+
+
+def test_tokens_of_steps():
+    assert (
+        token_count(
+            [{"seconds_total": 2.0, "tokens_per_second": 100.0}, {"seconds_total": 0.5, "tokens_per_second": 8}]
+        )
+        == 204
+    )
+    assert token_count([]) == 0
