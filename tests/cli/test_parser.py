@@ -43,7 +43,7 @@ def parser() -> Parser:
         ("--max_len=a_b", {"max_len": "a_b"}),
         ("--max-len=a=b", {"max_len": "a=b"}),
         ("--weight -1.5", {"weight": -1.5}),
-        ("--weight -.5", {"weight": -0.5}),
+        ("--weight -.5e1", {"weight": -5.0}),
         ("--weight=-2", {"weight": -2.0}),
         ("a_b c_d --weight 1", {"words": ["a_b", "c_d"], "weight": 1.0}),
         ("--json -- --no_such -1", {"json": True, "words": ["--no_such", "-1"]}),

@@ -142,5 +142,5 @@ def test_end_now_runs_the_exit_handlers_and_waits_for_no_thread() -> None:
         "threading.Thread(target=time.sleep, args=(60,)).start()\n"
         "print('out', end=' '); end_now(7)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=50)
+    done = subprocess.run([sys.executable, "-E", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stdout, done.stderr) == (7, "out handler", "")
