@@ -21,7 +21,8 @@ class Query:
     """One request, its right answers and its candidates, as item ids of the dataset's catalogue.
 
     candidates is empty where the query is open (the whole catalogue may be named). request: the words as asked, without
-    candidates, history and instructions; empty where only the prompt is known.
+    candidates, history and instructions; empty where only the prompt is known. asked: the relations and numbers that
+    the request is about, as its maker knows them; empty where nobody does. profile: the user in a few words.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Query:
     user_id: int = -1
     history: tuple[int, ...] = ()
     request: str = ""
+    asked: tuple[str, ...] = ()
+    profile: str = ""
 
 
 @dataclass(frozen=True)

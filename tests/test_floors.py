@@ -59,7 +59,7 @@ INSIDE = {
         "candidates counts matching options prompts rows sampling store",
         "description directory tables traces",
         "dataset recbench_rows sources",
-        "assemble gexf join profiles",
+        "assemble gexf join knowledge profiles",
         "movielens recbench rerec_parquet",
     ),
     "experiment": (
@@ -69,7 +69,7 @@ INSIDE = {
         "__main__",
     ),
     "graph": (
-        "attributes bpr catalogue interactions ranking titles",
+        "attributes bpr catalogue interactions numbers ranking titles",
         "als lightgcn",
     ),
     "integrations": (

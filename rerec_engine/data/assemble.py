@@ -19,6 +19,7 @@ from rerec_engine.data.options import EmbeddingOptions
 from rerec_engine.data.sources import SourceItems
 from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.graph.numbers import ItemNumbers
 from rerec_engine.types import Query
 
 
@@ -35,6 +36,8 @@ class Prepared:
     data_source: str
     description: DatasetDescription = field(default_factory=DatasetDescription)
     user_ids: list[str] = field(default_factory=list)  # [U], the source's
+    texts: Sequence[str | None] = ()  # [N], descriptions; empty: of no item
+    numbers: Mapping[str, ItemNumbers] = field(default_factory=dict)
 
 
 def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOptions, seed: int) -> np.ndarray:
@@ -94,6 +97,8 @@ def finish(output: Path, prepared: Prepared, options: EmbeddingOptions, seed: in
         description=prepared.description,
         source_ids=prepared.items.source_ids,
         user_ids=prepared.user_ids,
+        texts=prepared.texts,
+        numbers=prepared.numbers,
         extra_info=prepared.extra_info,
         files={"prepare_report.json": json.dumps(report, indent=2, default=str, ensure_ascii=False) + "\n"},
     )

@@ -1,6 +1,7 @@
 """The dataset directory: written whole or not at all, and validated when read.
 
-items.parquet            item_id 0..N-1, title (distinct), year and source_id (null where unknown)
+items.parquet            item_id 0..N-1, title (distinct), year and source_id (null where unknown), perhaps text
+numbers.parquet          item_id, field, low, high: prices, players ...; there where some item has a number
 attributes.parquet       attribute_id 0..A-1, relation, value
 users.parquet            user_id 0..U-1, source_id (null where unknown)
 dataset.json             noun of the items, form of the prompts, wording of the relations: `description`
@@ -31,6 +32,7 @@ from rerec_engine.data.directory import (
     find_row,
     read_attribute_table,
     read_item_table,
+    read_numbers,
     read_user_table,
     rows_of,
     write_tables,
@@ -40,6 +42,7 @@ from rerec_engine.data.store import read_csr, read_embeddings, read_rows, write_
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import replacing_directory
 from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.graph.numbers import ItemNumbers
 from rerec_engine.types import Query
 
 if TYPE_CHECKING:
@@ -63,6 +66,8 @@ class Dataset:
     description: DatasetDescription = field(default_factory=DatasetDescription)
     source_ids: SourceIds = field(default=(), repr=False)  # [N], the items' ids in the source
     user_ids: SourceIds = field(default=(), repr=False)  # [U], the users'
+    texts: tuple[str | None, ...] = field(default=(), repr=False)  # [N], descriptions; empty: of no item
+    numbers: Mapping[str, ItemNumbers] = field(default_factory=dict, repr=False)
 
     @property
     def item_count(self) -> int:
@@ -151,6 +156,8 @@ def load_dataset(path: str | Path) -> Dataset:
         description=read_description(path),
         source_ids=items.source_ids,
         user_ids=read_user_table(path / "users.parquet", interactions.shape[0]),
+        texts=items.texts,
+        numbers=read_numbers(path / "numbers.parquet", len(items.titles)),
     )
 
 
@@ -169,6 +176,8 @@ def write_dataset(
     description: DatasetDescription | None = None,
     source_ids: Sequence[str | None] | None = None,
     user_ids: Sequence[str | None] | None = None,
+    texts: Sequence[str | None] = (),
+    numbers: Mapping[str, ItemNumbers] | None = None,
     extra_info: Mapping[str, Mapping[str, Any]] | None = None,
     files: Mapping[str, str | bytes] | None = None,
 ) -> None:
@@ -176,6 +185,7 @@ def write_dataset(
 
     description: of `dataset.json`; a relation without a wording gets one made from its name.
     source_ids [N], user_ids [U]: the ids that people know items and users by.
+    texts [N]: descriptions of the items; numbers: by field.
     extra_info: further fields of a query's extra_info, by query id (Arrow types are inferred).
     files: further files, by name (`prepare_report.json`).
     An older dataset at `path` is replaced; any other non-empty directory is refused. Raises UserError for bad content.
@@ -185,8 +195,8 @@ def write_dataset(
     with replacing_directory(path) as temporary:
         try:
             graph = AttributeGraph(tuple(relations), tuple(values), sp.csr_matrix(item_attributes))
-            items = ItemTable(tuple(titles), tuple(years), tuple(source_ids or [None] * len(titles)))
-            write_tables(temporary, items, graph, user_ids or [None] * interactions.shape[0])
+            items = ItemTable(tuple(titles), tuple(years), tuple(source_ids or [None] * len(titles)), tuple(texts))
+            write_tables(temporary, items, graph, user_ids or [None] * interactions.shape[0], numbers)
             write_description(temporary, (description or DatasetDescription()).completed(graph.relations))
             write_csr(temporary / "item_attributes.npz", graph.item_attributes.astype(np.int8))
             write_csr(temporary / "interactions.npz", sp.csr_matrix(interactions).astype(np.float32))

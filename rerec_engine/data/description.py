@@ -2,7 +2,8 @@
 
     {"noun": "board game", "plural": "board games", "form": "chat",
      "kinds": {"expansion": {"relation": "type", "value": "expansion"}},
-     "relations": {"designer": {"clause": "designed by", "role": "designer"}}}
+     "relations": {"designer": {"clause": "designed by", "role": "designer"}},
+     "numbers": {"price": {"unit": "euros"}}, "facts": "asked", "fact_tokens": 60, "order": "fresh"}
 
 Written by `prepare`, for a person to edit; every field may be left out.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ from rerec_engine.types import Message
 
 FILE = "dataset.json"
 VOCABULARY = "vocabulary.json"
+FACTS = ("none", "asked", "all")
+ORDERS = ("fixed", "fresh")
 T = TypeVar("T")
 _AGENTS = {
     "composed": "composer",
@@ -59,6 +62,14 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Number:
+    """How a number is said. unit: after it ("euros", "players"); role: what it is to the item ("price")."""
+
+    unit: str
+    role: str
+
+
+@dataclass(frozen=True)
 class DatasetDescription:
     """The words of a dataset. A relation without a wording gets one made from its name."""
 
@@ -75,6 +86,14 @@ class DatasetDescription:
     """First words of a request, for the form `sentences`."""
     invented: bool = False
     """No item and no user is real."""
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    """How the numbers of items are said, by field."""
+    facts: str = "none"
+    """What a prompt tells of each candidate, one of FACTS: nothing, what the request is about, or all that is known."""
+    fact_tokens: int = 60
+    """What is told of one candidate has at most so many tokens, taken as four characters each."""
+    order: str = "fixed"
+    """Of the candidates, one of ORDERS: as they lie in the split's file, or drawn each time a query is asked."""
 
     @property
     def prompt_form(self) -> PromptForm:
@@ -159,16 +178,17 @@ def write_description(folder: Path, description: DatasetDescription) -> None:
 def parse_description(value: object) -> DatasetDescription:
     """Of parsed JSON. Raises UserError naming the field."""
     default = DatasetDescription()
-    entries = _object(value, "the file", ("noun", "plural", "form", "kinds", "relations", "openings", "invented"))
-    form = _text(entries.get("form", default.form), "form")
-    if form not in FORMS:
-        raise UserError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+    entries = _object(value, "the file", tuple(field.name for field in fields(default)))
+    form = _choice(entries.get("form", default.form), "form", tuple(FORMS))
     invented = entries.get("invented", default.invented)
     if not isinstance(invented, bool):
         raise UserError(f"invented must be true or false, got {invented!r}"[:200])
     openings = entries.get("openings", list(default.openings))
     if not isinstance(openings, list) or not (openings or not FORMS[form].closed):
         raise UserError(f"openings must be a list{' of at least one' if FORMS[form].closed else ''}")
+    fact_tokens = entries.get("fact_tokens", default.fact_tokens)
+    if type(fact_tokens) is not int or fact_tokens < 1:
+        raise UserError(f"fact_tokens must be a whole number of at least 1, got {fact_tokens!r}"[:200])
     return DatasetDescription(
         noun=_text(entries.get("noun", default.noun), "noun"),
         plural=_text(entries.get("plural", default.plural), "plural", blank=True),
@@ -177,6 +197,10 @@ def parse_description(value: object) -> DatasetDescription:
         relations=_each(entries.get("relations", {}), "relations", _wording),
         openings=tuple(_text(opening, "openings") for opening in openings),
         invented=invented,
+        numbers=_each(entries.get("numbers", {}), "numbers", _number),
+        facts=_choice(entries.get("facts", default.facts), "facts", FACTS),
+        fact_tokens=fact_tokens,
+        order=_choice(entries.get("order", default.order), "order", ORDERS),
     )
 
 
@@ -194,18 +218,33 @@ def _wording(value: object, name: str) -> Wording:
     return Wording(clause, _text(entry.get("role", default.role), f"{name}.role"))
 
 
+def _number(value: object, name: str) -> Number:
+    entry = _object(value, name, ("unit", "role"))
+    role = name.partition(".")[2].replace("_", " ")
+    return Number(
+        _text(entry.get("unit", ""), f"{name}.unit", blank=True), _text(entry.get("role", role), f"{name}.role")
+    )
+
+
+def _choice(value: object, name: str, choices: tuple[str, ...]) -> str:
+    text = _text(value, name)
+    if text not in choices:
+        raise UserError(f"{name} must be one of {', '.join(choices)}, got {text!r}")
+    return text
+
+
 def _each(value: object, name: str, parse: Callable[[object, str], T]) -> dict[str, T]:
     if not isinstance(value, dict):
         raise UserError(f"{name} must be an object, got {type(value).__name__}")
     return {key: parse(entry, f"{name}.{key}") for key, entry in value.items()}
 
 
-def _object(value: object, name: str, fields: tuple[str, ...]) -> Mapping[str, Any]:
+def _object(value: object, name: str, known: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{name} must be an object, got {type(value).__name__}")
-    unknown = [key for key in value if key not in fields]
+    unknown = [key for key in value if key not in known]
     if unknown:
-        raise UserError(f"{name} has no field {unknown[0]!r} (it has {', '.join(fields)})")
+        raise UserError(f"{name} has no field {unknown[0]!r} (it has {', '.join(known)})")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The tables of a dataset directory: items.parquet, attributes.parquet, users.parquet. Ids are row numbers."""
+"""The tables of a dataset directory: items, numbers, attributes and users (.parquet). Ids are row numbers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rerec_engine.data.store import read_table
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.graph.numbers import ItemNumbers
 
 SourceIds = tuple[str | None, ...]
 """By row, the ids that the source has; None where it has none."""
@@ -25,10 +27,11 @@ class ItemTable:
     titles: tuple[str, ...]  # [N], distinct
     years: tuple[int | None, ...]  # [N]
     source_ids: SourceIds  # [N]
+    texts: tuple[str | None, ...] = ()  # [N], descriptions; empty: of no item
 
 
 def read_item_table(path: Path) -> ItemTable:
-    """Validated; a table without the column source_id knows no ids."""
+    """Validated; a table without the columns source_id and text knows neither."""
     table = read_table(path, ("item_id", "title", "year"))
     titles, years = table["title"].to_pylist(), table["year"].to_pylist()
     if not titles:
@@ -43,7 +46,28 @@ def read_item_table(path: Path) -> ItemTable:
         if year is not None and (not isinstance(year, int) or not 0 < year < 10000):
             raise file_error(path, f"year must be in 1..9999 or null, got {year!r}", number)
         rows[title] = number
-    return ItemTable(tuple(titles), tuple(years), _source_ids(path, table))
+    return ItemTable(tuple(titles), tuple(years), _source_ids(path, table), _texts(path, table))
+
+
+def read_numbers(path: Path, items: int) -> dict[str, ItemNumbers]:
+    """By field; a directory without the file has none."""
+    if not path.is_file():
+        return {}
+    table = read_table(path, ("item_id", "field", "low", "high"))
+    rows = {name: table[name].to_pylist() for name in ("item_id", "field", "low", "high")}
+    ends: dict[str, np.ndarray] = {}
+    for number, (item, field, low, high) in enumerate(zip(*rows.values(), strict=True), 1):
+        if not isinstance(item, int) or not 0 <= item < items:
+            raise file_error(path, f"item_id must be in 0..{items - 1}, got {item}", number)
+        if not isinstance(field, str) or not field.strip():
+            raise file_error(path, f"field must be a string that is not blank, got {field!r}", number)
+        if not all(isinstance(end, float) for end in (low, high)):
+            raise file_error(path, f"low and high must be numbers, got {low!r} and {high!r}", number)
+        ends.setdefault(field, np.full((2, items), np.nan))[:, item] = low, high
+    try:
+        return {field: ItemNumbers(low, high) for field, (low, high) in ends.items()}
+    except ValueError as error:
+        raise file_error(path, str(error)) from None
 
 
 def read_attribute_table(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -68,10 +92,18 @@ def read_user_table(path: Path, users: int) -> SourceIds:
     return _source_ids(path, table)
 
 
-def write_tables(path: Path, items: ItemTable, graph: AttributeGraph, users: Sequence[str | None]) -> None:
-    """The three tables of the directory `path`."""
+def write_tables(
+    path: Path,
+    items: ItemTable,
+    graph: AttributeGraph,
+    users: Sequence[str | None],
+    numbers: Mapping[str, ItemNumbers] | None = None,
+) -> None:
+    """The tables of the directory `path`."""
     count = len(items.titles)
-    for name, column in (("years", items.years), ("source ids", items.source_ids)):
+    texts = items.texts or (None,) * count
+    lengths = {field: own.low for field, own in (numbers or {}).items()}
+    for name, column in {"years": items.years, "source ids": items.source_ids, "texts": texts, **lengths}.items():
         if len(column) != count:
             raise UserError(f"{path}: {count} titles but {len(column)} {name}")
     tables = {
@@ -80,6 +112,7 @@ def write_tables(path: Path, items: ItemTable, graph: AttributeGraph, users: Seq
             "title": pa.array(items.titles, pa.string()),
             "year": pa.array(items.years, pa.int32()),
             "source_id": pa.array(items.source_ids, pa.string()),
+            **({"text": pa.array(texts, pa.string())} if items.texts else {}),
         },
         "attributes": {
             "attribute_id": pa.array(range(len(graph)), pa.int64()),
@@ -91,6 +124,8 @@ def write_tables(path: Path, items: ItemTable, graph: AttributeGraph, users: Seq
             "source_id": pa.array(users, pa.string()),
         },
     }
+    if numbers:
+        tables["numbers"] = _number_columns(numbers)
     for name, columns in tables.items():
         pq.write_table(pa.table(columns), path / f"{name}.parquet")
 
@@ -115,6 +150,26 @@ def find_row(name: str | int, what: str, rows: Mapping[str, int], count: int) ->
 def rows_of(source_ids: Sequence[str | None]) -> dict[str, int]:
     """Source id -> row."""
     return {own: row for row, own in enumerate(source_ids) if own is not None}
+
+
+def _number_columns(numbers: Mapping[str, ItemNumbers]) -> dict[str, pa.Array]:
+    rows = {field: np.flatnonzero(own.known) for field, own in numbers.items()}
+    return {
+        "item_id": pa.array(np.concatenate([*rows.values()]), pa.int64()),
+        "field": pa.array(np.repeat([*rows], [len(known) for known in rows.values()]), pa.string()),
+        "low": pa.array(np.concatenate([numbers[field].low[known] for field, known in rows.items()]), pa.float64()),
+        "high": pa.array(np.concatenate([numbers[field].high[known] for field, known in rows.items()]), pa.float64()),
+    }
+
+
+def _texts(path: Path, table: pa.Table) -> tuple[str | None, ...]:
+    if "text" not in table.column_names:
+        return ()
+    texts = table["text"].to_pylist()
+    for number, text in enumerate(texts, 1):
+        if text is not None and not isinstance(text, str):
+            raise file_error(path, f"text must be a string or null, got {text!r}"[:200], number)
+    return tuple(texts)
 
 
 def _source_ids(path: Path, table: pa.Table) -> SourceIds:

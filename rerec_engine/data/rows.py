@@ -4,7 +4,7 @@
     prompt        list of {role, content}
     ability       string
     reward_model  {style: "rule", ground_truth: list of titles}
-    extra_info    {index, split, id, request, category, condition_num, candidates, candidate_ids,
+    extra_info    {index, split, id, request, asked, profile, category, condition_num, candidates, candidate_ids,
                    ground_truth_ids, user_id, history, history_ids, ...}
 
 Titles are there for other readers, ids for this one. Both must agree; a row with titles alone is resolved by the
@@ -21,19 +21,21 @@ import pyarrow as pa
 from rerec_engine.types import Message, Query
 
 COLUMNS = ("data_source", "prompt", "ability", "reward_model", "extra_info")
-_TITLES, _IDS = pa.list_(pa.string()), pa.list_(pa.int64())
+_TEXTS, _IDS = pa.list_(pa.string()), pa.list_(pa.int64())
 EXTRA_FIELDS: dict[str, pa.DataType] = {
     "index": pa.int64(),
     "split": pa.string(),
     "id": pa.string(),
     "request": pa.string(),
+    "asked": _TEXTS,
+    "profile": pa.string(),
     "category": pa.string(),
     "condition_num": pa.int64(),
-    "candidates": _TITLES,
+    "candidates": _TEXTS,
     "candidate_ids": _IDS,
     "ground_truth_ids": _IDS,
     "user_id": pa.int64(),
-    "history": _TITLES,
+    "history": _TEXTS,
     "history_ids": _IDS,
 }
 
@@ -94,6 +96,8 @@ def parse_row(row: Mapping[str, Any], items: ItemResolver, *, users: int, defaul
         user_id=user,
         history=_items(extra.get("history"), extra.get("history_ids"), "history", items),
         request=_string(extra.get("request"), "request", last_of_user(messages)),
+        asked=_strings(extra.get("asked"), "asked"),
+        profile=_string(extra.get("profile"), "profile", ""),
     )
 
 
@@ -122,6 +126,8 @@ def to_row(query: Query, index: int, split: str, titles: Sequence[str], data_sou
             "split": split,
             "id": query.id,
             "request": query.request or None,
+            "asked": list(query.asked),
+            "profile": query.profile or None,
             "category": query.category,
             "condition_num": query.condition_num,
             "candidates": [titles[item] for item in query.candidates],
@@ -142,7 +148,7 @@ def row_schema(further: Mapping[str, pa.DataType]) -> pa.Schema:
             ("data_source", pa.string()),
             ("prompt", pa.list_(message)),
             ("ability", pa.string()),
-            ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", _TITLES)])),
+            ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", _TEXTS)])),
             ("extra_info", pa.struct([*EXTRA_FIELDS.items(), *further.items()])),
         ]
     )
@@ -168,6 +174,14 @@ def _integer(value: object, name: str, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise RowError("broken row", f"extra_info.{name} must be an integer, got {type(value).__name__}")
     return value
+
+
+def _strings(value: object, name: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise RowError("broken row", f"extra_info.{name} must be a list of strings")
+    return tuple(value)
 
 
 def _messages(value: object) -> tuple[Message, ...]:

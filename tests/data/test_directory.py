@@ -6,7 +6,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rerec_engine.data.directory import ItemTable, find_row, read_item_table, read_user_table, rows_of, write_tables
+from rerec_engine.data.directory import (
+    ItemTable,
+    find_row,
+    read_item_table,
+    read_numbers,
+    read_user_table,
+    rows_of,
+    write_tables,
+)
 from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
 
@@ -18,6 +26,30 @@ def test_round_trip(tmp_path: Path) -> None:
     write_tables(tmp_path, ITEMS, GRAPH, ["cust1", None])
     assert read_item_table(tmp_path / "items.parquet") == ITEMS
     assert read_user_table(tmp_path / "users.parquet", 2) == ("cust1", None)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ((3, "price", 1.0, 1.0), "numbers.parquet:1: item_id must be in 0..2, got 3"),
+        ((0, " ", 1.0, 1.0), "numbers.parquet:1: field must be a string that is not blank"),
+        ((0, "price", None, 1.0), "numbers.parquet:1: low and high must be numbers, got None and 1.0"),
+        ((0, "price", 2.0, 1.0), "numbers.parquet: low must not exceed high"),
+    ],
+)
+def test_faults_of_numbers_are_told(tmp_path: Path, row: tuple[object, ...], message: str) -> None:
+    path = tmp_path / "numbers.parquet"
+    columns = ("item_id", "field", "low", "high")
+    pq.write_table(pa.table({name: [value] for name, value in zip(columns, row, strict=True)}), path)
+    with pytest.raises(UserError, match=message):
+        read_numbers(path, 3)
+
+
+def test_a_text_must_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item_id": [0], "title": ["A"], "year": pa.array([None], pa.int32()), "text": [7]}), path)
+    with pytest.raises(UserError, match="items.parquet:1: text must be a string or null, got 7"):
+        read_item_table(path)
 
 
 def test_a_table_made_before_knows_no_ids(tmp_path: Path) -> None:
