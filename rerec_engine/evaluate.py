@@ -56,6 +56,7 @@ def evaluate_model(args: argparse.Namespace) -> EvalReport:
         catalogue_size=len(dataset.titles),
         split=args.split,
         progress=True,
+        watched=sampler,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from tqdm import tqdm
 
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
@@ -18,6 +19,7 @@ from rerec_engine.files import write_json
 from rerec_engine.metrics.evaluation import chance_level, evaluate_queries
 from rerec_engine.model.policy import Policy, model_directory
 from rerec_engine.reward import RewardEngine
+from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.types import Message, Query, Rollout, Sampling
 from rerec_engine.worlds.demo import write_demo
 from rerec_engine.worlds.options import DemoOptions
@@ -244,6 +246,40 @@ def test_untrained_model_from_end_to_end(
     assert "NDCG@3" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"no split 'tset' \(has: train, val, test\)"):
         main(["--model", str(tmp_path), *options, "--split", "tset"])
+
+
+def test_the_bar_follows_finished_responses(demo: Dataset, tiny_policy: Callable[..., Policy]) -> None:
+    sampler, engine = Sampler(tiny_policy("llama", max_position_embeddings=2048)), RewardEngine.load(demo.path)
+    drawn: list[tuple[int, str]] = []
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        def update(self, n: float | None = 1) -> bool | None:
+            super().update(n)
+            drawn.append((int(self.n), str(self.postfix)))
+            return None
+
+    def evaluated(watched: Sampler | None, progress: bool) -> Any:
+        return evaluate_queries(
+            sampler.generate,
+            sampler.policy.tokenizer,
+            engine,
+            demo.queries("test")[:5],
+            encode_prompt=sampler.policy.encode_prompt,
+            max_new_tokens=6,
+            batch_size=3,
+            progress=progress,
+            watched=watched,
+        )
+
+    plain = evaluated(None, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rerec_engine.metrics.evaluation.progress_bar", lambda total, *_, **__: Bar(total=total))
+        followed = evaluated(sampler, progress=True)
+    assert followed == plain
+    assert sampler.watch is None
+    assert [postfix for _, postfix in drawn if postfix][:3] == ["token 1", "token 2", "token 3"]
+    assert [n for n, _ in drawn] == sorted(n for n, _ in drawn)
+    assert drawn[-1][0] == 5
 
 
 def test_real_engine_scores_a_scripted_model(demo: Dataset) -> None:

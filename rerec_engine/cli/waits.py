@@ -77,7 +77,7 @@ def progress_bar(
         ncols=min(WIDTH, shutil.get_terminal_size().columns) if terminal else None,
         mininterval=0.5 if terminal else PLAIN_SECONDS,
         nrows=24,
-        miniters=1,
+        miniters=0,  # `update(0)` draws new figures
         bar_format="{desc} {n_fmt}/{total_fmt} "
         + ("|{bar}| {remaining} left{postfix}" if terminal else "{unit}, {elapsed} gone, {remaining} left{postfix}"),
     )

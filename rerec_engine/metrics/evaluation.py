@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,10 @@ from rerec_engine.model.text import decode
 from rerec_engine.types import Message, Query, Rollout, Sampling
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from rerec_engine.reward import RewardEngine
+    from rerec_engine.rollout.sampler import Sampler
 
 Generate = Callable[[Sequence[Sequence[int]], int, Sampling], "list[Rollout]"]
 
@@ -33,32 +37,56 @@ def evaluate_queries(
     split: str = "",
     step: int = 0,
     progress: bool = False,
+    watched: Sampler | None = None,
 ) -> EvalReport:
     """Answer every query greedily and score the answers.
 
     generate: as `Sampler.generate`. batch_size: queries generated at once. seed: of the bootstrap; the answers are
     greedy. catalogue_size: items that an open query may name, for its chance level; default: those of the engine.
-    Raises ValueError where there is no query.
+    watched: the sampler behind `generate`, whose finished responses then move the bar, not whole batches
+    alone. Raises ValueError where there is no query.
     """
     if not queries:
         raise ValueError("no query to evaluate")
     rows: list[dict[str, Any]] = []
     parts: list[dict[str, np.ndarray]] = []
     bar = progress_bar(len(queries), f"evaluate {split}".rstrip(), "query", shown=progress)
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=0.0)
     for start in range(0, len(queries), batch_size):
         batch = queries[start : start + batch_size]
         prompts = [encode_prompt(query.messages) for query in batch]
-        rollouts = generate(prompts, 1, Sampling(max_new_tokens=max_new_tokens, temperature=0.0))
+        with _followed(watched if progress else None, bar):
+            rollouts = generate(prompts, 1, sampling)
         responses = [decode(tokenizer, rollout.token_ids) for rollout in rollouts]
         batch_rows, scores = _score_batch(engine, batch, responses, rollouts, k)
         rows += batch_rows
         parts.append(scores)
-        bar.update(len(batch))
+        bar.update(start + len(batch) - bar.n)
     bar.close()
     values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # [Q] float64 each
     size = engine.size if catalogue_size is None else catalogue_size
     values["chance"] = np.array([chance_level(query, size) for query in queries])
     return _report(queries, values, rows, k=k, seed=seed, split=split, step=step)
+
+
+@contextmanager
+def _followed(sampler: Sampler | None, bar: tqdm[Any]) -> Iterator[None]:
+    """The bar moves with each response that the sampler finishes."""
+    if sampler is None:
+        yield
+        return
+    start = bar.n
+    bar.smoothing = 0  # the time left from the mean rate: responses end in bursts
+
+    def follow(finished: int, tokens: int) -> None:
+        bar.set_postfix_str(f"token {tokens}", refresh=False)
+        bar.update(start + finished - bar.n)
+
+    sampler.watch = follow
+    try:
+        yield
+    finally:
+        sampler.watch = None
 
 
 def chance_level(query: Query, catalogue_size: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import torch
 from torch import Tensor
@@ -63,6 +63,9 @@ def _below(x: Tensor, end: Tensor) -> Tensor:
 class Sampler:
     """Generates with the live policy. A response's draws depend on the seed and its place in the call alone."""
 
+    watch: Callable[[int, int], None] | None = None
+    """Called after each token of `generate`: responses finished so far in the call, tokens of those that go on."""
+
     def __init__(self, policy: Policy, max_rows: int = 1024, version: int = 0) -> None:
         self.policy = policy
         self.max_rows = max_rows
@@ -97,7 +100,8 @@ class Sampler:
         at_once = max(1, self.max_rows // n)
         for first in range(0, len(prompts), at_once):
             part = prompts[first : first + at_once]
-            rollouts += self._generate(part, n, sampling, uniform[first * n : (first + len(part)) * n])
+            drawn = uniform[first * n : (first + len(part)) * n]
+            rollouts += self._generate(part, n, sampling, drawn, done=first * n)
         return rollouts
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[int, None, None]:
@@ -124,7 +128,10 @@ class Sampler:
         return self.decoder.prefill(ids.to(device), valid.to(device), n, max_new)
 
     @torch.inference_mode()
-    def _generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, uniform: Tensor) -> list[Rollout]:
+    def _generate(
+        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, uniform: Tensor, done: int
+    ) -> list[Rollout]:
+        """done: responses of the call before these."""
         rows, limit, device = len(prompts) * n, sampling.max_new_tokens, self.policy.device
         ends = torch.tensor(self.policy.end_ids, device=device)
         tokens = torch.zeros(rows, limit, dtype=torch.long, device=device)
@@ -138,6 +145,8 @@ class Sampler:
             tokens[alive, t], logprobs[alive, t] = token, logp
             ended = alive[torch.isin(token, ends) & ~stopped[alive]]
             length[ended], stopped[ended] = t + 1, True
+            if self.watch is not None:
+                self.watch(done + int(stopped.sum()), t + 1)
             if t + 1 == limit:
                 break
             if t % COMPACT_EVERY == COMPACT_EVERY - 1 or bool(stopped.all()):

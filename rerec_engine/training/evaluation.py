@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from rerec_engine.metrics.evaluation import evaluate_queries
+from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.training.progress import tell
 from rerec_engine.training.trainer import Trainer
 
@@ -22,6 +23,7 @@ def evaluate(trainer: Trainer, split: str, moment: str) -> None:
     queries = trainer.dataset.queries(split)
     if moment == "during" and trainer.config.train.eval_queries:
         queries = queries[: trainer.config.train.eval_queries]
+    engine = trainer.worker.engine
     report = evaluate_queries(
         trainer.worker.generate,
         trainer.policy.tokenizer,
@@ -34,6 +36,7 @@ def evaluate(trainer: Trainer, split: str, moment: str) -> None:
         split=split,
         step=trainer.step,
         progress=main,
+        watched=engine if type(engine) is Sampler else None,  # a replica may still be generating ahead
     )
     trainer.run.log("eval.jsonl", {**report.line(), "moment": moment})
     if moment != "during" and main:

@@ -86,6 +86,17 @@ def test_a_bar_in_a_file_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+def test_new_figures_are_drawn_where_nothing_is_finished_yet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(waits, "PLAIN_SECONDS", 0)
+    bar = cli.progress_bar(3, "evaluate", "queries")
+    bar.set_postfix_str("token 8", refresh=False)
+    bar.update(0)
+    assert capsys.readouterr().err.splitlines()[-1] == "evaluate 0/3 queries, 00:00 gone, ? left, token 8"
+    bar.close()
+
+
 def test_a_bar_on_a_terminal_takes_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     run_bar()

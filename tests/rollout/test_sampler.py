@@ -40,6 +40,24 @@ def test_logprobs_equal_the_trainers(tiny_policy, architecture, temperature):
     assert (logp - sampled).abs().max() < 1e-4
 
 
+def test_who_watches_changes_nothing(tiny_policy):
+    policy = tiny_policy()
+    asked = prompts(policy)
+    watched, told = Sampler(policy, max_rows=6), []
+    watched.watch = lambda finished, tokens: told.append((finished, tokens))
+    rollouts = watched.generate(asked, 2, Sampling(50, 1.0, seed=1))
+    assert rollouts == Sampler(policy, max_rows=6).generate(asked, 2, Sampling(50, 1.0, seed=1))
+    first = max(len(r.token_ids) for r in rollouts[:6])
+    parts = told[:first], told[first:]
+    assert [tokens for part in parts for _, tokens in part] == [
+        *range(1, len(parts[0]) + 1),
+        *range(1, len(parts[1]) + 1),
+    ]
+    for (done, part), own in zip(enumerate(parts), (rollouts[:6], rollouts[6:]), strict=True):
+        for finished, tokens in part:
+            assert finished == 6 * done + sum(r.finish == "stop" and len(r.token_ids) <= tokens for r in own)
+
+
 @pytest.mark.parametrize("options", [{"rope_parameters": LLAMA3_ROPE}, {"attention_bias": True}, {"head_dim": 16}])
 def test_llama_variants(tiny_policy, options):
     policy = tiny_policy("llama", **options)
