@@ -52,6 +52,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--max-body-kb", type=positive, default=64, metavar="KB", help="kB of a request at most (default: %(default)s)"
     )
     parser.share("max-new-tokens")
+    parser.share("seed", help="seed of what is drawn for requests that bring none (default: 0)")
     parser.add_argument(
         "--max-concurrent", type=positive, metavar="N", help="answers made at once (default: 2; with vLLM 32)"
     )
@@ -138,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"warning: everybody who reaches {args.host} can ask; set a key ({KEY})", file=sys.stderr)
     conversation, limits = start_conversation(args, model, lambda engine: _limits(args, engine))
     try:
-        app = create_app(conversation, limits, key=key, hosts=[*LOOPBACK, "[::1]"] if local else None)
+        hosts = [*LOOPBACK, "[::1]"] if local else None
+        app = create_app(conversation, limits, key=key, hosts=hosts, seed=args.seed)
         config = uvicorn.Config(
             app,
             log_level="warning",

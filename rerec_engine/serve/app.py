@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from rerec_engine.rollout.base import derive_seed
 from rerec_engine.serve.conversation import Conversation, Question, Reply
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.serve.guard import Guard
@@ -31,13 +33,20 @@ Result = TypeVar("Result")
 
 
 def create_app(
-    conversation: Conversation, limits: Limits, *, key: str | None = None, hosts: list[str] | None = None
+    conversation: Conversation,
+    limits: Limits,
+    *,
+    key: str | None = None,
+    hosts: list[str] | None = None,
+    seed: int = 0,
 ) -> FastAPI:
-    """The app. hosts: names under which it may be asked (None: any). Its lifespan ends with the backend's `close`."""
+    """The app. hosts: names under which it may be asked (None: any). seed: of the requests that bring none, each of
+    which draws otherwise. Its lifespan ends with the backend's `close`."""
     created = int(time.time())
     gate = Gate(limits.concurrent, limits.queue)
     executor = ThreadPoolExecutor(limits.concurrent, thread_name_prefix="answer")
     jobs: set[Job] = set()
+    numbers = itertools.count()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +68,7 @@ def create_app(
         fault = conversation.backend.fault()
         if fault is not None:
             raise ApiError(503, str(fault), code="engine_failed")
-        question = _question(body, limits)
+        question = _question(body, limits, derive_seed(seed, "serve", next(numbers)))
         job = await _until_gone(request, Job.begin(question, conversation, gate, executor))
         jobs.add(job)
         wording = Wording()
@@ -103,8 +112,9 @@ def _file(path: Path) -> Any:
     return send
 
 
-def _question(body: ChatRequest, limits: Limits) -> Question:
-    seed = body.seed if body.seed is not None else time.time_ns() % 2**63
+def _question(body: ChatRequest, limits: Limits, own_seed: int) -> Question:
+    """own_seed: of a request that brings none."""
+    seed = own_seed if body.seed is None else body.seed
     sampling = Sampling(body.new_tokens(limits), 0.0 if body.temperature is None else body.temperature, seed)
     earlier = tuple(
         Message(role=message.role, content=message.text)

@@ -148,6 +148,22 @@ def test_question_holds_what_was_asked(client, fake):
     assert (sampling.max_new_tokens, sampling.temperature, sampling.seed) == (9, 0.5, 4)
 
 
+def test_requests_without_a_seed_have_those_of_the_server():
+    def seeds(**settings):
+        fake = Fake()
+        with TestClient(create_app(fake, LIMITS, **settings)) as client:
+            for more in ({}, {"seed": 4}, {}):
+                client.post(URL, json=body(**more))
+        return [question.sampling.seed for question in fake.questions]
+
+    first, given, second = seeds(seed=1)
+    assert given == 4
+    assert first != second
+    assert seeds(seed=1) == [first, given, second]
+    assert not {*seeds(), *seeds(seed=2)} & {first, second}
+    assert seeds() == seeds(seed=0)
+
+
 def test_defaults_are_greedy_and_the_most_tokens(client, fake):
     client.post(URL, json=body())
     assert (fake.questions[0].sampling.temperature, fake.questions[0].sampling.max_new_tokens) == (0.0, 20)
