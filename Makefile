@@ -34,15 +34,18 @@ SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 .PHONY: help train test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item fuzz clean distclean FORCE
 
 help:
-	@echo "make train    train the demo (ARGS passes on settings; with --rollout.engine vllm, vLLM is set up too)"
-	@echo "make test     lint, types and tests"
-	@echo "make quick    the tests that are not marked slow"
-	@echo "make test-vllm  the rollout engine on real vLLM"
+	@echo "make train              train the demo; ARGS=\"--train.steps 20\" passes on settings,"
+	@echo "                        with --rollout.engine vllm sets up vLLM too"
+	@echo "make test               lint, types and all tests"
+	@echo "make quick              the tests that are not marked slow"
+	@echo "make test-vllm          the rollout engine on real vLLM"
 	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
-	@echo "make bench    benchmarks"
-	@echo "make next-item  SASRec beside the suite next_item (ARGS as of bench/experiments/next_item.py)"
-	@echo "make fuzz     fuzz the C++ core (needs clang++)"
-	@echo "make clean    remove what was built; make distclean removes .venv too"
+	@echo "make bench              benchmarks"
+	@echo "make next-item          SASRec beside the suite next_item; ARGS as of"
+	@echo "                        bench/experiments/next_item.py"
+	@echo "make fuzz               fuzz the C++ core (needs clang++)"
+	@echo "make clean              remove what was built"
+	@echo "make distclean          remove .venv too"
 
 train: $(VENV)/.package $(if $(WITH_VLLM),$(VLLM)/.ready)
 	$(if $(WITH_VLLM),$(VLLM)/bin,$(BIN))/python -m rerec_engine.train $(ARGS)

@@ -89,11 +89,15 @@ class MovieLens:
     output: Path
     """Dataset directory to write."""
     source: Path | None = None
-    """The folder of one MovieLens copy."""
+    """The folder of one MovieLens copy, in which the files below are found, where they are not given."""
     catalogue: Path | None = None
+    """movies.dat, a RecBole .item file, or tab-separated id, title[, year]."""
     interactions: Path | None = None
+    """ratings.dat, a RecBole .inter file, or train.txt with test.txt, item_map.txt and user_map.txt beside it."""
     attributes: Path | None = None
+    """Tab-separated item id, relation, value, or a RecBole .kg file with the .link of its name beside it."""
     users: Path | None = None
+    """users.dat, or a RecBole .user file."""
     embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
     options: MovieLensOptions = field(default_factory=MovieLensOptions)
     shares: Shares = field(default_factory=Shares)
@@ -108,8 +112,11 @@ class RerecParquet:
     source: Path
     """Folder with train, val or test parquet files and perhaps GEXF graphs."""
     graph: Path | None = None
+    """Items and attributes as GEXF, or, with a catalogue, tab-separated item id, relation, value."""
     catalogue: Path | None = None
+    """movies.dat, a RecBole .item file, or tab-separated id, title[, year] (default: the items of the graph)."""
     interactions: Path | None = None
+    """Users and items as GEXF, ratings.dat, or train.txt with item_map.txt and user_map.txt beside it."""
     embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
     options: ParquetOptions = field(default_factory=ParquetOptions)
     shares: Shares = field(default_factory=Shares)
@@ -117,15 +124,15 @@ class RerecParquet:
 
 Made = Demo | World | NextItem
 Task = Made | RecBench | MovieLens | RerecParquet
-TASKS: dict[str, tuple[type[Task], tuple[str, ...]]] = {
-    "demo": (Demo, ("--output data/demo --seed 1",)),
-    "world": (World, ("--movielens raw/ml-100k --output data/films",)),
-    "next-item": (NextItem, ("--movielens raw/ml-100k --history 10 --output data/next",)),
-    "recbench": (RecBench, ("--source raw --output data/recbench",)),
-    "movielens": (MovieLens, ("--source raw/ml-100k --output data/movielens",)),
-    "rerec-parquet": (RerecParquet, ("--source raw/rerec --output data/rerec",)),
+TASKS: dict[str, tuple[type[Task], str, str]] = {
+    "demo": (Demo, "", "--output data/demo --seed 1"),
+    "world": (World, "--movielens DIR ", "--movielens raw/ml-100k --output data/films"),
+    "next-item": (NextItem, "--movielens DIR ", "--movielens raw/ml-100k --history 10 --output data/next"),
+    "recbench": (RecBench, "--source DIR ", "--source raw --output data/recbench"),
+    "movielens": (MovieLens, "--source DIR ", "--source raw/ml-100k --output data/movielens"),
+    "rerec-parquet": (RerecParquet, "--source DIR ", "--source raw/rerec --output data/rerec"),
 }
-"""What can be prepared, with its examples."""
+"""What can be prepared, each with its source's flag and an example."""
 
 
 def run(task: Task) -> str:
@@ -247,14 +254,14 @@ def _parser() -> Parser:
         examples=("demo --output data/demo", "movielens --source raw/ml-100k --output data/ml", "recbench --help"),
     )
     tasks = parser.add_subparsers(dest="prepared", required=True, metavar="SOURCE", title="what can be prepared")
-    for name, (kind, examples) in TASKS.items():
+    for name, (kind, source, example) in TASKS.items():
         task = tasks.add_parser(
             name,
             prog=f"python -m rerec_engine.prepare {name}",
-            usage="--output DIR [options]",
+            usage=f"{source}--output DIR [options]",
             help=about(kind),
             description=about(kind),
-            examples=examples,
+            examples=(example,),
         )
         for prefix, part in groups(kind):
             title = {"options.": "world" if issubclass(part, MadeOptions) else "queries"}.get(
@@ -262,7 +269,7 @@ def _parser() -> Parser:
             )
             group = task.group(title, about(part)) if prefix else task
             for option in own_options(part):
-                add_option(group, option, metavar="DIR" if option.name == "output" else None)
+                add_option(group, option, metavar="DIR" if option.name in ("output", "source", "movielens") else None)
     return parser
 
 
@@ -276,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "next items `prepare next-item --movielens DIR --history 10`"
         )
     chosen = vars(_parser().parse_args(words))
-    kind, _ = TASKS[chosen.pop("prepared")]
+    kind, *_ = TASKS[chosen.pop("prepared")]
     print(run(build(kind, chosen)))
 
 

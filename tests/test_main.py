@@ -43,6 +43,7 @@ def test_help_has_examples_and_the_shared_flags(command, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert told.index("examples:") < told.index("-h, --help")
     assert f"python -m rerec_engine.{command} " in told
+    assert max(map(len, told.splitlines())) <= 80
     assert "options options" not in told
     assert not re.search(r"^ {26}(Of |G\.$)", told, re.MULTILINE)
     assert len(TABLE) == 9

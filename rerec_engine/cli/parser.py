@@ -46,10 +46,12 @@ class Parser(argparse.ArgumentParser):
         prog = prog if prog.startswith("python") else f"python -m rerec_engine.{prog}".rstrip(".")
         told = textwrap.fill(description, WIDTH)
         if examples:
-            told += "\n\n" + "\n".join(["examples:", *(f"  {prog} {words}" for words in examples)])
+            told += "\n\n" + "\n".join(["examples:", *(_wrapped(f"{prog} {words}", 2, " \\") for words in examples)])
         look = functools.partial(argparse.RawDescriptionHelpFormatter, width=WIDTH, max_help_position=26)
         fixed: dict[str, Any] = {"formatter_class": look, "allow_abbrev": False, "add_help": False}
-        super().__init__(prog=prog, usage=f"{prog} {usage}", description=told, **fixed, **options)
+        super().__init__(
+            prog=prog, usage=_wrapped(f"{prog} {usage}", len("usage: ")).lstrip(), description=told, **fixed, **options
+        )
         self.add_argument("-h", "--help", action="help", help="show this help")
         self.add_argument("--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show versions")
 
@@ -104,6 +106,19 @@ class Parser(argparse.ArgumentParser):
             else:
                 plain.append(f"{flag}{equals}{value}")
         return plain
+
+
+def _wrapped(command: str, indent: int, end: str = "") -> str:
+    """A command on lines of 80 columns at most, broken before a flag or a quoted or bracketed word; the further lines
+    further in. end: of each line but the last."""
+    first, *rest = re.split(r' (?=--|"|\[)', command)
+    lines = [" " * indent + first]
+    for piece in rest:
+        if len(lines[-1]) + 1 + len(piece) + (len(end) if piece != rest[-1] else 0) <= WIDTH:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(" " * (indent + 4) + piece)
+    return f"{end}\n".join(lines)
 
 
 def _is_switch(action: argparse.Action | None) -> bool:

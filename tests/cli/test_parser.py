@@ -118,6 +118,20 @@ def test_the_help_shows_the_command_and_its_examples_first(
     assert max(map(len, told.splitlines())) <= 80
 
 
+def test_long_commands_are_broken_before_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    words = '--model runs/one --data runs/a_longer_name/data --output F "a film"'
+    parser = Parser(prog="recommend", usage=f"{words} [options]", examples=(words,))
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    told = capsys.readouterr().out
+    first, rest = (
+        "python -m rerec_engine.recommend --model runs/one",
+        '--data runs/a_longer_name/data --output F "a film"',
+    )
+    assert told.startswith(f"usage: {first}\n           {rest} [options]\n")
+    assert f"\n  {first} \\\n      {rest}\n" in told
+
+
 def test_shared_flags_are_the_same_in_all_commands(parser: Parser) -> None:
     parser.share("split", "seed")
     group = parser.group("more")
