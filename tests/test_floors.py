@@ -96,6 +96,12 @@ INSIDE = {
         "native.linear_grpo policy_gradient reference.__init__",
         "native.__init__",
     ),
+    "prepare": (
+        "made places",
+        "movielens recbench rerec_parquet",
+        "command",
+        "__main__",
+    ),
     "report": (
         "rollouts",
         "run",
