@@ -1,0 +1,108 @@
+"""The command: its words, a tiny model from end to end, and an answer file from end to end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rerec_engine import evaluate
+from rerec_engine.data.dataset import load_dataset
+from rerec_engine.errors import UserError
+from rerec_engine.evaluate import main
+from rerec_engine.metrics.evaluation import evaluate_queries
+from rerec_engine.model.policy import Policy, model_directory
+
+
+def test_model_directory_finds_the_final_model_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "final").mkdir()
+    with pytest.raises(UserError, match="no model here"):
+        model_directory(str(tmp_path))
+    (tmp_path / "final" / "config.json").write_text("{}")
+    assert model_directory(str(tmp_path)) == tmp_path / "final"
+    with pytest.raises(UserError, match="nowhere: no such model directory"):
+        model_directory(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("", "expected --model DIR --data DIR, or --predictions F --queries F"),
+        ("--model m", "expected --model DIR --data DIR, or --predictions F --queries F"),
+        ("--predictions p", "--predictions needs --queries F, and goes without --model"),
+        ("--predictions p --queries q --model m", "--predictions needs --queries F, and goes without --model"),
+        ("--model m --data d --k 0", "--k: expected 1 or more, got 0"),
+        ("--predictions p --queries q --matcher x", "--matcher: invalid choice: 'x'"),
+    ],
+)
+def test_bad_arguments_are_one_line(typed: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        main(typed.split())
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_module_gives_what_the_documents_import_from_it() -> None:
+    assert evaluate.evaluate_queries is evaluate_queries
+    with pytest.raises(AttributeError, match="no attribute 'evaluate_query'"):
+        evaluate.evaluate_query  # noqa: B018
+
+
+def test_predictions_are_scored_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entries = [{"query": "a", "movie subset": ["Heat (1995)", "The Insider (1999)"]}, {}]
+    (tmp_path / "q.json").write_text(json.dumps([{"query & ground true": entries}]))
+    (tmp_path / "p.jsonl").write_text('{"id": "0-0", "response": "The Insider (1999) [SEP] Heat"}\n{"id": ""}\n')
+    files = ("--predictions", str(tmp_path / "p.jsonl"), "--queries", str(tmp_path / "q.json"))
+    with pytest.raises(UserError, match=r"p\.jsonl:2: has no text under 'response'"):
+        main(files)
+    main([*files, "--skip-bad", "--output", str(tmp_path / "out.json")])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["skipped"]["broken"] == 1
+    row = written["rows"][0]
+    # "The Insider" is close enough to "The Insider (1999)"? 22/29 < 0.8: the published rules miss it, and "Heat" too.
+    assert row == {"id": "0-0", "precision": 0.0, "recall": 0.0, "ndcg": 0.0, "ftr": False}
+    assert written["means"] == {"precision": 0, "recall": 0, "ndcg": 0, "ftr": 0}
+    assert "1 broken" in capsys.readouterr().out
+
+
+def test_missing_output_folder_is_told_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="its directory does not exist"):
+        main(["--model", "m", "--data", "d", "--output", str(tmp_path / "no" / "out.json")])
+
+
+def test_untrained_model_from_end_to_end(
+    mini_demo: Path, tiny_policy: Callable[..., Policy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries = load_dataset(mini_demo).queries("test")[:4]
+    tiny_policy("llama", max_position_embeddings=2048).save(tmp_path / "final")
+    options = ("--data", str(mini_demo), "--device", "cpu", "--max-new-tokens", "6", "--k", "3", "--limit", "4")
+    main(["--model", str(tmp_path), *options, "--output", str(tmp_path / "out.json")])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["split"] == "test"
+    assert [row["id"] for row in written["rows"]] == [query.id for query in queries]
+    assert written["format_rate"]["mean"] == written["accuracy"]["mean"] == written["ndcg"]["mean"] == 0
+    assert written["chance"] == pytest.approx(1 / 6)
+    assert written["truncated_rate"] == 1
+    assert set(written["by_category"]) == {query.category for query in queries}
+    assert "NDCG@3" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"no split 'tset' \(has: train, val, test\)"):
+        main(["--model", str(tmp_path), *options, "--split", "tset"])
+
+
+def test_the_catalogue_of_the_data_is_the_matchers(
+    mini_demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    title = load_dataset(mini_demo).titles[3]
+    groups = [{"query & ground true": [{"query": "a", "movie subset": [title]}]}]
+    (tmp_path / "q.json").write_text(json.dumps(groups))
+    (tmp_path / "p.jsonl").write_text(json.dumps({"id": "0-0", "response": title.upper()}))
+    words = ("--predictions", str(tmp_path / "p.jsonl"), "--queries", str(tmp_path / "q.json"), "--matcher=catalogue")
+    with pytest.raises(UserError, match="matcher catalogue needs data"):
+        main(words)
+    main([*words, "--data", str(mini_demo), "--output", str(tmp_path / "out.json")])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert (written["means"]["recall"], written["means_recbench"]["recall"]) == (1, 0)
+    assert re.search(r"mean of +┃ +recbench +┃ +catalogue", capsys.readouterr().out)
