@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.table import Table
 
-from rerec_engine.data.dataset import load_dataset
+from rerec_engine.data import dataset
 from rerec_engine.errors import UserError
 from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
 
@@ -50,14 +51,17 @@ def test_means_are_of_the_answers_that_are_there(tmp_path: Path) -> None:
     assert [row["id"] for row in result["rows"]] == ["0-0"]
 
 
-def test_the_catalogue_stands_beside_the_published_rules(mini_demo: Path, tmp_path: Path) -> None:
-    title = load_dataset(mini_demo).titles[3]
-    answer = f"nothing like it [SEP] {title[:-7].upper()}"
-    files = write(tmp_path, [[title, "Elsewhere (1999)"]], {"0-0": answer})
-    result = evaluate_predictions(*files, "catalogue", str(mini_demo))
+def test_the_catalogue_stands_beside_the_published_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = SimpleNamespace(titles=["Heat (1995)", "Usual Suspects, The (1995)", "Solaris"], years=[1995, 1995, 1972])
+    monkeypatch.setattr(dataset, "load_dataset", {"films": films}.__getitem__)
+    responses = {"0-0": "nothing like it [SEP] HEAT", "0-1": "the usual suspects", "0-2": "Solaris (2002)"}
+    files = write(tmp_path, [["Heat (1995)", "Elsewhere (1999)"], [films.titles[1]], ["Solaris"]], responses)
+    result = evaluate_predictions(*files, "catalogue", "films")
     assert result["matcher"] == "catalogue"
-    assert (result["means_recbench"]["recall"], result["means"]["recall"]) == (0, 0.5)
+    assert [row["recall"] for row in result["rows"]] == [0.5, 1, 0]  # another year is another film
     assert result["rows"][0]["precision"] == 0.5
+    assert result["means"]["recall"] == pytest.approx(0.5)
+    assert result["means_recbench"]["recall"] == pytest.approx(1 / 3)  # there the year is taken off
     assert result["ground_truth_outside_catalogue"] == 1
 
 

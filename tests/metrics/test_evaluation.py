@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
-from rerec_engine.data.dataset import load_dataset
+from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.metrics.evaluation import chance_level, evaluate_queries
 from rerec_engine.reward import RewardEngine
 from rerec_engine.types import Message, Query, Rollout, Sampling
@@ -56,7 +56,7 @@ def query(i: int, **settings: Any) -> Query:
     return Query(id=f"q{i}", messages=ASK, **({"ground_truth": (1,), "candidates": (1, 2, 3, 4)} | settings))
 
 
-def run(responses: list[str], queries: list[Query], finish: str = "stop", **settings: Any) -> Any:
+def run(responses: list[str], queries: list[Query], finish: str = "stop", engine: Any = None, **settings: Any) -> Any:
     calls: list[tuple[int, Sampling]] = []
     left = iter(responses)
 
@@ -69,7 +69,7 @@ def run(responses: list[str], queries: list[Query], finish: str = "stop", **sett
     report = evaluate_queries(
         generate,
         FakeTokenizer(),
-        FakeEngine(),  # type: ignore[arg-type]
+        engine or FakeEngine(),
         queries,
         encode_prompt=lambda messages: [1, 2, 3],
         max_new_tokens=9,
@@ -96,7 +96,7 @@ def test_rates_count_what_they_say() -> None:
 
 
 def test_a_row_tells_all_of_an_answer() -> None:
-    report, _ = run(["30,1"], [query(7, category="interest")], finish="length")
+    report, _ = run(["30,1"], [query(7, category="interest")], finish="length", k=2)
     assert report.rows == [
         {
             "id": "q7",
@@ -201,30 +201,17 @@ def test_no_query_is_refused() -> None:
         run([], [])
 
 
-def test_real_engine_scores_a_scripted_model(mini_demo: Path) -> None:
-    demo = load_dataset(mini_demo)
-    queries = demo.queries("test")[:5]
-    titles = [demo.titles[query.ground_truth[0]] for query in queries]
-    wrong = next(i for i in queries[1].candidates if i not in queries[1].ground_truth)
-    outside = next(i for i in range(demo.item_count) if i not in queries[2].candidates)
-    responses = [
-        f"so: \\boxed{{{titles[0]}}}",
-        f"\\boxed{{{demo.titles[wrong]}; {titles[1]}}}",
-        f"\\boxed{{{demo.titles[outside]}}}",
-        "\\boxed{No Such Thing (1800)}",
-        titles[4],
-    ]
-    left = iter(responses)
-
-    def generate(prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
-        return [Rollout([ord(c) for c in next(left)], [], "stop", 0) for _ in prompts]
-
-    engine = RewardEngine.load(demo.path)
-    report = evaluate_queries(
-        generate, FakeTokenizer(), engine, queries, encode_prompt=lambda messages: [0], max_new_tokens=9, k=2
-    )
+def test_real_engine_scores_a_scripted_model() -> None:
+    titles = ["Heat (1995)", "Seven (1995)", "Alien (1979)", "Casino (1995)"]
+    engine = RewardEngine(Catalogue(titles), sp.csr_matrix(np.eye(4)), np.eye(4, dtype=np.float32), threads=1)
+    queries = [query(i, ground_truth=(truth,), candidates=(0, 1, 2)) for i, truth in enumerate((0, 1, 2, 0, 1))]
+    #          right                  second                               outside                unknown
+    texts = ["so: \\boxed{Heat}", "\\boxed{Alien (1979); Seven (1995)}", "\\boxed{Casino}", "\\boxed{No Such (1800)}"]
+    texts.append("Seven (1995)")  # no answer: not in a box
+    report, _ = run(texts, queries, engine=engine, k=2)
     assert [row["hit"] for row in report.rows] == [True, False, False, False, False]
     assert [row["answered"] for row in report.rows] == [True, True, True, True, False]
+    assert [row["items"] for row in report.rows] == [[0], [2, 1], [3], [-1], []]
     assert report.ndcg.mean == pytest.approx((1 + 1 / np.log2(3)) / 5)
     assert (report.unknown_item_rate, report.outside_rate) == (0.25, 0.5)
     assert report.ranking == pytest.approx({"hit@2": 0.4, "precision@2": 0.2, "recall@2": 0.4, "mrr@2": 0.3})
