@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tqdm import tqdm
 
 from rerec_engine import evaluate
 from rerec_engine.data.dataset import load_dataset
@@ -15,6 +17,8 @@ from rerec_engine.errors import UserError
 from rerec_engine.evaluate import main
 from rerec_engine.metrics.evaluation import evaluate_queries
 from rerec_engine.model.policy import Policy, model_directory
+from rerec_engine.reward import RewardEngine
+from rerec_engine.rollout.sampler import Sampler
 
 
 def test_model_directory_finds_the_final_model_of_a_run(tmp_path: Path) -> None:
@@ -90,6 +94,41 @@ def test_untrained_model_from_end_to_end(
     assert "NDCG@3" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"no split 'tset' \(has: train, val, test\)"):
         main(["--model", str(tmp_path), *options, "--split", "tset"])
+
+
+def test_the_bar_follows_finished_responses(mini_demo: Path, tiny_policy: Callable[..., Policy]) -> None:
+    sampler, engine = Sampler(tiny_policy("llama", max_position_embeddings=2048)), RewardEngine.load(mini_demo)
+    queries = load_dataset(mini_demo).queries("test")[:5]
+    drawn: list[tuple[int, str]] = []
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        def update(self, n: float | None = 1) -> bool | None:
+            super().update(n)
+            drawn.append((int(self.n), str(self.postfix)))
+            return None
+
+    def evaluated(watched: Sampler | None, progress: bool) -> Any:
+        return evaluate_queries(
+            sampler.generate,
+            sampler.policy.tokenizer,
+            engine,
+            queries,
+            encode_prompt=sampler.policy.encode_prompt,
+            max_new_tokens=6,
+            batch_size=3,
+            progress=progress,
+            watched=watched,
+        )
+
+    plain = evaluated(None, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rerec_engine.metrics.evaluation.progress_bar", lambda total, *_, **__: Bar(total=total))
+        followed = evaluated(sampler, progress=True)
+    assert followed == plain
+    assert sampler.watch is None
+    assert [postfix for _, postfix in drawn if postfix][:3] == ["token 1", "token 2", "token 3"]
+    assert [n for n, _ in drawn] == sorted(n for n, _ in drawn)
+    assert drawn[-1][0] == 5
 
 
 def test_the_catalogue_of_the_data_is_the_matchers(
