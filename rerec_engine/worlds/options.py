@@ -27,8 +27,8 @@ class TraceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MadeOptions(TraceOptions):
-    """Size and seed of a made dataset."""
+class SizeOptions:
+    """Size and seed of made queries."""
 
     seed: int = 0
     """Seed of everything that is drawn."""
@@ -40,13 +40,34 @@ class MadeOptions(TraceOptions):
     """Queries of the test split."""
     candidates: int = 20
     """Candidates of each query, the right one among them."""
-    embedding_epochs: int = 30
-    """Epochs of LightGCN on the users' histories, which embeds the items."""
 
     @property
     def counts(self) -> dict[str, int]:
         """Queries by split."""
         return {"train": self.train_queries, "val": self.val_queries, "test": self.test_queries}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueRequestOptions(SizeOptions):
+    """Requests over any catalogue."""
+
+    kinds: str = ""
+    """Kinds of requests, separated by commas, of: explicit, exclusion, years, numbers, several, implicit, misinformed,
+    interest, demographics. Empty: all that the catalogue allows."""
+    traces: int = -1
+    """Reasoning traces for a warm start; -1: thirty for each item, at least 2,400 and at most 12,000."""
+    llm: str = ""
+    """Address of an OpenAI-compatible server (http://localhost:8000/v1) that says the requests in other words."""
+    llm_model: str = ""
+    """Name of the model there; empty: the first that the server names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeOptions(SizeOptions, TraceOptions):
+    """Size and seed of a made dataset."""
+
+    embedding_epochs: int = 30
+    """Epochs of LightGCN on the users' histories, which embeds the items."""
 
 
 @dataclass(frozen=True, kw_only=True)
