@@ -15,7 +15,6 @@ from rerec_engine.ops.native.policy_gradient import LossSums, Precomputed, grpo_
 from rerec_engine.ops.objective import Objective
 from rerec_engine.ops.types import LossTokens
 
-LENGTHS = [2, 0, 3, 1]
 CU = torch.tensor([0, 2, 2, 5, 6])
 MASK = torch.tensor([True, False, True, True, True, False])
 
@@ -126,11 +125,25 @@ def test_narrow_log_probs_are_widened_and_their_gradient_is_narrow(dtype: torch.
 
 def test_every_second_number_of_a_longer_row() -> None:
     logp, tokens = six_tokens()
-    strided = [torch.stack([x, torch.full_like(x, 9.0)], 1)[:, 0] for x in (logp, *tokens[:3])]
-    assert not strided[0].is_contiguous()
-    found, _ = grpo_loss(strided[0], None, LossTokens(*strided[1:], MASK, CU), Objective(beta=0.1))
-    expected, _ = grpo_loss(logp, None, tokens, Objective(beta=0.1))
+    given = [logp, logp.exp(), *tokens[:3]]
+    strided = [torch.stack([x, torch.full_like(x, 9.0)], 1)[:, 0] for x in given]
+    assert not any(x.is_contiguous() for x in strided)
+    objective = Objective(beta=0.1, entropy_coef=0.1)
+    (found, metrics), (expected, same) = (grpo_loss(*x[:2], LossTokens(*x[2:]), objective) for x in (strided, given))
     assert torch.equal(found, expected)
+    assert metrics == same
+
+
+@pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "dr_grpo"])
+def test_a_given_denominator_takes_the_place_of_the_batchs_own(aggregation: Any) -> None:
+    """4 tokens are kept; 2 responses have some; 4 responses of at most 3 tokens."""
+    logp, tokens = six_tokens()
+    own = {"token_mean": 4, "sequence_mean": 2, "dr_grpo": 12}[aggregation]
+    objective = Objective(aggregation=aggregation)
+    whole, _ = grpo_loss(logp, None, tokens, objective)
+    for denominator in (7.0, torch.tensor(7.0)):
+        found, _ = grpo_loss(logp, None, tokens._replace(denominator=denominator), objective)
+        assert found.item() == pytest.approx(whole.item() * own / 7, rel=1e-6)
 
 
 def test_a_known_gradient_is_scaled_and_given_out_once() -> None:

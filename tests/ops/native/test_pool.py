@@ -22,6 +22,14 @@ def test_workers_leave_torchs_threads_alone(two_threads: None) -> None:
     assert torch.get_num_threads() == 2
 
 
+def test_threads_that_start_later_have_torchs_number_too(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's setting of one thread is at first the whole process'."""
+    monkeypatch.setattr(pool, "_pools", {})
+    assert pool.drive(2, lambda: 7) == 7
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == 2
+
+
 def test_an_error_in_a_worker_is_raised(two_threads: None) -> None:
     def fail() -> None:
         raise RuntimeError("in a worker")
@@ -46,7 +54,8 @@ def test_a_forked_process_has_threads_of_its_own(two_threads: None) -> None:
     queue = context.SimpleQueue()
     child = context.Process(target=lambda: queue.put(float(ops.linear_grpo_loss(**inputs)[0])))
     child.start()
-    child.join(60)
+    child.join(20)
+    child.kill()  # one that waits for threads of its parent would hold up the end of the tests
     assert child.exitcode == 0
     assert queue.get() == expected
 
