@@ -1,4 +1,4 @@
-"""The program of the engine's process: what it makes of vLLM's answers and faults, with stand-ins for vLLM (see conftest.py)."""
+"""The program of the engine's process: what it makes of the answers and faults of vLLM, which conftest.py stands in for."""
 
 from __future__ import annotations
 
