@@ -1,4 +1,4 @@
-"""The program of the engine's process: what it makes of the answers and faults of vLLM, which conftest.py stands in for."""
+"""The program of the engine's process: what it makes of the answers and faults of vLLM, a stand-in of conftest.py."""
 
 from __future__ import annotations
 
