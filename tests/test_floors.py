@@ -59,8 +59,9 @@ INSIDE = {
         "candidates counts matching options prompts rows sampling store",
         "description directory tables traces",
         "dataset recbench_rows sources",
-        "assemble gexf join knowledge profiles",
-        "movielens recbench rerec_parquet",
+        "knowledge",
+        "assemble facts gexf join profiles",
+        "movielens prompter recbench rerec_parquet",
     ),
     "experiment": (
         "retention suite table",

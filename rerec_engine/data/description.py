@@ -112,13 +112,15 @@ class DatasetDescription:
         request: str,
         *,
         candidates: Sequence[str] = (),
+        facts: Sequence[str] = (),
         history: Sequence[str] = (),
         profile: str = "",
         noun: str = "",
     ) -> tuple[Message, ...]:
-        """The messages of one request in the dataset's form. noun: of the item asked for, where it is a special one."""
-        build = self.prompt_form.build
-        return build(request, candidates=candidates, history=history, profile=profile, item=noun or self.noun)
+        """The messages of one request in the dataset's form, see `prompts.chat_prompt`. noun: of the item asked for,
+        where it is a special one."""
+        told = {"candidates": candidates, "facts": facts, "history": history, "profile": profile}
+        return self.prompt_form.build(request, **told, item=noun or self.noun)
 
     def completed(self, relations: Iterable[str]) -> DatasetDescription:
         """With plural and a wording of each relation filled in."""

@@ -199,6 +199,7 @@ def _query(target: _Target, index: int, seen: np.ndarray, titles: Sequence[str],
         user_id=target.user,
         history=target.history,
         request=REQUEST,
+        profile=profile,
     )
 
 

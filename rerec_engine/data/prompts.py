@@ -26,6 +26,7 @@ def chat_prompt(
     request: str,
     *,
     candidates: Sequence[str] = (),
+    facts: Sequence[str] = (),
     history: Sequence[str] = (),
     profile: str = "",
     item: str = "item",
@@ -33,7 +34,8 @@ def chat_prompt(
     """The messages of one request.
 
     candidates and history are titles, the history oldest first. Without candidates the form is open: any item may be
-    named. profile describes the user in a few words; item is what is recommended ("movie", "book").
+    named. facts: what is known of each candidate, "" for nothing; none at all, or as many as candidates. profile
+    describes the user in a few words; item is what is recommended ("movie", "book").
     """
     parts = [(_CLOSED if candidates else _OPEN).format(item=item), f"Request: {request.strip()}"]
     if profile:
@@ -41,13 +43,16 @@ def chat_prompt(
     if history:
         parts.append("Recently chosen by the user, oldest first:\n" + _listed(history))
     if candidates:
-        parts.append("Candidates:\n" + _listed(candidates))
+        told = ", each after what is known of it" if any(facts) else ""
+        parts.append(f"Candidates{told}:\n" + _listed(_with_facts(candidates, facts, ": ")))
     return (Message(role="user", content="\n\n".join(parts)),)
 
 
-def sentence_prompt(request: str, *, candidates: Sequence[str] = (), **unread: object) -> tuple[Message, ...]:
-    """The request, then the numbered candidates. The models that it is for read no more than that."""
-    lines = "".join(f"\n{number}) {title}" for number, title in enumerate(candidates, 1))
+def sentence_prompt(
+    request: str, *, candidates: Sequence[str] = (), facts: Sequence[str] = (), **unread: object
+) -> tuple[Message, ...]:
+    """The request, then the numbered candidates with their facts. The models that it is for read no more than that."""
+    lines = "".join(f"\n{number}) {line}" for number, line in enumerate(_with_facts(candidates, facts, " : "), 1))
     return (Message(role="user", content=request + lines),)
 
 
@@ -61,6 +66,13 @@ class PromptForm:
 
 
 FORMS = {"chat": PromptForm(chat_prompt), "sentences": PromptForm(sentence_prompt, closed=True)}
+
+
+def _with_facts(titles: Sequence[str], facts: Sequence[str], colon: str) -> list[str]:
+    """Facts come before the title: who looks for one reads on to what has it."""
+    if not facts:
+        return list(titles)
+    return [f"{fact}{colon}{title}" if fact else title for fact, title in zip(facts, titles, strict=True)]
 
 
 def _listed(titles: Sequence[str]) -> str:

@@ -25,9 +25,13 @@ def asked_attributes(graph: AttributeGraph, shared: Sequence[int], query: str, c
     one, all shared attributes but the genres (which many items share by chance), or the genres where nothing else is.
     """
     names = {name.casefold() for name in conditions}
-    found = [a for a in shared if graph.values[a].casefold() in names or _plain(graph.values[a]).casefold() in names]
+    found = [
+        a
+        for a in shared
+        if graph.values[a].casefold() in names or without_qualifier(graph.values[a]).casefold() in names
+    ]
     if not found:
-        found = [a for a in shared if _mentions(query, _plain(graph.values[a]))]
+        found = [a for a in shared if _mentions(query, without_qualifier(graph.values[a]))]
     return found or [a for a in shared if graph.relations[a] != "genre"] or list(shared)
 
 
@@ -115,6 +119,6 @@ def _mentions(text: str, name: str) -> bool:
     return name in text and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
-def _plain(value: str) -> str:
+def without_qualifier(value: str) -> str:
     """A value without its Wikipedia qualifier: "Adam Brooks (filmmaker)" -> "Adam Brooks"."""
     return re.sub(r"\s*\([^()]*\)$", "", value) or value

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from rerec_engine.data.assemble import Prepared
 from rerec_engine.data.dataset import write_dataset
+from rerec_engine.data.knowledge import Knowledge
+from rerec_engine.data.prompter import Prompter
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Message, Query
 
@@ -62,3 +65,16 @@ def written(tmp_path: Path, arguments: dict[str, Any]) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def check_prompts() -> Callable[[Prepared], None]:
+    """Whether each prompt of what was prepared is the one that is made anew from its query; `UserError` where not."""
+
+    def check(prepared: Prepared) -> None:
+        items, graph = prepared.items, prepared.graph
+        prompter = Prompter(Knowledge(items.titles, items.years, graph, prepared.description))
+        for split, queries in prepared.splits.items():
+            prompter.check(queries, Path(split), "none")
+
+    return check

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,7 @@ def test_real_ml1m(shared_data: Path) -> None:
     ]  # American Beauty, the film with the most ratings: 3,428, a fifth of them held out
     assert prepared.items.titles[item] == "American Beauty (1999)"
     assert 0.78 < prepared.interactions.getnnz(axis=0)[item] / 3428 < 0.82
+
+
+def test_prompts_can_be_made_anew(tmp_path: Path, check_prompts: Callable[[Prepared], None]) -> None:
+    check_prompts(prepare_movielens(find_movielens(write_atomic(tmp_path)), MovieLensOptions(), SHARES))

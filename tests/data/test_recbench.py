@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,9 @@ def test_real_candidates_and_splits(real: Prepared) -> None:
     assert positions == set(range(20))
     assert hard > 0.95 * total
     assert all(0.08 * total < len(real.splits[split]) < 0.12 * total for split in ("val", "test"))
+
+
+def test_prompts_can_be_made_anew(tmp_path: Path, check_prompts: Callable[[Prepared], None]) -> None:
+    sources = write_release(tmp_path, ExplicitQuery=[EXPLICIT])
+    for options in (RecBenchOptions(), RecBenchOptions(open=True, history=0)):
+        check_prompts(prepare_recbench(sources, options, SHARES))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,12 @@ def test_open_form_and_bad_rows(tmp_path: Path) -> None:
     prepared = prepare_parquet(sources, ParquetOptions(open=True, skip_bad=True), SHARES)
     assert {query.candidates for query in all_queries(prepared)} == {()}
     assert prepared.counts.kept_by_kind["train"] == 3
+
+
+def test_prompts_of_others_are_not_made_anew(tmp_path: Path, check_prompts: Callable[[Prepared], None]) -> None:
+    sources = find_parquet(write_source(tmp_path, [row("Heat (1995)", FILMS)]))
+    with pytest.raises(UserError, match="no other order"):
+        check_prompts(prepare_parquet(sources, ParquetOptions(), check_shares(0, 0)))
 
 
 def test_a_graph_without_items_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rerec_engine.data.dataset import load_dataset
+from rerec_engine.data.knowledge import Knowledge
+from rerec_engine.data.prompter import Prompter
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
@@ -50,6 +52,14 @@ def test_taste_told_and_untold_are_the_same_queries(tmp_path, options):
         assert bare.split()[-2] == genre
         tempting = [i for i in without.candidates if world.facts[i]["Genre"] == genre]
         assert len(tempting) >= 2  # the words alone do not decide
+
+
+def test_prompts_can_be_made_anew(tmp_path, options):
+    for domain in ("", "book"):
+        write_demo(tmp_path / "d", options(domain=domain))
+        dataset = load_dataset(tmp_path / "d")
+        for split in dataset.splits:
+            Prompter(Knowledge.of(dataset)).check(dataset.queries(split), dataset.path / f"{split}.parquet", "none")
 
 
 def test_unknown_domain_or_taste(tmp_path, options):
