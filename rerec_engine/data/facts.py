@@ -77,19 +77,23 @@ class Facts:
         description = self._knowledge.texts[item] if everything and self._knowledge.texts else None
         return _fitted(parts, description or "", self._room, self._comma, self._semicolon)
 
+    @cached_property
+    def _leads(self) -> dict[str, str]:
+        """What leads to the values of each relation, in the order in which a sentence names them."""
+        graph, said = self._knowledge.attributes, self._said
+        own = set(graph.relations)
+        names = [*(name for name in said.relations if name in own), *graph.relations]
+        clauses = {name: said.wording(name).clause for name in dict.fromkeys(names)}
+        return {name: f"{clause} " if clause else "" for name, clause in clauses.items()}
+
     def _relations(self, item: int, asked: tuple[str, ...] | None) -> list[_Part]:
-        """The item's values by relation, in the order of a sentence. asked: None for every relation."""
-        graph = self._knowledge.attributes
-        values: dict[str, list[str]] = {}
+        """The item's values by relation. asked: None for every relation."""
+        graph, names = self._knowledge.attributes, self.names
+        values: dict[str, dict[str, None]] = {}
         for a in graph.ids_of(item).tolist():
             if asked is None or graph.relations[a] in asked:
-                values.setdefault(graph.relations[a], []).append(self.names[a])
-        order = self._said.relations
-        names = [*(r for r in order if r in values), *(r for r in values if r not in order)]
-        clauses = {name: self._said.wording(name).clause for name in names}
-        return [
-            _Part(f"{clauses[name]} " if clauses[name] else "", tuple(dict.fromkeys(values[name]))) for name in names
-        ]
+                values.setdefault(graph.relations[a], {})[names[a]] = None
+        return [_Part(lead, tuple(values[name])) for name, lead in self._leads.items() if name in values]
 
 
 class _Part(NamedTuple):
@@ -99,11 +103,15 @@ class _Part(NamedTuple):
     values: tuple[str, ...]
 
     def text(self, kept: Sequence[int], comma: str) -> str:
-        """With some of its values, and a sign where others are left out; "" with none."""
-        if not kept:
-            return ""
+        """With some of its values, and a sign where others are left out."""
         values = [self.values[i] for i in kept]
         return self.lead + comma.join(values if len(values) == len(self.values) else [*values, _LEFT_OUT])
+
+    def length(self, kept: Sequence[int], comma: str) -> int:
+        """Of `text`, in characters."""
+        count = len(kept) + (len(kept) < len(self.values))
+        own = sum(len(self.values[i]) for i in kept) + (len(_LEFT_OUT) if count > len(kept) else 0)
+        return len(self.lead) + own + len(comma) * (count - 1)
 
 
 def _fitted(parts: Sequence[_Part], description: str, room: int, comma: str, semicolon: str) -> str:
@@ -111,34 +119,35 @@ def _fitted(parts: Sequence[_Part], description: str, room: int, comma: str, sem
     share first, then the values go on in turn, and the description takes what is left; values are whole or not there.
     """
     words = " ".join(description.split())
-    whole = semicolon.join(
-        [*(part.text(range(len(part.values)), comma) for part in parts), *([words] if words else ())]
-    )
-    if len(whole) <= room:
+    told = [part.lead + comma.join(part.values) for part in parts] + ([words] if words else [])
+    if len(whole := semicolon.join(told)) <= room:
         return whole
-    share = room // (len(parts) + bool(words)) - len(semicolon)
+    gap = len(semicolon)
+    share = (room + gap) // len(told)
+    kept = _kept(parts, share, room + gap - (share if words else 0), comma, gap)
+    told = [part.text(own, comma) for part, own in zip(parts, kept, strict=True) if own]
+    used = sum(len(text) + gap for text in told)
+    rest = _first_words(words, room - used)
+    return semicolon.join([*told, rest] if rest else told)
+
+
+def _kept(parts: Sequence[_Part], share: int, free: int, comma: str, gap: int) -> list[list[int]]:
+    """Which values of each part there is room for, by turns: first within its share, then within what is free. gap:
+    characters that each part needs beside its own."""
     kept: list[list[int]] = [[] for _ in parts]
-
-    def joined() -> str:
-        return semicolon.join(text for part, own in zip(parts, kept, strict=True) if (text := part.text(own, comma)))
-
-    reserved = share + len(semicolon) if words else 0
-    for turn in range(max((len(part.values) for part in parts), default=0)):
-        for part, own in zip(parts, kept, strict=True):
-            if turn < len(part.values):
-                own.append(turn)
-                if len(part.text(own, comma)) > share or len(joined()) > room - reserved:
-                    own.pop()
-    for turn in range(max((len(part.values) for part in parts), default=0)):
-        for part, own in zip(parts, kept, strict=True):
-            if turn < len(part.values) and turn not in own:
-                before = list(own)
-                own[:] = sorted([*own, turn])
-                if len(joined()) > room - reserved:
-                    own[:] = before
-    told = joined()
-    rest = _first_words(words, room - len(told) - (len(semicolon) if told else 0))
-    return semicolon.join(text for text in (told, rest) if text)
+    lengths = [0] * len(parts)
+    longest = max((len(part.values) for part in parts), default=0)
+    for limit in (share, free):
+        for turn in range(longest):
+            for p, part in enumerate(parts):
+                if turn >= len(part.values) or turn in kept[p]:
+                    continue
+                own = sorted([*kept[p], turn])
+                length = part.length(own, comma) + gap
+                if length <= limit and length - lengths[p] <= free:
+                    free -= length - lengths[p]
+                    kept[p], lengths[p] = own, length
+    return kept
 
 
 def _first_words(words: str, room: int) -> str:
