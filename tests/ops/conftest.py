@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from rerec_engine import _core
 from rerec_engine.ops.native import pool
+
+sys.path.insert(0, str(Path(__file__).parent))  # test files import their inputs as plain modules
 
 
 @pytest.fixture(params=["reference", "default"])

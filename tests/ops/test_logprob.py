@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from logprob_inputs import make, naive, room, upstream
 
 from rerec_engine.ops import TokenLogprob, token_logprob
-from rerec_engine.ops.reference.logprob import chunk_rows
 
 pytestmark = pytest.mark.usefixtures("each_implementation")
 
@@ -18,40 +18,6 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 2e-5, to
 GRADIENT_TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 4e-3, torch.float16: 4e-3}
 """Relative, by the norm of the gradient: where 16-bit values are multiplied, each entry is rounded twice."""
 SHAPES = [(1, 1, 1), (1, 5, 3), (7, 3, 11), (13, 17, 101), (64, 16, 128), (130, 8, 384)]  # T, H, V
-
-
-def naive(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    targets: torch.Tensor,
-    temperature: float = 1.0,
-    softcap: float | None = None,
-) -> TokenLogprob:
-    logits = hidden @ weight.T
-    if softcap is not None:
-        logits = softcap * torch.tanh(logits / softcap)
-    logits = logits / temperature
-    full = torch.log_softmax(logits, -1)
-    logp = full.gather(1, targets[:, None]).squeeze(1)
-    return TokenLogprob(logp, -(full.exp() * full).sum(1), torch.logsumexp(logits, 1))
-
-
-def room(rows: int, vocabulary: int, dtype: torch.dtype = torch.float64) -> float:
-    """MB in which the reference forms chunks of so many rows."""
-    return 2 * rows * vocabulary * max(dtype.itemsize, 4) / 2**20
-
-
-def make(shape: tuple[int, int, int], dtype: torch.dtype, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    tokens, width, vocabulary = shape
-    g = torch.Generator().manual_seed(seed)
-    hidden = torch.randn(tokens, width, generator=g, dtype=torch.float64).to(dtype).requires_grad_()
-    weight = torch.randn(vocabulary, width, generator=g, dtype=torch.float64).to(dtype).requires_grad_()
-    return hidden, weight, torch.randint(0, vocabulary, (tokens,), generator=g)
-
-
-def upstream(tokens: int, dtype: torch.dtype) -> list[torch.Tensor]:
-    g = torch.Generator().manual_seed(1)
-    return [torch.randn(tokens, generator=g, dtype=torch.float64).to(dtype) for _ in range(3)]
 
 
 @pytest.mark.slow
@@ -81,32 +47,6 @@ def test_equals_log_softmax(
     for a, b in zip(ours_grad, truth_grad, strict=True):
         assert a.dtype == dtype
         assert error(a, b) <= tolerance
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"temperature": 0.6}, {"softcap": 3.0, "temperature": 1.4}], ids=str)
-@pytest.mark.parametrize("output", [0, 1, 2], ids=TokenLogprob._fields)
-@pytest.mark.parametrize("masked", [False, True])
-def test_gradcheck(options: dict, output: int, masked: bool) -> None:
-    hidden, weight, targets = make((5, 3, 7), torch.float64)
-    rows = torch.tensor([True, False, True, True, False]) if masked else None
-
-    def f(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return token_logprob(hidden, weight, targets, rows=rows, workspace_mb=room(2, 7), **options)[output]
-
-    assert torch.autograd.gradcheck(f, (hidden, weight))
-
-
-@pytest.mark.parametrize("rows", [1, 2, 3, 12, 13, 100, None])
-def test_chunks_change_nothing_but_rounding(rows: int | None) -> None:
-    hidden, weight, targets = make((13, 4, 31), torch.float64)
-    whole = token_logprob(hidden, weight, targets, workspace_mb=room(13, 31))
-    ours = token_logprob(hidden, weight, targets, workspace_mb=None if rows is None else room(rows, 31))
-    grads = upstream(13, torch.float64)
-    torch.testing.assert_close(ours, whole, atol=1e-13, rtol=0)
-    torch.testing.assert_close(
-        torch.autograd.grad(ours, [hidden, weight], grads), torch.autograd.grad(whole, [hidden, weight], grads)
-    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -183,15 +123,6 @@ def test_logits_stay_float32_under_autocast_and_for_mixed_dtypes() -> None:
     mixed = token_logprob(hidden.bfloat16(), weight, targets)
     truth = naive(hidden.bfloat16().double(), weight.double(), targets)
     torch.testing.assert_close(mixed.logp.double(), truth.logp, atol=2e-5, rtol=0)
-
-
-def test_logits_are_never_whole() -> None:
-    hidden, weight, _ = make((1, 4, 1000), torch.float32)
-    assert chunk_rows(hidden, weight, None) * 1000 * 4 <= 2**21
-    assert chunk_rows(hidden, weight.new_empty(200_000, 4), None) == 128
-    assert chunk_rows(hidden, weight, 1.0) == 2**20 // (2 * 1000 * 4)
-    with pytest.raises(ValueError, match="workspace_mb must hold a row of logits"):
-        chunk_rows(hidden, weight, 0.001)
 
 
 @pytest.mark.parametrize(

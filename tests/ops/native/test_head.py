@@ -9,8 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from linear_problem import problem
+from logprob_inputs import exact
 
 from rerec_engine import ops
+from rerec_engine.ops import TokenLogprob
 from rerec_engine.ops.native import products
 from rerec_engine.ops.native.head import (
     CHUNK_BYTES,
@@ -26,7 +28,6 @@ from rerec_engine.ops.native.head import (
     _tiles,
 )
 
-Exact = tuple[list[torch.Tensor], list[torch.Tensor]]
 VOCABULARIES = [1, 2, NARROW_COLUMNS - 1, NARROW_COLUMNS + 1, 2 * TILE_COLUMNS + 13, PARTS * NARROW_COLUMNS + 77]
 
 
@@ -36,18 +37,7 @@ def states_of(rows: int, width: int, vocabulary: int) -> tuple[torch.Tensor, tor
     return hidden, weight, torch.randint(0, vocabulary, (rows,), generator=g)
 
 
-def exact(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, temperature: float = 1.0, softcap: float = 0.0
-) -> Exact:
-    """Log-prob, entropy and log-sum-exp of each row by torch in float64, and the leaves they come from."""
-    leaves = [x.detach().double().requires_grad_() for x in (hidden, weight)]
-    z = leaves[0] @ leaves[1].t()
-    z = (softcap * torch.tanh(z / softcap) if softcap else z) / temperature
-    full = torch.log_softmax(z, 1)
-    return [full.gather(1, targets[:, None])[:, 0], -(full.exp() * full).sum(1), torch.logsumexp(z, 1)], leaves
-
-
-def assert_statistics(found: Statistics, expected: list[torch.Tensor], tolerance: float = 1e-5) -> None:
+def assert_statistics(found: Statistics, expected: TokenLogprob, tolerance: float = 1e-5) -> None:
     for name, a, b in zip(("logp", "entropy", "lse"), (found.logp, found.entropy, found.lse), expected, strict=True):
         torch.testing.assert_close(a.double(), b.detach(), atol=tolerance, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
 
@@ -58,7 +48,7 @@ def test_statistics_and_a_kept_chunk_equal_float64(
     two_threads: None, vocabulary: int, temperature: float, softcap: float | None
 ) -> None:
     hidden, weight, targets = states_of(5, 3, vocabulary)
-    expected, _ = exact(hidden, weight, targets, temperature, softcap or 0.0)
+    expected, _ = exact(hidden, weight, targets, temperature, softcap)
     head = Head(hidden, weight, temperature, softcap, 5)
     assert len(head.shares) == min(2, vocabulary)
     assert_statistics(head.drive(lambda: head.statistics(hidden, targets)), expected)

@@ -163,17 +163,3 @@ def test_nan_in_a_live_row_is_not_hidden() -> None:
         inputs["hidden"][int(inputs["mask"].nonzero()[0])] = torch.nan
     inputs["adv"] = torch.ones(40)
     assert torch.isnan(ops.linear_grpo_loss(**inputs)[0])
-
-
-@pytest.mark.parametrize("change", [{"beta": 0.1}, {"entropy_coef": 0.1}, {"ratio": "sequence"}], ids=str)
-def test_skipping_is_refused_where_it_would_not_be_exact(change: dict) -> None:
-    with pytest.raises(ValueError, match="skip_zero_advantage needs"):
-        ops.linear_grpo_loss(**problem((13, 7, 101)), **change, skip_zero_advantage=True)
-
-
-@pytest.mark.parametrize(
-    "buffer", [torch.zeros(3, 3), torch.zeros(101, 7, dtype=torch.float64), torch.zeros(7, 101).T], ids=str
-)
-def test_buffer_for_the_weights_gradient_must_fit(buffer: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="grad_weight_out must be"):
-        ops.linear_grpo_loss(**problem((13, 7, 101)), grad_weight_out=buffer)

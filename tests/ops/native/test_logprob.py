@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from logprob_inputs import exact
 
 from rerec_engine.ops.native.logprob import token_logprob
 
@@ -17,13 +17,6 @@ def inputs(dtype: torch.dtype = torch.float32, vocabulary: int = 301) -> list[to
     g = torch.Generator().manual_seed(vocabulary)
     hidden, weight = torch.randn(5, 4, generator=g).to(dtype), torch.randn(vocabulary, 4, generator=g).to(dtype)
     return [hidden.requires_grad_(), weight.requires_grad_(), torch.randint(0, vocabulary, (5,), generator=g)]
-
-
-def exact(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> tuple[list[torch.Tensor], list[Any]]:
-    leaves = [x.detach().double().requires_grad_() for x in (hidden, weight)]
-    z = leaves[0] @ leaves[1].t()
-    full = torch.log_softmax(z, 1)
-    return [full.gather(1, targets[:, None])[:, 0], -(full.exp() * full).sum(1), torch.logsumexp(z, 1)], leaves
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
