@@ -16,19 +16,9 @@ from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.evaluate import main
 from rerec_engine.metrics.evaluation import evaluate_queries
-from rerec_engine.model.policy import Policy, model_directory
+from rerec_engine.model.policy import Policy
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.sampler import Sampler
-
-
-def test_model_directory_finds_the_final_model_of_a_run(tmp_path: Path) -> None:
-    (tmp_path / "final").mkdir()
-    with pytest.raises(UserError, match="no model here"):
-        model_directory(str(tmp_path))
-    (tmp_path / "final" / "config.json").write_text("{}")
-    assert model_directory(str(tmp_path)) == tmp_path / "final"
-    with pytest.raises(UserError, match="nowhere: no such model directory"):
-        model_directory(str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(
