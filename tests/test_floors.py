@@ -146,14 +146,14 @@ INSIDE = {
         "evaluation setup",
     ),
     "worlds": (
-        "options world",
-        "beliefs",
-        "requests catalogue.conditions",
-        "traces catalogue.shelf",
-        "writing catalogue.candidates catalogue.drafts",
-        "demo catalogue.make",
-        "movielens",
-        "doors",
+        "options world catalogue.conditions catalogue.english catalogue.grammar",
+        "beliefs catalogue.shelf",
+        "requests catalogue.candidates catalogue.groups catalogue.phrases catalogue.spans",
+        "traces catalogue.drafts",
+        "writing catalogue.told catalogue.wording",
+        "demo catalogue.inferred",
+        "movielens catalogue.kinds",
+        "doors catalogue.make",
     ),
 }
 

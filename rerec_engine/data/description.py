@@ -26,7 +26,7 @@ VOCABULARY = "vocabulary.json"
 FACTS = ("none", "asked", "all")
 ORDERS = ("fixed", "fresh")
 T = TypeVar("T")
-_AGENTS = {
+AGENTS = {
     "composed": "composer",
     "created": "creator",
     "designed": "designer",
@@ -41,6 +41,7 @@ _AGENTS = {
     "translated": "translator",
     "written": "writer",
 }
+"""What was done to an item -> who did it."""
 _LINKED = re.compile(r".+ (?:at|by|for|from|in|of|on|to|with)|\w+ing")
 
 
@@ -136,7 +137,7 @@ def default_wording(relation: str) -> Wording:
     last = re.split(r"[.:/]", relation)[-1] or relation
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", last).lower().strip()
     words = words or " ".join(relation.split()) or "value"
-    role = _AGENTS.get(words.removesuffix(" by"), words)
+    role = AGENTS.get(words.removesuffix(" by"), words)
     if words in ("genre", "category", "type"):
         return Wording("", role)
     return Wording(words if _LINKED.fullmatch(words) else f"with the {words}", role)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
 from rerec_engine.worlds.catalogue.conditions import Condition
+from rerec_engine.worlds.catalogue.groups import Group, find_groups
 from rerec_engine.worlds.catalogue.shelf import Shelf
 
 SAME_RELATION = 0.15
@@ -57,6 +61,10 @@ class Picker:
         self._relation_ends = np.cumsum([np.sqrt(shelf.counts[own].sum()) for own in shelf.by_relation.values()])
         self._value_ends = {relation: np.cumsum(often) for relation, often in self._often.items()}
 
+    @cached_property
+    def groups(self) -> Sequence[Group]:
+        return find_groups(self.shelf)
+
     def attribute(self, rng: np.random.Generator) -> int:
         """A relation, then one of its values: each by the root of how often it occurs."""
         relation = self._relations[_place(rng, self._relation_ends)]
@@ -96,8 +104,8 @@ class Picker:
 
 def how_many(rng: np.random.Generator, shares: Sequence[float]) -> int:
     """1, 2, ... with these chances."""
-    return 1 + int(np.searchsorted(np.cumsum(shares), rng.random(), side="right").clip(0, len(shares) - 1))
+    return 1 + min(bisect_right([*accumulate(shares)], rng.random()), len(shares) - 1)
 
 
 def _place(rng: np.random.Generator, ends: np.ndarray) -> int:
-    return int(np.searchsorted(ends, rng.random() * ends[-1], side="right").clip(0, len(ends) - 1))
+    return min(int(ends.searchsorted(rng.random() * ends[-1], side="right")), len(ends) - 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,13 +13,18 @@ from rerec_engine.data.traces import Trace
 from rerec_engine.errors import UserError
 from rerec_engine.types import Query
 from rerec_engine.worlds.catalogue.candidates import FEWEST_WRONG, Judged
-from rerec_engine.worlds.catalogue.drafts import Draft, Picker, how_many
+from rerec_engine.worlds.catalogue.drafts import Draft, Picker
+from rerec_engine.worlds.catalogue.grammar import UNSEEN
+from rerec_engine.worlds.catalogue.kinds import KINDS, kinds_of
 from rerec_engine.worlds.catalogue.shelf import Shelf
+from rerec_engine.worlds.catalogue.wording import Said, Speaker
 from rerec_engine.worlds.options import CatalogueRequestOptions
 from rerec_engine.worlds.requests import split_of
 
-TRIES = 300
+TRIES = 400
 """Draws for one request before its kind is given up."""
+HISTORY = 10
+"""Items of a user's past at most."""
 
 
 @dataclass(frozen=True)
@@ -38,47 +43,113 @@ class MadeRequests:
     """What happened by the way, in words."""
 
 
+class Drawn(NamedTuple):
+    """A request with its candidates."""
+
+    draft: Draft
+    said: Said
+    truth: tuple[int, ...]
+    candidates: tuple[int, ...]
+
+
+class Maker:
+    """Draws the requests of one catalogue."""
+
+    def __init__(self, knowledge: Knowledge, options: CatalogueRequestOptions) -> None:
+        self.shelf = Shelf(knowledge)
+        self._options = options
+        self._picker = Picker(self.shelf)
+        self._speaker = Speaker(self.shelf)
+        self.turns = kinds_of(self._picker, options.kinds)
+        if not self.turns:
+            raise UserError(f"no request of {options.kinds or 'any kind'} can be made from this catalogue")
+
+    def keys(self, draft: Draft) -> list[str]:
+        return sorted({condition.key(self.shelf.graph.values) for condition in draft.conditions})
+
+    def draw(self, kind: str, split: str, count: int, rng: np.random.Generator, taken: set[str]) -> Drawn | None:
+        """A request of the split, with `count` candidates, in words not `taken`; None where none was found."""
+        for _ in range(TRIES):
+            draft = KINDS[kind](self._picker, rng)
+            if draft is None or split_of(dict.fromkeys(self.keys(draft), ""), self._options.seed) != split:
+                continue
+            judged = Judged(self.shelf, draft.conditions, draft.named)
+            if not judged.surely_right[draft.target]:
+                continue
+            tempting = self.shelf.holders(draft.false) if draft.false >= 0 else None
+            drawn = judged.draw(rng, count, draft.count, tempting, draft.target)
+            if drawn is None:
+                continue
+            said = self._speaker.say(draft, rng, unseen=split != "train" and rng.random() < UNSEEN)
+            if said.text not in taken:
+                taken.add(said.text)
+                return Drawn(draft, said, *drawn)
+        return None
+
+    def query(self, drawn: Drawn, name: str, rng: np.random.Generator) -> Query:
+        """Its history is that of the user whose liking it tells, without what it names or chooses from."""
+        draft, knowledge = drawn.draft, self.shelf.knowledge
+        history: tuple[int, ...] = ()
+        if draft.category == "interest" and draft.user >= 0:
+            past = knowledge.histories[draft.user]
+            past = past[~np.isin(past, drawn.candidates)]
+            history = tuple(int(item) for item in past[-HISTORY:])
+        query = Query(
+            id=name,
+            messages=(),
+            ground_truth=drawn.truth,
+            candidates=drawn.candidates,
+            category=draft.category,
+            condition_num=len(draft.conditions),
+            user_id=draft.user,
+            history=history,
+            request=drawn.said.text,
+            asked=draft.asked,
+        )
+        titles = [knowledge.titles[item] for item in query.candidates]
+        past_titles = [knowledge.titles[item] for item in history]
+        prompt = knowledge.description.prompt(query.request, candidates=titles, history=past_titles)
+        return replace(query, messages=prompt)
+
+
 def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> MadeRequests:
     """Raises UserError for a catalogue that is too poor, and for options that cannot be followed."""
-    if options.candidates <= FEWEST_WRONG:
-        raise UserError(f"candidates must be more than {FEWEST_WRONG}, got {options.candidates}")
-    shelf = Shelf(knowledge)
-    picker = Picker(shelf)
+    if options.candidates < 2 * FEWEST_WRONG:
+        raise UserError(f"candidates must be at least {2 * FEWEST_WRONG}, got {options.candidates}")
+    maker = Maker(knowledge, options)
     rng = np.random.default_rng([options.seed, 4])
+    taken: set[str] = set()
     splits: dict[str, list[Query]] = {}
     extra: dict[str, dict[str, Any]] = {}
     for split, count in options.counts.items():
-        splits[split] = []
-        for i in range(count):
-            query, draft = _explicit(picker, split, f"{split}-{i}", options, rng)
-            splits[split].append(query)
-            extra[query.id] = {
-                "conditions": [c.key(shelf.graph.values) for c in draft.conditions],
-                "form": draft.form,
-                "unseen_wording": False,
+        drawn = draw_many(maker, split, [options.candidates] * count, rng, taken)
+        splits[split] = [maker.query(own, f"{split}-{i}", rng) for i, own in enumerate(drawn)]
+        for i, own in enumerate(drawn):
+            extra[f"{split}-{i}"] = {
+                "conditions": maker.keys(own.draft),
+                "form": own.draft.form,
+                "unseen_wording": own.said.unseen,
             }
     return MadeRequests(splits, extra, [], [], knowledge.description)
 
 
-def _explicit(
-    picker: Picker, split: str, name: str, options: CatalogueRequestOptions, rng: np.random.Generator
-) -> tuple[Query, Draft]:
-    shelf = picker.shelf
-    for _ in range(TRIES):
-        conditions, target = picker.wish(rng, how_many(rng, (0.35, 0.45, 0.2)))
-        if split_of({c.key(shelf.graph.values): "" for c in conditions}, options.seed) != split:
+def draw_many(
+    maker: Maker, split: str, candidates: list[int], rng: np.random.Generator, taken: set[str]
+) -> list[Drawn]:
+    """Requests of the kinds in turn, as many as there are numbers of candidates. A kind of which the catalogue has none
+    left gives its turn to the next. Raises UserError where all have."""
+    turns, found = list(maker.turns), list[Drawn]()
+    turn = 0
+    while len(found) < len(candidates):
+        kind = turns[turn % len(turns)]
+        drawn = maker.draw(kind, split, candidates[len(found)], rng, taken)
+        if drawn is not None:
+            found.append(drawn)
+            turn += 1
             continue
-        drawn = Judged(shelf, conditions).draw(rng, options.candidates, target=target)
-        if drawn is None:
-            continue
-        draft = Draft("explicit", "plain", conditions, target)
-        said = shelf.knowledge.description
-        clauses = [(said.wording(c.name).clause, shelf.names[c.attributes[0]]) for c in conditions]
-        before = "".join(f"{value} " for clause, value in clauses if not clause)
-        after = "".join(f" {clause} {value}" for clause, value in clauses if clause)
-        text = f"Find a {before}{said.noun}{after}"
-        titles = [shelf.knowledge.titles[i] for i in drawn[1]]
-        messages = said.prompt(text, candidates=titles)
-        query = Query(name, messages, drawn[0], drawn[1], "explicit", len(conditions), request=text, asked=draft.asked)
-        return query, draft
-    raise UserError(f"no request for {split} was found in {TRIES} draws: the catalogue has too few items or attributes")
+        turn = turn % len(turns) - turns[: turn % len(turns)].count(kind)
+        turns = [name for name in turns if name != kind]
+        if not turns:
+            told = f"only {len(found)} of {len(candidates)} requests for {split} could be made"
+            raise UserError(f"{told}: ask for fewer, or give the catalogue more items and attributes")
+    return found
