@@ -62,9 +62,13 @@ class DataConfig:
     """Dataset directory, as rerec_engine.prepare writes it; none: the demo world, made from `seed`."""
     max_prompt_tokens: int = 768
     """Leave longer prompts out, counted and reported."""
+    order: Literal["dataset", "fixed", "fresh"] = "dataset"
+    """Order of a query's candidates in training: as in its file (fixed), drawn anew each time that it is asked (fresh),
+    or what dataset.json says."""
 
     def __post_init__(self) -> None:
         _check(self.max_prompt_tokens > 0, "data.max_prompt_tokens", "positive", self.max_prompt_tokens)
+        _check(self.order in ("dataset", "fixed", "fresh"), "data.order", "dataset, fixed or fresh", self.order)
 
 
 @dataclass(frozen=True)

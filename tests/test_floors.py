@@ -138,7 +138,7 @@ INSIDE = {
         "__main__",
     ),
     "training": (
-        "batches clock curriculum importance interrupt loss muon",
+        "batches clock curriculum importance interrupt loss muon orders",
         "advantage records rollout_worker scoring shares warm_start",
         "start_model update",
         "trainer",

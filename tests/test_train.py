@@ -176,6 +176,7 @@ def test_sigterm_ends_at_a_step_with_a_checkpoint(unbroken, mini_demo, tmp_path)
 
 def test_resumed_equals_unbroken_with_responses_generated_ahead(mini_demo, tmp_path):
     settings = {"rollout.overlap": "true", "loss.importance-cap": 2, "train.steps": 4, "warm_start.epochs": 0}
+    settings["data.order"] = "fresh"  # each query's candidates are drawn again, as they were
     for name in ("unbroken", "resumed"):
         train(*load_settings(command(mini_demo, tmp_path / name, **settings)[3:]))
     assert [line["staleness"] for line in metrics(tmp_path / "unbroken")] == [0, 1, 1, 1]

@@ -31,8 +31,9 @@ class Knowledge:
         return len(self.titles)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Knowledge:
-        """Of a dataset directory, which does not know in which order its users chose."""
+    def of(cls, dataset: Dataset, users: bool = True) -> Knowledge:
+        """Of a dataset directory, which does not know in which order its users chose. users: whether histories are
+        wanted."""
         matrix = dataset.interactions
         return cls(
             titles=dataset.titles,
@@ -41,5 +42,5 @@ class Knowledge:
             description=dataset.description,
             numbers=dataset.numbers,
             texts=dataset.texts,
-            histories=np.split(matrix.indices, matrix.indptr[1:-1]) if matrix.shape[0] else (),
+            histories=np.split(matrix.indices, matrix.indptr[1:-1]) if users and matrix.shape[0] else (),
         )

@@ -121,7 +121,7 @@ def start_settings(suite: Suite, places: Places) -> dict[str, Any]:
     """Those that a warm start depends on, at the suite's values."""
     config = flatten(suite.config(suite.against, places))
     wanted = ("rollout.max_new_tokens", "data.", "model.", "warm_start.", "device")
-    return {name: value for name, value in config.items() if name.startswith(wanted)}
+    return {name: value for name, value in config.items() if name.startswith(wanted) and name != "data.order"}
 
 
 def start_key(suite: Suite) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from rerec_engine.rollout.base import RolloutEngine, derive_seed
 from rerec_engine.training.batches import Batch, ScoredBatch, informative, pack, select
 from rerec_engine.training.clock import Clock
 from rerec_engine.training.curriculum import CurriculumQueue, query_difficulty
+from rerec_engine.training.orders import FreshOrders
 from rerec_engine.types import Query, Rollout, Sampling
 
 
@@ -37,14 +39,16 @@ class RolloutWorker:
         score: Callable[[Batch], ScoredBatch],
         config: Config,
         ranks: Ranks | None = None,
+        orders: FreshOrders | None = None,
     ) -> None:
         self.engine, self.queue, self.score, self.config = engine, queue, score, config
-        self.queries, self.prompts = queries, prompts
+        self.queries, self.prompts, self.orders = queries, prompts, orders
         self.ranks = ranks or Ranks()
         self._group = config.rollout.vllm.tensor_parallel if config.rollout.engine == "vllm" else 1
         self._ahead: tuple[list[int], Future[list[Rollout]]] | None = None  # this rank's share of the next step
         self._kept: tuple[list[int], list[Rollout]] | None = None  # all of it, where it has been waited for
         self._thread = ThreadPoolExecutor(1, "rollout")
+        self._asked = lru_cache(2)(self._ask)  # before their responses are drawn, and when these are packed
 
     def next_batch(self, step: int, clock: Clock) -> ScoredBatch:
         """Responses for step `step` (from 1), scored. Dynamic sampling draws on until enough groups teach something."""
@@ -54,8 +58,8 @@ class RolloutWorker:
         for attempt in range(config.rollout.max_draws if config.rollout.dynamic_sampling else 1):
             with clock("rollout"):
                 indices, rollouts = (self._take() if attempt == 0 else None) or self._draw(step, attempt)
-                asked = [self.queries[i] for i in indices], [self.prompts[i] for i in indices]
-                batch = pack(*asked, rollouts, config.rollout.responses_per_query)
+                queries, prompts = self._asked(tuple(indices), step, attempt)
+                batch = pack(queries, prompts, rollouts, config.rollout.responses_per_query)
             with clock("reward"):
                 scored = self.score(batch)
             values = scored.scores["ndcg" if config.curriculum.difficulty == "ndcg" else "reward"]
@@ -121,7 +125,17 @@ class RolloutWorker:
         rollout = self.config.rollout
         seed = derive_seed(self.config.seed, "rollout", step - 1, attempt)
         sampling = Sampling(rollout.max_new_tokens, rollout.temperature, seed)
-        return [self.prompts[i] for i in indices], rollout.responses_per_query, sampling
+        return self._asked(tuple(indices), step, attempt)[1], rollout.responses_per_query, sampling
+
+    def _ask(self, indices: Sequence[int], step: int, attempt: int) -> tuple[list[Query], list[list[int]]]:
+        """The queries as they are asked in a step, and their prompts: the same on every rank, and after a resume."""
+        asked = [(self.queries[i], self.prompts[i]) for i in indices]
+        if self.orders is not None:
+            seed = self.config.seed
+            asked = [
+                self.orders.draw(q, prompt, derive_seed(seed, "order", step, attempt, q.id)) for q, prompt in asked
+            ]
+        return [query for query, _ in asked], [prompt for _, prompt in asked]
 
     def _generate_share(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
         mine = self.ranks.share(len(prompts), self._group)

@@ -30,6 +30,7 @@ from rerec_engine.runs.checkpoint import (
 )
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.curriculum import CurriculumQueue
+from rerec_engine.training.orders import FreshOrders, fresh_orders
 from rerec_engine.training.progress import tell, tell_start
 from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.training.scoring import score_batch
@@ -77,14 +78,14 @@ def start(config: Config, resume: Path | None) -> Trainer:
         if critic is not None:
             shard(critic, blocks(critic.body), policy.dtype, device)
     with waiting("encoding the prompts", ranks.main):
-        queries, prompts = _train_queries(config, policy, dataset, ranks)
+        queries, prompts, orders = _train_queries(config, policy, dataset, ranks)
     queue = CurriculumQueue(len(queries), config.curriculum, config.train.queries_per_step, config.seed)
     with waiting("loading the reward engine", ranks.main):
         reward = RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads)
     score = partial(score_batch, reward=reward, policy=policy, config=config)
     with waiting(f"starting the rollout engine ({config.rollout.engine})", ranks.main):
         engine = _engine(config, policy, source, run, ranks, done or 0)
-    worker = RolloutWorker(engine, queue, queries, prompts, score, config, ranks)
+    worker = RolloutWorker(engine, queue, queries, prompts, score, config, ranks, orders)
     trainer = Trainer(
         config=config,
         ranks=ranks,
@@ -168,9 +169,11 @@ def _reference(config: Config, run: RunDir, ranks: Ranks) -> Policy:
 
 def _train_queries(
     config: Config, policy: Policy, dataset: Dataset, ranks: Ranks
-) -> tuple[list[Query], list[list[int]]]:
-    """Queries of the train split whose prompt fits, and their prompts; what is left out is counted and told."""
+) -> tuple[list[Query], list[list[int]], FreshOrders | None]:
+    """Queries of the train split whose prompt fits, their prompts and how their candidates are reordered; what is left
+    out is counted and told."""
     everything = dataset.queries("train")
+    orders = fresh_orders(config, dataset, everything, policy.encode_prompt)
     prompts = [policy.encode_prompt(query.messages) for query in everything]
     limit = config.data.max_prompt_tokens
     fits = [i for i, prompt in enumerate(prompts) if len(prompt) <= limit]
@@ -180,4 +183,4 @@ def _train_queries(
         tell(told)
     if not fits:
         raise UserError(f"{dataset.path}: no train query has a prompt within data.max_prompt_tokens ({limit})")
-    return [everything[i] for i in fits], [prompts[i] for i in fits]
+    return [everything[i] for i in fits], [prompts[i] for i in fits], orders

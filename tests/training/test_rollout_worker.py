@@ -50,7 +50,14 @@ def score(batch):
     return ScoredBatch(**vars(batch), scores=scores, token_rewards=torch.zeros(len(batch.token_ids)))
 
 
-def worker_of(engine=None, queries=12, **rollout):
+class Numbering:
+    """Orders whose prompt tells the seed that they were drawn from: [the query's number, seed]."""
+
+    def draw(self, query, prompt, seed):
+        return dataclasses.replace(query, candidates=(seed,)), [*prompt, seed]
+
+
+def worker_of(engine=None, queries=12, orders=None, **rollout):
     config = dataclasses.replace(
         Config(),
         rollout=RolloutConfig(responses_per_query=2, **rollout),
@@ -59,7 +66,7 @@ def worker_of(engine=None, queries=12, **rollout):
     )
     asked = [Query(str(i), (), (0,)) for i in range(queries)]
     queue = CurriculumQueue(queries, config.curriculum, 4, seed=0)
-    return RolloutWorker(engine or Counting(), queue, asked, [[i] for i in range(queries)], score, config)
+    return RolloutWorker(engine or Counting(), queue, asked, [[i] for i in range(queries)], score, config, None, orders)
 
 
 def test_results_go_back_to_the_queue():
@@ -114,6 +121,23 @@ def test_dynamic_sampling_draws_on_up_to_the_cap():
     assert len(batch.queries) <= 4
     assert all(int(query.id) % 2 == 0 for query in batch.queries)
     assert len({sampling.seed for _, sampling in worker.engine.calls}) == len(worker.engine.calls)
+
+
+@pytest.mark.parametrize("rollout", [{}, {"overlap": True}, {"dynamic_sampling": True, "max_draws": 3}])
+def test_a_fresh_order_is_what_is_asked_scored_and_drawn_again_after_a_resume(rollout):
+    worker, other = (worker_of(orders=Numbering(), **rollout) for _ in range(2))
+    first = worker.next_batch(1, Clock())
+    worker.look_ahead(2)
+    worker.update_weights(1)
+    other.load_state_dict(worker.state_dict())
+    second, again = worker.next_batch(2, Clock()), other.next_batch(2, Clock())
+    assert second.prompt_ids == again.prompt_ids
+    asked = {tuple(prompt) for prompts, _ in worker.engine.calls for prompt in prompts}
+    for batch in (first, second):
+        assert {tuple(prompt) for prompt in batch.prompt_ids} <= asked
+        assert [query.candidates for query in batch.queries] == [(seed,) for _, seed in batch.prompt_ids]
+    seeds = [seed for _, seed in asked]
+    assert len(set(seeds)) == len(seeds)
 
 
 @pytest.mark.parametrize("spoil", [lambda r: [], lambda r: r[:-1], lambda r: [*r[:-1], Rollout([], [], "stop", 0)]])

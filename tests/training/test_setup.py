@@ -19,10 +19,11 @@ def test_prompts_that_are_too_long_are_left_out_counted_and_told(tiny_policy, mi
     limit = lengths[len(lengths) // 2]
     config = Config()
     config = replace(config, data=replace(config.data, max_prompt_tokens=limit))
-    queries, prompts = _train_queries(config, policy, dataset, Ranks())
+    queries, prompts, orders = _train_queries(config, policy, dataset, Ranks())
     kept = sum(length <= limit for length in lengths)
     assert 0 < kept < len(lengths) and len(queries) == len(prompts) == kept
     assert max(map(len, prompts)) <= limit
+    assert orders is None
     assert prompts == [policy.encode_prompt(query.messages) for query in queries]
     told = f"{len(lengths)} read, {kept} kept, {len(lengths) - kept} longer than {limit} tokens"
     assert told in capsys.readouterr().err
