@@ -111,41 +111,6 @@ def test_alignment_against_networkx_and_numpy(
     assert scores.pas[0] == pytest.approx(max(cosines) if mode == "max" else np.mean(cosines), abs=1e-6)
 
 
-def test_ground_truth_forms(engine: RewardEngine) -> None:
-    answer = box("Heat", "Seven")
-    forms = [[0, 2], ("Heat (1995)", 2), "Heat (1995); Seven (1995)", "Heat [SEP] Se7en\n", np.array([2, 0, 0])]
-    scores = engine.score([answer] * len(forms), forms, k=2)
-    assert scores.ndcg.tolist() == [1.0] * len(forms)
-    # A title that holds ';' is one ground truth.
-    assert engine.score([box("Et Dieu; créa la femme (1956)")], ["Et Dieu; créa la femme (1956)"]).hit.tolist() == [1]
-    # An ambiguous one is resolved through its candidates.
-    assert engine.score([box("Hamlet")], ["Hamlet"], [["Hamlet (1996)", 0]]).items[0].tolist() == [4]
-
-
-@pytest.mark.parametrize(
-    ("truth", "candidates", "message"),
-    [
-        (["Heat", "Nobody Knows"], None, r"ground_truth\[1\]: 'Nobody Knows' is not in the catalogue"),
-        (["Heat", "Hamlet"], None, r"ground_truth\[1\]: 'Hamlet' fits several items \(has: Hamlet \(1990\); Hamlet"),
-        (["Heat", "Hamlet (2020)"], None, r"ground_truth\[1\]: .* is not in the catalogue \(has: Hamlet"),
-        (["Heat", ""], None, r"ground_truth\[1\] is empty"),
-        (["Heat", []], None, r"ground_truth\[1\] is empty"),
-        (["Heat", 99], None, r"ground_truth\[1\]: item 99 is outside"),
-        ([-1, 0], None, r"ground_truth\[0\]: item -1 is outside"),
-        (["Heat", None], None, r"ground_truth\[1\]: expected a sequence"),
-        (["Heat", [2.5]], None, r"ground_truth\[1\]: expected a title or an item id, got 2.5"),
-        (["Heat"], None, r"ground_truth must hold one entry a response \(2\), got 1"),
-        ("Heat", None, "ground_truth must hold one entry a response"),
-        (["Heat", "Heat"], [None], r"candidates must hold one entry a response \(2\), got 1"),
-        (["Heat", "Heat"], [None, ["Nobody Knows"]], r"candidates\[1\]: 'Nobody Knows'"),
-        (["Heat", "Heat"], [None, "Heat"], r"candidates\[1\]: expected a sequence"),
-    ],
-)
-def test_bad_targets_name_the_row(engine: RewardEngine, truth: object, candidates: object, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        engine.score(["", ""], truth, candidates)  # type: ignore[arg-type]
-
-
 def test_bad_responses(engine: RewardEngine) -> None:
     with pytest.raises(UserError, match="row 1: expected str or bytes, got int"):
         engine.score(["", 3], [0, 0])  # type: ignore[list-item]

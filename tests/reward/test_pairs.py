@@ -1,4 +1,4 @@
-"""QAS and PAS of pairs, NDCG of padded rankings, and targets given as arrays."""
+"""QAS and PAS of pairs, and NDCG of padded rankings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.metrics import ndcg_score
 
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
-from rerec_engine.reward import RewardEngine, Targets, ndcg
+from rerec_engine.reward import RewardEngine, ndcg
 
 N = len(TITLES)
 MAKERS = [
@@ -86,46 +86,3 @@ def test_ndcg_edges() -> None:
         ndcg([1], [1], 1)
     with pytest.raises(UserError, match="must hold item ids"):
         ndcg([[1.5]], [1], 1)
-
-
-@pytest.mark.parametrize("make", MAKERS)
-def test_targets_as_arrays(engine: RewardEngine, make: Any) -> None:
-    texts = ["\\boxed{Hamlet}", "\\boxed{Heat; Seven}", "\\boxed{It}"]
-    lists = engine.score(texts, [[4], [0, 2], [5]], [[4, 0], [0, 2], []], k=2)
-    arrays = engine.score(texts, make([[4, -1], [2, 0], [5, 5]]), make([[4, 0], [2, 0], [-1, -1]]), k=2)
-    assert [row.tolist() for row in lists.items] == [row.tolist() for row in arrays.items]
-    np.testing.assert_array_equal(lists.total, arrays.total)
-    flat = engine.score(texts, make([4, 0, 5]), [[4, 0], None, []])
-    assert flat.hit.tolist() == [1, 1, 1]
-    mixed = engine.score(texts, ["Hamlet (1996)", "Heat", 5], make([[3, 4], [0, -1], [-1, -1]]))
-    assert mixed.items[0].tolist() == [-1]  # two candidates fit
-
-
-def test_targets_once(engine: RewardEngine) -> None:
-    texts = ["\\boxed{Hamlet}", "\\boxed{Heat}"]
-    targets = engine.targets(["Hamlet (1996)", "Heat"], [[4], None])
-    assert isinstance(targets, Targets) and len(targets) == 2
-    np.testing.assert_array_equal(
-        engine.score(texts, targets).total, engine.score(texts, ["Hamlet (1996)", "Heat"], [[4], None]).total
-    )
-    with pytest.raises(UserError, match=r"one entry a response \(1\), got 2"):
-        engine.score(texts[:1], targets)
-    with pytest.raises(UserError, match="part of the targets"):
-        engine.score(texts, targets, [None, None])
-
-
-@pytest.mark.parametrize(
-    ("truth", "candidates", "message"),
-    [
-        (np.array([0, 12]), None, r"ground_truth\[1\]: item 12 is outside"),
-        (np.array([0, -1]), None, r"ground_truth\[1\]: item -1 is outside"),
-        (np.array([[0, 1], [-1, -1]]), None, r"ground_truth\[1\] is empty"),
-        (np.array([0.5, 1]), None, "ground_truth must hold item ids"),
-        (np.array([0, 1]), np.array([[1, 2], [3, 99]]), r"candidates\[1\]: item 99"),
-        (np.array([0]), None, r"ground_truth must hold one entry a response \(2\), got 1"),
-        ([True, False], None, r"ground_truth\[0\]"),
-    ],
-)
-def test_bad_arrays_name_the_row(engine: RewardEngine, truth: Any, candidates: Any, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        engine.score(["", ""], truth, candidates)
