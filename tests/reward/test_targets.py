@@ -49,9 +49,10 @@ def test_targets_as_arrays(engine: RewardEngine, kind: Any) -> None:
 
     texts = ["\\boxed{Hamlet}", "\\boxed{Heat; Seven}", "\\boxed{It}"]
     lists = engine.score(texts, [[4], [0, 2], [5]], [[4, 0], [0, 2], []], k=2)
-    arrays = engine.score(texts, make([[4, -1], [2, 0], [5, 5]]), make([[4, 0], [2, 0], [-1, -1]]), k=2)
+    arrays = engine.score(texts, make([[4, -1, -1], [2, 0, 2], [5, 5, -1]]), make([[4, 0], [2, 0], [-1, -1]]), k=2)
     assert [row.tolist() for row in lists.items] == [row.tolist() for row in arrays.items]
     np.testing.assert_array_equal(lists.total, arrays.total)
+    np.testing.assert_array_equal(lists.recall, arrays.recall)
     flat = engine.score(texts, make([4, 0, 5]), [[4, 0], None, []])
     assert flat.hit.tolist() == [1, 1, 1]
     mixed = engine.score(texts, ["Hamlet (1996)", "Heat", 5], make([[3, 4], [0, -1], [-1, -1]]))
@@ -136,6 +137,7 @@ def test_candidates_settle_an_ambiguous_title(engine: RewardEngine, given: Any) 
 def test_a_title_that_is_no_candidate_is_still_its_item(engine: RewardEngine) -> None:
     assert truth_of(engine, "Heat", [3, 4]) == {0}
     assert truth_of(engine, ["Heat", "Hamlet"], [4]) == {0, 4}
+    assert truth_of(engine, "Et Dieu; créa la femme (1956)", np.array([0, 7])) == {7}
 
 
 @pytest.mark.parametrize("ragged", [False, True])
