@@ -88,3 +88,23 @@ def of(tokenizer: Any, *tokens: str) -> list[int]:
     ids = tokenizer.convert_tokens_to_ids(list(tokens))
     assert tokenizer.convert_ids_to_tokens(ids) == list(tokens)
     return ids
+
+
+class Counting:
+    """Counts the tokens that are decoded."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.backend_tokenizer = getattr(inner, "backend_tokenizer", None)
+        self.all_special_ids = inner.all_special_ids
+        self.decoded = 0
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def convert_ids_to_tokens(self, id: int) -> str:
+        return self.inner.convert_ids_to_tokens(id)
+
+    def decode(self, ids: list[int], **settings: Any) -> str:
+        self.decoded += len(ids)
+        return self.inner.decode(ids, **settings)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_tokenizers import TOKENIZERS, decoded, llama, of
+from made_tokenizers import TOKENIZERS, Counting, decoded, llama, of
 from tokenizers import models
 
 from rerec_engine.errors import UserError
@@ -142,24 +142,32 @@ def test_a_model_changed_in_place() -> None:
     assert (text, ends.tolist()) == (b"HeatSevenit", [4, 9, 11])
 
 
-class Counting:
-    """Counts the tokens that are decoded."""
+def test_pieces_that_do_not_join_to_the_text_are_not_trusted() -> None:
+    tokenizer = TOKENIZERS["bert"]
+    ids = of(tokenizer, "Heat", "##ok")
+    assert Pieces().ends(tokenizer, ids, b"Heat ok") is None
+    assert Pieces().ends(TOKENIZERS["byt5"], [10], b"\x07") is None  # nothing to learn them from
+    assert Pieces().ends(tokenizer, ids, b"Heatok").tolist() == [4, 6]
+    assert Pieces().ends(tokenizer, [], b"").tolist() == []
 
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self.backend_tokenizer = getattr(inner, "backend_tokenizer", None)
-        self.all_special_ids = inner.all_special_ids
-        self.decoded = 0
 
-    def __len__(self) -> int:
-        return len(self.inner)
+def test_pieces_are_learnt_once() -> None:
+    counting = Counting(TOKENIZERS["llama"])
+    ids, pieces = of(counting.inner, "▁Heat", "is", "is"), Pieces()
+    ends = [pieces.ends(counting, ids, b"Heatisis").tolist()]
+    learnt = counting.decoded
+    ends.append(pieces.ends(counting, ids, b"Heatisis").tolist())
+    assert ends == [[4, 6, 8]] * 2
+    assert counting.decoded == learnt
 
-    def convert_ids_to_tokens(self, id: int) -> str:
-        return self.inner.convert_ids_to_tokens(id)
 
-    def decode(self, ids: list[int], **settings: Any) -> str:
-        self.decoded += len(ids)
-        return self.inner.decode(ids, **settings)
+def test_tokens_that_agree_only_together_share_their_bytes() -> None:
+    tokenizer = TOKENIZERS["gemma"]
+    ids = of(tokenizer, "it", "<0xE6>", "<s>", "<0x97>", "<0xA5>", "is")
+    assert window_ends(tokenizer, ids, "it日is").tolist() == [2, 3, 3, 4, 5, 7]
+    assert window_ends(tokenizer, of(tokenizer, "it", "is"), "it was").tolist() == [2, 6]  # the last takes the rest
+    assert window_ends(tokenizer, of(tokenizer, "<s>"), "").tolist() == [0]
+    assert window_ends(tokenizer, [], "").tolist() == []
 
 
 LONG = {
