@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import sys
 from collections.abc import Sequence
 
 from rerec_engine.cli import Parser, run_command
@@ -24,7 +26,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.usage = "python -m rerec_engine.COMMAND [...]"
     told = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
     parser.description = f"commands, each with a --help of its own:\n{told}"
-    parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and not words[0].startswith("-"):
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        parser.error(f"{words[0]}: type python -m rerec_engine.{close[0] if close else 'COMMAND'}, with a dot")
+    parser.parse_args(words)
     parser.print_help()
 
 

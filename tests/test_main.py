@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rerec_engine.__main__ import COMMANDS, main
+from rerec_engine.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = re.findall(r"^\| `(--[a-z-]+) .*\| ([^|]*) \|$", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
@@ -23,6 +24,12 @@ def test_commands_are_listed_and_there(capsys):
         assert re.search(rf"^  {name} +\w", told, re.MULTILINE)
         assert (ROOT / "rerec_engine" / f"{name}.py").is_file() or (ROOT / "rerec_engine" / name).is_dir()
     assert max(map(len, told.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("word", "meant"), [("train", "train"), ("trian", "train"), ("qqq", "COMMAND")])
+def test_a_command_after_a_space_is_told_how_it_is_typed(word, meant):
+    with pytest.raises(UserError, match=rf"^{word}: type python -m rerec_engine\.{meant}, with a dot"):
+        main([word, "--help"])
 
 
 def test_versions(capsys):

@@ -77,6 +77,12 @@ class Parser(argparse.ArgumentParser):
         """As argparse's, of words as users type them."""
         return super().parse_known_args(self._plain(sys.argv[1:] if args is None else args), namespace)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            close = difflib.get_close_matches(str(value), map(str, action.choices), n=1)
+            meant = f"did you mean {close[0]}?" if close else f"expected {', '.join(map(str, action.choices))}"
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r} ({meant})")
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message.removeprefix('argument ')} (see --help)")
 

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="experiment",
         usage="SUITE [options]",
         description=(__doc__ or "").splitlines()[0],
-        examples=("baselines", "baselines --seeds 1 --arms raae grpo", "mine.yaml --output experiments --table"),
+        examples=("baselines", "baselines --seeds 1 --arms rerec grpo", "mine.yaml --output experiments --table"),
     )
     parser.add_argument("suite", metavar="SUITE", help="YAML file, or the name of one in the package")
     parser.share(

@@ -58,6 +58,8 @@ def load_suite(source: str, movielens: Path | None = None) -> Suite:
         if not path.is_file():
             names = ", ".join(sorted(file.stem for file in BUILT_IN.glob("*.yaml")))
             raise UserError(f"no suite {source!r}: give a YAML file or one of {names}")
+    if not path.is_file():
+        raise file_error(path, "no such suite file")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

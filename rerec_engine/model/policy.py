@@ -227,13 +227,30 @@ def make_policy(
 
 
 def model_source(path: str) -> str:
-    """What `from_pretrained` takes: a directory that holds a model, or a name on the Hub. Raises UserError."""
-    looks_local = path.startswith((".", "/", "~")) or Path(path).exists()
-    if looks_local and not (Path(path).expanduser() / "config.json").is_file():
-        adapter = (Path(path).expanduser() / "adapter_config.json").is_file()
-        kind = "a LoRA adapter alone (the run's final/ holds it merged)" if adapter else "no model"
-        raise file_error(path, f"{kind} here (config.json is missing)")
-    return str(Path(path).expanduser()) if looks_local else path
+    """What `from_pretrained` takes: a directory that holds a model, a run's `final/`, or a name on the Hub.
+
+    Raises UserError.
+    """
+    directory = Path(path).expanduser()
+    if not path.startswith((".", "/", "~")) and not directory.exists():
+        return path
+    for place in (directory, directory / "final"):
+        if (place / "config.json").is_file():
+            return str(place)
+    adapter = (directory / "adapter_config.json").is_file()
+    kind = "a LoRA adapter alone (the run's final/ holds it merged)" if adapter else "no model"
+    raise file_error(path, f"{kind} here (config.json is missing)")
+
+
+def check_source(path: str) -> None:
+    """Raises UserError where there is no such model; of one on the Hub this loads the configuration alone."""
+    source = model_source(path)
+    if not Path(source).is_dir():
+        try:
+            AutoConfig.from_pretrained(source)
+        except Exception as error:  # as in `load_policy`
+            told = str(error).strip().splitlines()[0]
+            raise file_error(path, f"no such directory here, and the Hub gives no such model: {told}") from error
 
 
 def load_policy(

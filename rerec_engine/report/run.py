@@ -25,7 +25,7 @@ DIGITS = 5
 def read_run(path: Path, rollout_bytes: int = ROLLOUT_BYTES, tokenizer: Any = None) -> dict[str, Any]:
     """A run directory as the page's script reads it. Raises UserError where there is none, or a file is broken."""
     if not (path / "config.yaml").is_file():
-        raise UserError(f"{path}: no config.yaml there; expected a run directory (train's output_dir)")
+        raise UserError(f"{path}: no config.yaml there; expected a run directory (train's --output)")
     config = read_yaml(path / "config.yaml")
     lines = read_records(path / "metrics.jsonl")
     if not lines:

@@ -175,6 +175,8 @@ def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | Non
 def _resumed(run: Path, file: Path | None, chosen: dict[str, Any]) -> Config:
     if file is not None:
         raise UserError("--resume takes the run's own settings; leave --config out")
+    if not (run / "config.yaml").is_file():
+        raise file_error(run, "no run to resume there (no config.yaml)")
     saved = read_yaml(run / "config.yaml")
     config: Config = replaced(saved, chosen)
     before, after = flatten(saved), flatten(config)

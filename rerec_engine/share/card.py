@@ -28,6 +28,8 @@ PLACES = {"data.path", "model.path", "output_dir", "warm_start.path", "rollout.v
 def write_card(run: Path) -> Path:
     """Write final/README.md of a run directory; returns its path. Raises UserError where there is no final model."""
     final = run / "final"
+    if not (run / "config.yaml").is_file():
+        raise file_error(run, "no config.yaml there; expected a run directory (train's --output)")
     if not (final / "config.json").is_file():
         raise file_error(final, "no trained model there: the run has not ended")
     config = read_yaml(run / "config.yaml")

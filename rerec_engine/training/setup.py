@@ -15,7 +15,7 @@ from rerec_engine.machine import thread_count
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import load_adapter
 from rerec_engine.model.packed_attention import enable_packing
-from rerec_engine.model.policy import Policy, blocks, load_policy, model_source, resolve_device
+from rerec_engine.model.policy import Policy, blocks, check_source, load_policy, resolve_device
 from rerec_engine.model.ranks import Ranks, join, shard
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.base import Follower, RolloutEngine
@@ -115,7 +115,8 @@ def _run_dir(config: Config, resume: Path | None, done: int | None) -> RunDir:
     if config.data.path is not None and not Path(config.data.path).is_dir():
         load_dataset(config.data.path)  # which says so: what is mistyped leaves no run directory behind
     if config.model.path is not None:
-        model_source(config.model.path)
+        with waiting(f"looking for the model {config.model.path}"):
+            check_source(config.model.path)
     return RunDir.create(config)
 
 

@@ -193,3 +193,12 @@ def test_versions_are_those_of_what_is_installed(
         parser.parse_args(["--version"])
     assert not ended.value.code
     assert dict(line.split() for line in capsys.readouterr().out.splitlines()) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("sampla", r"did you mean sampler\?"), ("qqq", "expected auto, sampler, vllm")]
+)
+def test_a_wrong_choice_is_told_what_was_meant(parser: Parser, word: str, told: str) -> None:
+    parser.add_argument("--engine", choices=("auto", "sampler", "vllm"))
+    with pytest.raises(UserError, match=rf"^--engine: invalid choice: '{word}' \({told}\)"):
+        parser.parse_args(["--engine", word])

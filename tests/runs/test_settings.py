@@ -74,7 +74,7 @@ def test_the_settings_that_switch_parts_off():
         (["--loss.kl_in", "reward"], r"advantage\.estimator must be .* loss\.kl_in is reward, got 'raae'"),
         (["surplus"], "surplus"),
         (["--config", "nowhere.yaml"], r"nowhere\.yaml: no such"),
-        (["--resume", "nowhere"], r"nowhere/config\.yaml: no such"),
+        (["--resume", "nowhere"], r"^nowhere: no run to resume there"),
     ],
 )
 def test_mistakes_on_the_command_line(words, message):

@@ -81,3 +81,8 @@ def test_interval_of_one_moment_alone(run):
     (run / "eval.jsonl").write_text(json.dumps(lines[1]) + "\n")
     text = ModelCard.load(write_card(run)).text
     assert "| | after |\n|---|---|\n| accuracy | 0.650 [0.612, 0.200] |\n" in text
+
+
+def test_a_place_without_a_run_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: no config\.yaml there; expected a run directory"):
+        write_card(tmp_path / "nowhere")
