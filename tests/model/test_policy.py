@@ -10,8 +10,7 @@ import torch
 from packed_rows import rows_of
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.errors import UserError
-from rerec_engine.model.policy import blocks, check_source, copy_of, load_policy, make_policy, model_source
+from rerec_engine.model.policy import blocks, copy_of, load_policy, make_policy
 
 
 def test_a_response_ends_with_any_end_that_model_or_tokenizer_names(tiny_policy):
@@ -106,33 +105,3 @@ def test_layers_are_what_transformers_keeps_together(tiny_policy):
     model = tiny_policy().model
     assert blocks(model) == list(model.model.layers)
     assert blocks(SimpleNamespace(_no_split_modules=None, modules=model.modules)) == []
-
-
-def test_a_source_is_a_model_a_runs_final_or_a_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "run" / "final").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"^run: no model here \(config.json is missing\)"):
-        model_source("run")
-    (tmp_path / "run" / "final" / "config.json").write_text("{}")
-    assert model_source("run") == "run/final"
-    assert model_source("run/final") == "run/final"
-    check_source("run")
-    assert model_source("owner/name") == "owner/name"
-    with pytest.raises(UserError, match=r"^\./owner/name: no model here"):
-        model_source("./owner/name")
-    (tmp_path / "run" / "adapter_config.json").write_text("{}")
-    (tmp_path / "run" / "final" / "config.json").unlink()
-    with pytest.raises(UserError, match="a LoRA adapter alone"):
-        model_source("run")
-
-
-def test_a_name_that_the_hub_does_not_have(monkeypatch):
-    def refuse(name):
-        raise OSError(f"{name} is not a valid model identifier\nmore")
-
-    monkeypatch.setattr("rerec_engine.model.policy.AutoConfig.from_pretrained", refuse)
-    message = (
-        "^nowhere: no such directory here, and the Hub gives no such model: nowhere is not a valid model identifier$"
-    )
-    with pytest.raises(UserError, match=message):
-        check_source("nowhere")

@@ -11,7 +11,14 @@ import torch
 from packed_rows import rows_of
 
 from rerec_engine.errors import UserError
-from rerec_engine.model.policy import load_policy, make_policy, model_directory, model_source, resolve_device
+from rerec_engine.model.policy import (
+    check_source,
+    load_policy,
+    make_policy,
+    model_directory,
+    model_source,
+    resolve_device,
+)
 
 MESSAGES = [{"role": "user", "content": "Find a drama film"}]
 
@@ -116,3 +123,33 @@ def test_loading_without_weights_and_errors(saved, tmp_path):
         load_policy(str(tmp_path), "cpu")
     assert message(raised).startswith(f"{tmp_path}: cannot load a causal LM: ")
     assert "\n" not in message(raised)
+
+
+def test_a_source_is_a_model_a_runs_final_or_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run" / "final").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"^run: no model here \(config.json is missing\)"):
+        model_source("run")
+    (tmp_path / "run" / "final" / "config.json").write_text("{}")
+    assert model_source("run") == "run/final"
+    assert model_source("run/final") == "run/final"
+    check_source("run")
+    assert model_source("owner/name") == "owner/name"
+    with pytest.raises(UserError, match=r"^\./owner/name: no model here"):
+        model_source("./owner/name")
+    (tmp_path / "run" / "adapter_config.json").write_text("{}")
+    (tmp_path / "run" / "final" / "config.json").unlink()
+    with pytest.raises(UserError, match="a LoRA adapter alone"):
+        model_source("run")
+
+
+def test_a_name_that_the_hub_does_not_have(monkeypatch):
+    def refuse(name):
+        raise OSError(f"{name} is not a valid model identifier\nmore")
+
+    monkeypatch.setattr("rerec_engine.model.policy.AutoConfig.from_pretrained", refuse)
+    message = (
+        "^nowhere: no such directory here, and the Hub gives no such model: nowhere is not a valid model identifier$"
+    )
+    with pytest.raises(UserError, match=message):
+        check_source("nowhere")
