@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
@@ -205,11 +206,15 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_parts(path: Path, parts: dict[str, Any], ranks: Ranks | None = None) -> bool:
-    """Fill `parts`, made for this run's ranks, with what any number of ranks saved; False where there was nothing."""
+def saved_parts(path: Path) -> set[str]:
+    """Names of the parts that a checkpoint holds."""
     if not (path / PARTS).is_dir():
-        return False
+        return set()
+    return {name.partition(".")[0] for name in FileSystemReader(path / PARTS).read_metadata().state_dict_metadata}
+
+
+def load_parts(path: Path, parts: dict[str, Any], ranks: Ranks | None = None) -> None:
+    """Fill `parts`, made for this run's ranks, with what any number of ranks saved under these names."""
     alone = ranks is None or ranks.size == 1
     with _quiet():
         load(parts, checkpoint_id=path / PARTS, no_dist=alone)
-    return True

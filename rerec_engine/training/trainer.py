@@ -10,7 +10,14 @@ from rerec_engine.data.dataset import Dataset
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks, leave
 from rerec_engine.reward import RewardEngine
-from rerec_engine.runs.checkpoint import load_parts, load_state, rng_state, save_checkpoint, set_rng_state
+from rerec_engine.runs.checkpoint import (
+    load_parts,
+    load_state,
+    rng_state,
+    save_checkpoint,
+    saved_parts,
+    set_rng_state,
+)
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.training.update import Updater
@@ -51,8 +58,9 @@ class Trainer:
         self.step = state["step"]
         self.worker.load_state_dict(state["worker"])
         self.updater.skipped = state["skipped"]
-        parts = self.updater.state_parts(empty=True)
-        if load_parts(checkpoint, parts, self.ranks):
+        parts = self.updater.state_parts(saved_parts(checkpoint))
+        if parts:
+            load_parts(checkpoint, parts, self.ranks)
             self.updater.load_state_parts(parts)
         if self.ranks.rank < len(state["rng"]):
             set_rng_state(state["rng"][self.ranks.rank])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -211,23 +211,24 @@ class Updater:
             for group in optimizer.param_groups:
                 group["lr"] = rates[name] * share
 
-    def state_parts(self, empty: bool = False) -> dict[str, Any]:
+    def state_parts(self, saved: Collection[str] | None = None) -> dict[str, Any]:
         """State of the optimizers, and the critic's weights, by name, as torch.distributed.checkpoint takes them.
 
-        An optimizer that has not stepped yet has none, unless `empty` asks for one to load into.
+        An optimizer that has not stepped yet has none. saved: names of parts to load into; their optimizers get one.
         """
         parts: dict[str, Any] = {}
         for name, optimizer in self.optimizers.items():
-            if optimizer.state or empty:
+            if optimizer.state if saved is None else name in saved:
                 parts[name] = get_optimizer_state_dict(self._module(name), optimizer, options=FLAT)
         if self.critic is not None:
             parts["critic_weights"] = get_model_state_dict(self.critic, options=TRAINED)
         return parts
 
     def load_state_parts(self, parts: dict[str, Any]) -> None:
-        """Take over what was loaded into `state_parts(empty=True)`."""
+        """Take over what was loaded into `state_parts(saved)`."""
         for name, optimizer in self.optimizers.items():
-            set_optimizer_state_dict(self._module(name), optimizer, parts[name], options=FLAT)
+            if name in parts:
+                set_optimizer_state_dict(self._module(name), optimizer, parts[name], options=FLAT)
         if self.critic is not None:
             set_model_state_dict(self.critic, parts["critic_weights"], options=LOADED)
 
