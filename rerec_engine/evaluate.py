@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rerec_engine.errors import file_error
 from rerec_engine.files import write_json
 
 if TYPE_CHECKING:
+    from rerec_engine.metrics.orders import OrderReport
     from rerec_engine.metrics.report import EvalReport
 
 
@@ -28,26 +30,35 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def evaluate_model(args: argparse.Namespace) -> EvalReport:
-    """Load model, dataset and reward engine, and evaluate the split."""
+def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | None]:
+    """Load model, dataset and reward engine, and evaluate the split, perhaps in several orders of the candidates."""
     with waiting("loading the libraries"):
         from rerec_engine.config import RewardWeights
+        from rerec_engine.data.knowledge import Knowledge
+        from rerec_engine.data.prompter import Prompter
         from rerec_engine.metrics.evaluation import evaluate_queries
+        from rerec_engine.metrics.orders import evaluate_orders
         from rerec_engine.reward import RewardEngine
         from rerec_engine.rollout.loading import load_sampler, open_inputs
 
     model, dataset = open_inputs(args.model, args.data, args.threads)
+    path = Path(args.data) / f"{args.split}.parquet"
     queries = dataset.queries(args.split)[: args.limit]
     if not queries:
-        raise file_error(Path(args.data) / f"{args.split}.parquet", "holds no query")
+        raise file_error(path, "holds no query")
+    prompter = Prompter(Knowledge.of(dataset, users=False))
+    if args.permutations > 1:
+        if not any(len(query.candidates) > 1 for query in queries):
+            raise file_error(path, "no query has candidates: leave --permutations out")
+        prompter.check(queries, path, "leave --permutations out")
     with waiting("loading the reward engine"):
         engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
     sampler = load_sampler(model, args.device)
-    return evaluate_queries(
+    evaluate = partial(
+        evaluate_queries,
         sampler.generate,
         sampler.policy.tokenizer,
         engine,
-        queries,
         encode_prompt=sampler.policy.encode_prompt,
         max_new_tokens=args.max_new_tokens,
         k=args.k,
@@ -58,6 +69,9 @@ def evaluate_model(args: argparse.Namespace) -> EvalReport:
         progress=True,
         watched=sampler,
     )
+    if args.permutations == 1:
+        return evaluate(queries), None
+    return evaluate_orders(evaluate, queries, prompter.shuffled, args.permutations, args.seed)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -74,6 +88,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     model = parser.group("a model on a dataset")
     parser.share("model", "data", "split", to=model)
     model.add_argument("--k", metavar="N", type=positive, default=1, help="K of the ranking metrics (default: 1)")
+    model.add_argument(
+        "--permutations",
+        metavar="N",
+        type=positive,
+        default=1,
+        help="ask every query with its candidates in N orders, the stored one first (default: 1)",
+    )
     model.add_argument("--limit", type=positive, metavar="N", help="only the first N queries")
     parser.share("max-new-tokens", to=model)
     model.add_argument("--batch-size", type=positive, default=256, metavar="N", help="queries at once (default: 256)")
@@ -109,12 +130,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
 
         result = evaluate_predictions(args.predictions, args.queries, args.matcher, args.data, args.skip_bad)
-        table = predictions_table(result)
+        tables = [predictions_table(result)]
     else:
-        report = evaluate_model(args)
+        report, orders = evaluate_model(args)
         result = {"model": args.model, "data": args.data, **report.to_json(rows=True)}
-        table = report.table()
-    Console().print(table)
+        tables = [report.table()]
+        if orders is not None:
+            result["orders"] = orders.to_json()
+            tables.append(orders.table())
+    Console().print(*tables)
     if args.output:
         write_json(args.output, result)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,25 @@ def test_untrained_model_from_end_to_end(
     assert "NDCG@3" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"no split 'tset' \(has: train, val, test\)"):
         main(["--model", str(tmp_path), *options, "--split", "tset"])
+
+
+def test_several_orders_of_the_candidates(
+    mini_demo: Path, tiny_policy: Callable[..., Policy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_policy("llama", max_position_embeddings=2048).save(tmp_path / "final")
+    options = ["--data", str(mini_demo), "--device", "cpu", "--max-new-tokens", "6", "--limit", "4"]
+    words = ["--model", str(tmp_path), *options, "--permutations", "3", "--output", str(tmp_path / "out.json")]
+    main(words)
+    orders = json.loads((tmp_path / "out.json").read_text())["orders"]
+    assert (orders["orders"], orders["queries"], orders["accuracy_by_order"]) == (3, 4, [0, 0, 0])
+    assert "the answer depends on the order: 0.000" in capsys.readouterr().out
+    other = tmp_path / "other"
+    shutil.copytree(mini_demo, other)
+    (other / "dataset.json").unlink()
+    (other / "vocabulary.json").unlink()  # in another form than its prompts
+    words[words.index(str(mini_demo))] = str(other)
+    with pytest.raises(UserError, match=r"test\.parquet:1: .* no other order: leave --permutations out"):
+        main(words)
 
 
 def test_the_bar_follows_finished_responses(mini_demo: Path, tiny_policy: Callable[..., Policy]) -> None:

@@ -82,7 +82,7 @@ INSIDE = {
     "metrics": (
         "bootstrap predictions recbench",
         "catalogue_match report",
-        "answer_file evaluation",
+        "answer_file evaluation orders",
     ),
     "model": (
         "lora memory packed_attention ranks text",
