@@ -1,0 +1,1 @@
+"""Anybody's files -> a catalogue: tables of any common kind, read by columns and told column by column."""

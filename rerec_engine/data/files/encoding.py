@@ -1,0 +1,138 @@
+"""A file's bytes as UTF-8 text: unpacked by what they begin with, decoded by what they hold."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import pyarrow as pa
+
+from rerec_engine.data.store import require
+from rerec_engine.errors import UserError, file_error
+
+CHUNK = 1 << 22
+_PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_STRANGE, _LONE = re.compile(r"[^\x00-\x7f]"), re.compile("[\udc80-\udcff]")
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet: unpack it, or save it as CSV",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet: save it as CSV",
+    b"%PDF": "a PDF",
+    b"SQLite format 3": "a database: export its tables as CSV",
+}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a file's bytes are read. broken: it is UTF-8 but for some bytes, which become U+FFFD."""
+
+    name: str
+    broken: bool = False
+
+    @property
+    def told(self) -> str:
+        """As a person calls it."""
+        return {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 with a mark", "utf-16": "UTF-16", "cp1252": "Windows-1252"}.get(
+            self.name, self.name
+        )
+
+
+@contextmanager
+def told_faults(path: Path) -> Iterator[None]:
+    """Turns what reading raises into a UserError that names the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise file_error(path, f"cannot be unpacked (truncated?): {error}") from None
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise file_error(path, f"cannot be read: {' '.join(str(error).split())}"[:300]) from None
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file unpacked. Raises UserError for what holds no table."""
+    with require(path).open("rb") as file:
+        start = file.read(16)
+    if not start:
+        raise file_error(path, "is empty")
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            raise file_error(path, f"is {what}")
+    unpack = next((unpack for magic, unpack in _PACKED.items() if start.startswith(magic)), None)
+    return cast("IO[bytes]", unpack(path, "rb") if unpack else path.open("rb"))
+
+
+def start_of(path: Path, size: int = 1 << 20) -> bytes:
+    """The first bytes, unpacked."""
+    with told_faults(path), open_bytes(path) as file:
+        return file.read(size)
+
+
+def find_encoding(path: Path) -> Encoding:
+    """UTF-8 where that is valid, or valid but for fewer characters than are right; else Windows-1252, else latin-1.
+
+    Reads the whole file. Raises UserError where it is no text.
+    """
+    start = start_of(path, 1 << 13)
+    mark = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    if mark != "utf-16" and b"\0" in start:
+        raise file_error(path, "is no text: it holds zero bytes")
+    if mark:
+        return Encoding(mark)
+    right = wrong = 0
+    undefined = False
+    for text in _decoded(path, "strict"):
+        if text is None:
+            break
+    else:
+        return Encoding("utf-8")
+    for text in _decoded(path, "surrogateescape"):
+        lone = _LONE.findall(text or "")
+        right, wrong = right + len(_STRANGE.findall(text or "")) - len(lone), wrong + len(lone)
+        undefined = undefined or not {"\udc81"}.isdisjoint(lone)
+    if right > wrong:
+        return Encoding("utf-8", broken=True)
+    return Encoding("latin-1" if undefined else "cp1252")
+
+
+def _decoded(path: Path, errors: str) -> Iterator[str | None]:
+    """The file's parts as UTF-8; None, and no more, where a byte is wrong."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors)
+    with told_faults(path), open_bytes(path) as file:
+        while part := file.read(CHUNK):
+            try:
+                yield decoder.decode(part)
+            except UnicodeDecodeError:
+                yield None
+                return
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            yield None
+
+
+def utf8_stream(path: Path, encoding: Encoding, change: Callable[[bytes], bytes]) -> Any:
+    """The file as a stream of UTF-8 bytes for Arrow, without a mark. change: what is done to every part."""
+    decoder = codecs.getincrementaldecoder(encoding.name)("replace")
+
+    def recoded(part: Any) -> bytes:
+        plain = encoding.name == "utf-8" and not encoding.broken
+        return change(bytes(part) if plain else decoder.decode(bytes(part)).encode())
+
+    return pa.lib.TransformInputStream(pa.PythonFile(open_bytes(path), mode="r"), recoded)
+
+
+def text_of(path: Path, encoding: Encoding) -> IO[str]:
+    """The file as text, its line ends as they are."""
+    return io.TextIOWrapper(open_bytes(path), encoding.name, errors="replace", newline="")

@@ -1,0 +1,145 @@
+"""What a file's reader hands on: columns of text, and where each row stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rerec_engine.data.counts import EXAMPLES, Counts
+from rerec_engine.errors import file_error
+
+
+@dataclass
+class Table:
+    """Rows of a file. Every column is of strings, or of lists of strings; null where a cell is empty."""
+
+    path: Path
+    data: pa.Table
+    told: str
+    """Form and encoding, for people."""
+    line_of: Callable[[int], int] = lambda row: row + 1
+    """Of a row, counted from 0 as in the file: the line where it stands."""
+    rows: np.ndarray | None = None  # [R] the numbers, in the file, of the rows that are here; None: all
+    separators: dict[str, str] = field(default_factory=dict)
+    """By column, at what the file's form says that its cells are split."""
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.data.column_names)
+
+    @property
+    def count(self) -> int:
+        return int(self.data.num_rows)
+
+    def line(self, row: int) -> int:
+        """Where the row stands in the file, as an editor counts."""
+        return self.line_of(int(self.rows[row]) if self.rows is not None else row)
+
+    def column(self, name: str) -> pa.Array:
+        """One column, in one piece."""
+        return whole(self.data[name])
+
+    def where(self, keep: np.ndarray) -> Table:
+        """The rows of a mask."""
+        rows = np.arange(self.count) if self.rows is None else self.rows
+        data = self.data.filter(pa.array(keep))
+        return Table(self.path, data, self.told, self.line_of, rows[keep], self.separators)
+
+    def without_broken(self, broken: np.ndarray, reason: Callable[[int], str], rows: Rows) -> Table:
+        """Without the rows of a mask; raises UserError for the first unless bad rows are skipped. reason: of a row."""
+        found = np.flatnonzero(broken)
+        if not len(found):
+            return self
+        for row in found[:EXAMPLES].tolist():
+            rows.broken(self.path, self.line(row), reason(row))
+        rows.counts.drop(rows.kind, BROKEN, number=max(0, len(found) - EXAMPLES))
+        return self.where(~broken)
+
+
+BROKEN = "broken row"
+MOST_BYTES = (1 << 31) - (1 << 24)
+"""Of one array of strings, whose offsets are 32 bits."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How the rows of one kind are counted, and whether broken ones are left out or an error."""
+
+    counts: Counts
+    kind: str
+    skip_bad: bool = False
+
+    def broken(self, path: Path, line: int, message: str) -> None:
+        """Count one broken row. Raises UserError unless bad rows are skipped."""
+        if not self.skip_bad:
+            raise file_error(path, message, line)
+        self.counts.drop(self.kind, BROKEN, f"{path.name}:{line}: {message}")
+
+
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, with offsets that hold any length."""
+    if isinstance(column, pa.ChunkedArray):
+        if pa.types.is_string(column.type) and column.nbytes > MOST_BYTES:
+            column = column.cast(pa.large_string())
+        joined = column.combine_chunks()
+        return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined
+    return column
+
+
+def is_list(column: pa.Array | pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
+
+
+def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
+    """A column of any Arrow type as one of strings or of lists of strings; None where it cannot be one.
+
+    A number that is whole has no decimals: tables with gaps hold whole numbers as 3.0.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return as_text(column.cast(kind.value_type))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column
+    if pa.types.is_floating(kind):
+        text = column.cast(pa.string())
+        return pc.if_else(pc.is_finite(column), pc.replace_substring_regex(text, r"\.0$", ""), None)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _list_text(whole(column))
+    if pa.types.is_null(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind):
+        return column.cast(pa.string())
+    return None
+
+
+def _list_text(column: pa.Array) -> pa.Array | None:
+    if pa.types.is_fixed_size_list(column.type):
+        column = column.cast(pa.list_(column.type.value_type))
+    values = column.values
+    if pa.types.is_struct(values.type):
+        names = [field.name for field in values.type]
+        name = next((name for name in ("name", "title", "value", "label") if name in names), None)
+        if name is None:
+            return None
+        values = values.field(name)
+    text = as_text(values)
+    if text is None or is_list(text):
+        return None
+    rebuilt = type(column).from_arrays(column.offsets, whole(text))
+    return pc.if_else(column.is_valid(), rebuilt, pa.scalar(None, rebuilt.type))
+
+
+def from_values(columns: dict[str, Sequence[Any]]) -> pa.Table:
+    """A table of Python cells: text, None, or lists of text; a column with a list is one of lists."""
+    arrays = {}
+    for name, values in columns.items():
+        if any(type(value) is list for value in values):
+            values = [value if value is None or type(value) is list else [value] for value in values]
+            arrays[name] = pa.array(values, pa.list_(pa.string()))
+        else:
+            arrays[name] = pa.array(values, pa.string())
+    return pa.table(arrays)
