@@ -61,7 +61,12 @@ INSIDE = {
         "dataset recbench_rows sources",
         "knowledge",
         "assemble facts gexf join profiles",
-        "movielens prompter recbench rerec_parquet",
+        "files.encoding files.numerals files.roles files.table files.times movielens prompter recbench rerec_parquet",
+        "files.cells files.delimited files.json_rows",
+        "files.columns files.reading",
+        "files.items",
+        "files.log files.triples",
+        "files.catalogue",
     ),
     "experiment": (
         "retention suite table",
@@ -98,7 +103,7 @@ INSIDE = {
         "native.__init__",
     ),
     "prepare": (
-        "made places",
+        "files made places",
         "movielens recbench rerec_parquet",
         "command",
         "__main__",

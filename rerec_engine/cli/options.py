@@ -97,9 +97,14 @@ def optional(hint: Any) -> tuple[Any, bool]:
     return inner, True
 
 
+def several(hint: Any) -> bool:
+    """Whether the type takes any number of words: `tuple[str, ...]`."""
+    return typing.get_origin(hint) is tuple
+
+
 def reader(hint: Any) -> Callable[[str], Any]:
     """Makes a value of the type out of a word. It raises ArgumentTypeError, which says what was expected."""
-    inner, may_be_none = optional(hint)
+    inner, may_be_none = optional(typing.get_args(hint)[0] if several(hint) else hint)
     allowed = choices(inner)
 
     def read(word: str) -> Any:
@@ -148,12 +153,13 @@ def add_option(
 ) -> None:
     """An option's flag. Where it is given, the namespace holds `option.name`. demo: the demo's values by name."""
     told = []
-    if option.default not in (None, "", dataclasses.MISSING):
+    if option.default not in (None, "", (), dataclasses.MISSING):
         told.append(f"default: {word_of(option.default)}")
     if demo is not None and demo[option.name] != option.default:
         told.append(f"the demo: {word_of(demo[option.name])}")
     text = " ".join(filter(None, (option.about.removesuffix("."), f"({'; '.join(told)})" if told else "")))
     switch = {**SWITCH} if optional(option.hint)[0] is bool else {}
+    words = {"nargs": "+", "action": "extend"} if several(option.hint) else {}
     group.add_argument(
         *aliases,
         option.flag,
@@ -164,6 +170,7 @@ def add_option(
             "help": text.replace("%", "%%"),
             "required": option.default is dataclasses.MISSING,
             **switch,
+            **words,
             "default": argparse.SUPPRESS,
         },
     )
@@ -173,4 +180,5 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
     """A dataclass of values by field name, those of the dataclasses in it among them."""
     inner: dict[str, Any] = {name: build(part, values) for name, part in parts(kind).items()}
     own = {option.name: values[option.name] for option in own_options(kind) if option.name in values}
+    own = {name: tuple(value) if isinstance(value, list) else value for name, value in own.items()}
     return kind(**own, **inner)

@@ -38,6 +38,7 @@ class Prepared:
     user_ids: list[str] = field(default_factory=list)  # [U], the source's
     texts: Sequence[str | None] = ()  # [N], descriptions; empty: of no item
     numbers: Mapping[str, ItemNumbers] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)  # further files of the directory, by name
 
 
 def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOptions, seed: int) -> np.ndarray:
@@ -83,6 +84,7 @@ def finish(output: Path, prepared: Prepared, options: EmbeddingOptions, seed: in
     }
     if not any(prepared.splits.values()):
         raise UserError(f"no query is left to write to {output}:\n{prepared.counts.table()}")
+    text = json.dumps(report, indent=2, default=str, ensure_ascii=False)
     write_dataset(
         output,
         titles=prepared.items.titles,
@@ -100,7 +102,10 @@ def finish(output: Path, prepared: Prepared, options: EmbeddingOptions, seed: in
         texts=prepared.texts,
         numbers=prepared.numbers,
         extra_info=prepared.extra_info,
-        files={"prepare_report.json": json.dumps(report, indent=2, default=str, ensure_ascii=False) + "\n"},
+        files={
+            **prepared.files,
+            "prepare_report.json": text + "\n",
+        },
     )
     sizes = "\n".join(
         f"{split}: {len(queries)} queries ({', '.join(f'{k} {v}' for k, v in _by_category(queries).items())})"

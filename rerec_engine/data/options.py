@@ -65,3 +65,34 @@ class ParquetOptions:
     """Leave broken rows out, and count them."""
     seed: int = 0
     """Seed of what is drawn."""
+
+
+@dataclass(frozen=True)
+class FilesOptions:
+    """What the items are called, and what the columns are. Columns that are not named are guessed from their names."""
+
+    noun: str = "item"
+    """What an item is called: "board game"."""
+    plural: str = ""
+    """Its plural, where it is no regular one."""
+    item_columns: tuple[str, ...] = ()
+    """Of the items: id, title, year, text (a description), such as id=asin title=name; another name renames a column.
+    A number is a column's place in a file without a header."""
+    interaction_columns: tuple[str, ...] = ()
+    """Of the interactions: user, item, time."""
+    attribute_columns: tuple[str, ...] = ()
+    """Of the attributes: item, relation, value."""
+    split: tuple[str, ...] = ()
+    """Columns of the items whose cells hold several values, and what stands between them: tags=/ themes=;"""
+    whole: tuple[str, ...] = ()
+    """Columns whose cells are not split."""
+    ignore: tuple[str, ...] = ()
+    """Columns to leave out."""
+    form: Literal["sentences", "chat"] = "sentences"
+    """Of the prompts: sentences for a small model made on the spot, chat for a pretrained one."""
+    facts: Literal["none", "asked", "all"] = "asked"
+    """What a prompt tells of each candidate: nothing, what the request is about, or all that is known."""
+    order: Literal["fixed", "fresh"] = "fresh"
+    """Of the candidates: as they lie in the file, or drawn each time a query is asked."""
+    skip_bad: bool = False
+    """Leave broken rows out, and count them."""

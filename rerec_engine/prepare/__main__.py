@@ -1,4 +1,4 @@
-"""python -m rerec_engine.prepare demo|world|next-item|recbench|movielens|rerec-parquet ... --output DIR"""
+"""python -m rerec_engine.prepare files|demo|world|next-item|recbench|movielens|rerec-parquet ... --output DIR"""
 
 from __future__ import annotations
 

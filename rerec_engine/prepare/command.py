@@ -7,15 +7,22 @@ from collections.abc import Sequence
 
 from rerec_engine.cli import Parser
 from rerec_engine.cli.options import about, add_option, build, groups, own_options
+from rerec_engine.data.options import FilesOptions
 from rerec_engine.errors import UserError
+from rerec_engine.prepare.files import Files
 from rerec_engine.prepare.made import Demo, NextItem, World
 from rerec_engine.prepare.movielens import MovieLens
 from rerec_engine.prepare.recbench import RecBench
 from rerec_engine.prepare.rerec_parquet import RerecParquet
 from rerec_engine.worlds.options import MadeOptions
 
-Task = Demo | World | NextItem | RecBench | MovieLens | RerecParquet
+Task = Files | Demo | World | NextItem | RecBench | MovieLens | RerecParquet
 TASKS: dict[str, tuple[type[Task], str, str]] = {
+    "files": (
+        Files,
+        "--items FILE ",
+        '--items games.csv --interactions orders.csv --noun "board game" --output data/games',
+    ),
     "demo": (Demo, "", "--output data/demo --seed 1"),
     "world": (World, "--movielens DIR ", "--movielens raw/ml-100k --output data/films"),
     "next-item": (NextItem, "--movielens DIR ", "--movielens raw/ml-100k --history 10 --output data/next"),
@@ -36,7 +43,12 @@ def _parser() -> Parser:
         prog="prepare",
         usage="SOURCE --output DIR [options]",
         description="Make a dataset directory, which every other command takes as --data.",
-        examples=("demo --output data/demo", "movielens --source raw/ml-100k --output data/ml", "recbench --help"),
+        examples=(
+            "files --items games.csv --output data/games",
+            "demo --output data/demo",
+            "movielens --source raw/ml-100k --output data/ml",
+            "recbench --help",
+        ),
     )
     tasks = parser.add_subparsers(dest="prepared", required=True, metavar="SOURCE", title="what can be prepared")
     for name, (kind, source, example) in TASKS.items():
@@ -49,9 +61,8 @@ def _parser() -> Parser:
             examples=(example,),
         )
         for prefix, part in groups(kind):
-            title = {"options.": "world" if issubclass(part, MadeOptions) else "queries"}.get(
-                prefix, prefix.rstrip(".")
-            )
+            titles = {"options.": "world" if issubclass(part, MadeOptions) else "queries"}
+            title = "columns" if part is FilesOptions else titles.get(prefix, prefix.rstrip("."))
             group = task.group(title, about(part)) if prefix else task
             for option in own_options(part):
                 add_option(group, option, metavar="DIR" if option.name in ("output", "source", "movielens") else None)

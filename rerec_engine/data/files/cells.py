@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-
 MISSING = frozenset(
     ("", "nan", "none", "null", "n/a", "<na>", "nat", "#n/a", "\\n", "-", "--", "?", "[]", "{}", "(no genres listed)")
     + ("undefined", "unknown", "not available", "not specified")

@@ -164,7 +164,7 @@ def read_delimited(path: Path, layout: Layout, rows: Rows, columns: Sequence[str
         rows.broken(path, locate(number) if number in broken[:EXAMPLES] else number, _wrong(row, layout))
     table = Table(path, data, layout.told, locate, numbers, dict(layout.separators))
     if layout.quoted and not parts.last.endswith(b'"') and data.num_rows:
-        _check_closed(table)
+        _check_closed(table, layout.names[-1])
     if not layout.encoding.broken:
         return table
     strange = np.zeros(table.count, bool)
@@ -173,10 +173,9 @@ def read_delimited(path: Path, layout: Layout, rows: Rows, columns: Sequence[str
     return table.without_broken(strange, lambda _: "bytes that are not UTF-8, which the rest of the file is", rows)
 
 
-def _check_closed(table: Table) -> None:
-    """Raises UserError where the last row has swallowed others, since a quote in it is not closed."""
-    last = table.data.slice(table.count - 1)
-    if any("\n" in (cell or "") for name in table.columns for cell in last[name].to_pylist()):
+def _check_closed(table: Table, last: str) -> None:
+    """Raises UserError where the last cell has swallowed rows, since a quote in it is not closed. last: its column."""
+    if last in table.columns and "\n" in (table.data[last][table.count - 1].as_py() or ""):
         raise file_error(table.path, "a quote is opened and never closed", table.line(table.count - 1))
 
 

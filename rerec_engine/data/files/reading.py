@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rerec_engine.data.counts import Counts
 from rerec_engine.data.files.delimited import Layout, find_layout, read_delimited
 from rerec_engine.data.files.encoding import open_bytes, start_of, told_faults
 from rerec_engine.data.files.json_rows import columns_of, is_document, is_json, read_document, read_lines
@@ -30,7 +31,7 @@ class TableFile:
         elif self.form == "lines":
             self.columns = columns_of(path)
         elif self.form == "document":
-            self.columns = []
+            self.columns = read_document(path, Rows(Counts(), "", skip_bad=True)).columns
         else:
             self._layout = find_layout(path, header)
             self.columns = list(self._layout.names)

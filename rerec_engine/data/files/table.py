@@ -54,12 +54,19 @@ class Table:
     def without_broken(self, broken: np.ndarray, reason: Callable[[int], str], rows: Rows) -> Table:
         """Without the rows of a mask; raises UserError for the first unless bad rows are skipped. reason: of a row."""
         found = np.flatnonzero(broken)
-        if not len(found):
-            return self
+        if len(found) and not rows.skip_bad:
+            raise file_error(self.path, reason(int(found[0])), self.line(int(found[0])))
+        self.tell_dropped(broken, BROKEN, rows, reason)
+        return self.where(~broken) if len(found) else self
+
+    def tell_dropped(self, mask: np.ndarray, why: str, rows: Rows, reason: Callable[[int], str] = lambda _: "") -> None:
+        """Count the rows of a mask as dropped, the first few with their places."""
+        found = np.flatnonzero(mask)
         for row in found[:EXAMPLES].tolist():
-            rows.broken(self.path, self.line(row), reason(row))
-        rows.counts.drop(rows.kind, BROKEN, number=max(0, len(found) - EXAMPLES))
-        return self.where(~broken)
+            place = f"{self.path.name}:{self.line(row)}"
+            rows.counts.drop(rows.kind, why, f"{place}: {reason(row)}".removesuffix(": "))
+        if len(found) > EXAMPLES:
+            rows.counts.drop(rows.kind, why, number=len(found) - EXAMPLES)
 
 
 BROKEN = "broken row"

@@ -1,0 +1,100 @@
+"""Who took what, and when: a log as arrays, however long it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rerec_engine.data.files.items import clean_ids
+from rerec_engine.data.files.roles import Roles
+from rerec_engine.data.files.table import Rows, Table, whole
+from rerec_engine.data.files.times import times_of
+from rerec_engine.errors import file_error
+
+REPEATED = "repeated (user, item)"
+
+
+@dataclass(eq=False)
+class Log:
+    """Edge e is (user[e], item[e]), oldest first for every user; each pair once."""
+
+    user_ids: list[str]  # [U]
+    user: np.ndarray  # [E] int64, ascending
+    item: np.ndarray  # [E] int64
+    told: list[tuple[str, str]]
+    """By column, what it is."""
+
+    def histories(self) -> list[np.ndarray]:
+        """[U], each user's items, oldest first."""
+        return np.split(self.item, np.searchsorted(self.user, np.arange(1, len(self.user_ids))))
+
+
+def read_log(table: Table, roles: Roles, item_ids: pa.Array, rows: Rows) -> Log:
+    """The log over the items with these ids. Raises UserError for a broken row unless such are skipped.
+
+    A row is broken that has no user or no item, names an item that is not in the catalogue, or a time that is none. A
+    pair that occurs again is counted, and its first time is kept.
+    """
+    names = roles.columns
+    told = roles.all_told()
+    users = clean_ids(table.column(names["user"]))
+    items = clean_ids(table.column(names["item"]))
+    item = whole(pc.index_in(items, value_set=item_ids.cast(items.type))).fill_null(-1).to_numpy(zero_copy_only=False)
+    seconds = np.zeros(table.count, np.int64)
+    broken = users.is_null().to_numpy(zero_copy_only=False) | (item < 0)
+    wrong = np.zeros(table.count, bool)
+    if "time" in names:
+        column = table.column(names["time"])
+        times = times_of(column)
+        empty = column.is_null().to_numpy(zero_copy_only=False)
+        if times.known.sum() >= 0.5 * (~empty).sum() > 0:
+            seconds, wrong = times.seconds, ~times.known & ~empty
+            _retell(told, (names["time"], f"{roles.told('time')}: {times.form}"))
+        elif "time" in roles.given:
+            raise file_error(table.path, f"column {names['time']!r} holds no times: {_first(column)!r}")
+        else:
+            _retell(told, (names["time"], f"left out: holds no times such as 2024-05-31: {_first(column)!r}"))
+
+    def reason(row: int) -> str:
+        if not items[row].is_valid or not users[row].is_valid:
+            return f"the {'user' if items[row].is_valid else 'item'} is empty"
+        if item[row] < 0:
+            return f"item {items[row]} is not in the catalogue"
+        return f"{column[row].as_py()!r} is no time"
+
+    good = ~(broken | wrong)
+    table.without_broken(~good, reason, rows)
+    told += [
+        (name, "left out: an interaction is one, whatever its value")
+        for name in table.columns
+        if name not in names.values()
+    ]
+    codes = users.filter(pa.array(good)).dictionary_encode()
+    user = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    kept = _first_of_each(user, item[good].astype(np.int64), seconds[good], len(item_ids))
+    if len(user) > len(kept):
+        rows.counts.drop(rows.kind, REPEATED, number=len(user) - len(kept))
+    rows.counts.keep(rows.kind, len(kept))
+    return Log(codes.dictionary.to_pylist(), user[kept], item[good][kept].astype(np.int64), told)
+
+
+def _first_of_each(user: np.ndarray, item: np.ndarray, seconds: np.ndarray, item_count: int) -> np.ndarray:
+    """Edges, by user and time, of which each (user, item) is the first."""
+    order = np.lexsort((seconds, user))  # stable: rows of one time stay in the file's order
+    pairs = user[order] * item_count + item[order]
+    first = np.unique(pairs, return_index=True)[1]
+    first.sort()
+    return np.asarray(order[first])
+
+
+def _retell(told: list[tuple[str, str]], line: tuple[str, str]) -> None:
+    told[:] = [line if column == line[0] else (column, what) for column, what in told]
+
+
+def _first(column: pa.Array) -> str:
+    """The first cell that is not empty."""
+    known = column.drop_null()
+    return str(known[0])[:40] if len(known) else ""
