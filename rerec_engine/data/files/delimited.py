@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", DOUBLE: "
 _TYPED = re.compile(r"(.+):(token|float|token_seq|float_seq)")
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 BLOCK = 1 << 24
+SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,8 @@ def find_layout(path: Path, header: bool | None = None, delimiter: str = "") -> 
     start = text.lstrip("\n")
     if not start.strip():
         raise file_error(path, "is empty")
-    quoted, delimiter = max(
-        ((quoted, mark) for mark in ([delimiter] if delimiter else DELIMITERS) for quoted in (True, False)),
-        key=lambda form: _fit(start, form[1], form[0]),
-    )
+    delimiter = delimiter or max(DELIMITERS, key=lambda mark: _fit(start, mark))
+    quoted = _quotes(start, delimiter)
     first = next(filter(None, _reader(io.StringIO(start), delimiter, quoted)))
     if header is None:
         header = not any(_NUMBER.fullmatch(cell.strip()) for cell in first)
@@ -100,19 +98,23 @@ def _reader(lines: Iterable[str], delimiter: str, quoted: bool) -> Any:
     return csv.reader(lines, delimiter=delimiter, **form)
 
 
-def _fit(text: str, delimiter: str, quoted: bool) -> tuple[float, bool, int]:
-    """How well the first rows agree with the first: the share of as many cells, quotes that hold cells, cells."""
+def _quotes(text: str, delimiter: str) -> bool:
+    """Whether quotes hold cells; where most are never closed before a delimiter, they are part of the text."""
+    mark = re.escape(delimiter)
+    held = re.compile(rf'(?:(?<=\n)|(?<={mark})|\A)"(?:[^"]|"")*"(?={mark}|\n|\Z)')
+    proper = len(held.findall(text[:SAMPLE]))
+    return len(re.findall(rf'(?:\n|{mark}|\A)"', held.sub("", text[:SAMPLE]))) <= proper
+
+
+def _fit(text: str, delimiter: str) -> tuple[float, int]:
+    """How well the first rows agree with the first: the share of as many cells, and how many these are."""
     try:
-        rows = list(islice(filter(None, _reader(io.StringIO(text[: 1 << 16]), delimiter, quoted)), 200))
+        rows = list(islice(filter(None, _reader(io.StringIO(text[:SAMPLE]), delimiter, _quotes(text, delimiter))), 200))
     except csv.Error:
-        return 0.0, False, 0
-    cut = rows[:-1] if len(rows) > 1 and len(text) > 1 << 16 else rows
+        return 0.0, 0
+    cut = rows[:-1] if len(rows) > 1 and len(text) > SAMPLE else rows
     width = len(cut[0])
-    if width < 2:
-        return 0.0, quoted, 0
-    agreeing = Counter(len(row) for row in cut)[width] / len(cut)
-    tame = not any("\n" in cell for row in cut for cell in row) or delimiter in ",;"
-    return round(agreeing, 2) if tame else 0.0, quoted, width
+    return (round(sum(len(row) == width for row in cut) / len(cut), 1), width) if width > 1 else (0.0, 0)
 
 
 def read_delimited(path: Path, layout: Layout, rows: Rows, columns: Sequence[str] | None = None) -> Table:
@@ -211,7 +213,9 @@ class _Lines:
             reader = _reader(text, self.layout.delimiter, self.layout.quoted)
             wanted = row + int(self.layout.header)
             with suppress(csv.Error):
-                for found, cells in enumerate(filter(None, reader)):
-                    if found == wanted:
-                        return int(reader.line_num) - sum(cell.count("\n") for cell in cells)
+                found, before = 0, 0
+                for cells in reader:
+                    if cells and found == wanted:
+                        return before + 1
+                    found, before = found + bool(cells), int(reader.line_num)
         return wanted + 1

@@ -41,7 +41,8 @@ def is_document(path: Path) -> bool:
     except ValueError:
         return True
     rest = start[len(line.encode()) :].strip()
-    return not rest and all(isinstance(value, (dict, list)) for value in first.values())
+    lists = [value for value in first.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+    return not rest and (len(lists) == 1 or all(isinstance(value, (dict, list)) for value in first.values()))
 
 
 def parse_line(line: str) -> dict[str, Any]:
