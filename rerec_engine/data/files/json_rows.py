@@ -145,7 +145,8 @@ def _by_arrow(
 ) -> pa.Table | None:
     """The table as Arrow reads it; None where a column is not of one plain type, or is not among the first rows'."""
     fields = [_field(name, [entry.get(name) for entry in peeked]) for name in wanted]
-    if not fields or None in fields or encoding.broken or not set(wanted) <= {name for e in peeked for name in e}:
+    plain = all(field is not None for field in fields) and set(wanted) <= {name for entry in peeked for name in entry}
+    if not fields or not plain or encoding.broken:
         return None
     # All columns are wanted: one that first comes later must not be lost, so it is an error, and Python reads on.
     behavior = "error" if all_columns else "ignore"
