@@ -59,7 +59,8 @@ def sentences(pieces: Iterable[str]) -> list[str]:
     found: list[str] = []
     for piece in pieces:
         start = not found or found[-1] in (".", "?", "!")
-        found.append(piece[0].upper() + piece[1:] if start and not isinstance(piece, Atom) else piece)
+        name = isinstance(piece, Atom) and piece not in ONES
+        found.append(piece if name or not start else piece[0].upper() + piece[1:])
     return found
 
 

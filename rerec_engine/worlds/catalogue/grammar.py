@@ -50,18 +50,18 @@ CLOSINGS = (
     "The rest is up to you", "Cheers",
 )  # fmt: skip
 MISINFORMED = (
-    "I loved {via}, and as far as I know {fact}. {wish}", "{via} was great, and as you know {fact}. {wish}",
-    "I heard of {via} that {fact}. {wish}", "{via} is my favourite, and I believe that {fact}. {wish}",
+    "I loved {via}, and as far as I know {fact}. {wish}", "For me {via} was great, and as you know {fact}. {wish}",
+    "I heard of {via} that {fact}. {wish}", "My favourite is {via}, and I believe that {fact}. {wish}",
     "Speaking of {via}: if I am not mistaken, {fact}. {wish}", "I remember {via} well because {fact}. {wish}",
     "My friend likes {via} and says that {fact}. {wish}", "I read about {via} that {fact}. {wish}",
-    "{via} impressed me, not least because {fact}. {wish}", "I was told about {via} that {fact}. {wish}",
+    "I was impressed by {via}, not least because {fact}. {wish}", "I was told about {via} that {fact}. {wish}",
 )  # fmt: skip
 INTEREST = (
     "I liked {liked}. {wish} like them", "I loved {liked}. {wish} like those two",
-    "{liked} are my favourites. {wish} of that kind", "I enjoyed {liked}. {wish} with what they have in common",
-    "I chose {liked} lately. {wish} that has what they share", "{liked} were just right for me. {wish} like them",
+    "My favourites are {liked}. {wish} of that kind", "I enjoyed {liked}. {wish} with what they have in common",
+    "I chose {liked} lately. {wish} that has what they share", "Just right for me were {liked}. {wish} like them",
     "After {liked} I want more. {wish} in the same vein", "I keep coming back to {liked}. {wish} along those lines",
-    "{liked} are exactly my taste. {wish} like these", "I am a fan of {liked}. {wish} that I would like as much",
+    "Exactly my taste are {liked}. {wish} like these", "I am a fan of {liked}. {wish} that I would like as much",
 )  # fmt: skip
 DEMOGRAPHICS = (
     "I am {group}. {wish} for people like me", "I'm {group}. {wish} that people like me choose",

@@ -9,20 +9,28 @@ import numpy as np
 
 from rerec_engine.data.description import DatasetDescription
 from rerec_engine.data.knowledge import Knowledge
+from rerec_engine.data.prompter import Prompter
 from rerec_engine.data.traces import Trace
 from rerec_engine.errors import UserError
 from rerec_engine.types import Query
 from rerec_engine.worlds.catalogue.candidates import FEWEST_WRONG, Judged
 from rerec_engine.worlds.catalogue.drafts import Draft, Picker
+from rerec_engine.worlds.catalogue.english import article
 from rerec_engine.worlds.catalogue.grammar import UNSEEN
 from rerec_engine.worlds.catalogue.kinds import KINDS, kinds_of
 from rerec_engine.worlds.catalogue.shelf import Shelf
+from rerec_engine.worlds.catalogue.traces import Teacher, sizes
+from rerec_engine.worlds.catalogue.vocabulary import openings, vocabulary
 from rerec_engine.worlds.catalogue.wording import Said, Speaker
 from rerec_engine.worlds.options import CatalogueRequestOptions
 from rerec_engine.worlds.requests import split_of
 
 TRIES = 400
 """Draws for one request before its kind is given up."""
+PHASES = {"short": 0.6, "medium": 0.15, "full": 0.25}
+"""Shares of the traces with about 5 candidates, about 10, and all."""
+SHORT_PHASES = {"short": 0.6, "medium": 0.4}
+"""Of a model that can read and reason, but has to learn the form: each kind a little, the choice is left to it."""
 HISTORY = 10
 """Items of a user's past at most."""
 
@@ -60,6 +68,8 @@ class Maker:
         self._options = options
         self._picker = Picker(self.shelf)
         self._speaker = Speaker(self.shelf)
+        self._prompter = Prompter(knowledge)
+        self._teacher = Teacher(self.shelf, self._speaker)
         self.turns = kinds_of(self._picker, options.kinds)
         if not self.turns:
             raise UserError(f"no request of {options.kinds or 'any kind'} can be made from this catalogue")
@@ -106,10 +116,23 @@ class Maker:
             request=drawn.said.text,
             asked=draft.asked,
         )
-        titles = [knowledge.titles[item] for item in query.candidates]
-        past_titles = [knowledge.titles[item] for item in history]
-        prompt = knowledge.description.prompt(query.request, candidates=titles, history=past_titles)
-        return replace(query, messages=prompt)
+        return replace(query, messages=self._prompter.messages(query))
+
+    def traces(self, rng: np.random.Generator) -> tuple[list[Trace], list[Said]]:
+        """None asks for a condition set of val or test. Their words may be those of a query."""
+        closed = self.shelf.knowledge.description.prompt_form.closed
+        count = self._options.traces
+        if count < 0:
+            count = min(max(2400, 30 * self.shelf.size), 12_000) if closed else 800
+        traces, said = [], []
+        for phase, share in (PHASES if closed else SHORT_PHASES).items():
+            numbers = [sizes(phase, self._options.candidates, rng) for _ in range(round(share * count))]
+            for own in draw_many(self, "train", numbers, rng, set()):
+                prompt = self.query(own, "", rng).messages
+                answer = self._teacher.reason(own.draft, own.truth, own.candidates)
+                traces.append(Trace(phase, list(prompt), answer))
+                said.append(own.said)
+        return traces, said
 
 
 def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> MadeRequests:
@@ -121,16 +144,24 @@ def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> Mad
     taken: set[str] = set()
     splits: dict[str, list[Query]] = {}
     extra: dict[str, dict[str, Any]] = {}
+    words: list[Said] = []
     for split, count in options.counts.items():
         drawn = draw_many(maker, split, [options.candidates] * count, rng, taken)
         splits[split] = [maker.query(own, f"{split}-{i}", rng) for i, own in enumerate(drawn)]
+        words += [own.said for own in drawn]
         for i, own in enumerate(drawn):
             extra[f"{split}-{i}"] = {
                 "conditions": maker.keys(own.draft),
                 "form": own.draft.form,
                 "unseen_wording": own.said.unseen,
             }
-    return MadeRequests(splits, extra, [], [], knowledge.description)
+    traces, said = maker.traces(rng)
+    words += said
+    description, phrases = knowledge.description, list[str]()
+    if description.prompt_form.closed:
+        phrases = vocabulary(knowledge, maker.shelf.names, words, options.candidates)
+        description = replace(description, openings=openings(words, article(description.noun)))
+    return MadeRequests(splits, extra, traces, phrases, description)
 
 
 def draw_many(

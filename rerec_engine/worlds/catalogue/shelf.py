@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rerec_engine.data.facts import clean_names
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.errors import UserError
 from rerec_engine.graph.numbers import ItemNumbers
@@ -48,7 +49,7 @@ class Shelf:
     @cached_property
     def names(self) -> Sequence[str]:
         """The attributes' values as they are said: [A]."""
-        return self.graph.values
+        return clean_names(self.graph.values, self.knowledge.titles)
 
     @cached_property
     def fit(self) -> np.ndarray:
