@@ -104,7 +104,7 @@ INSIDE = {
     ),
     "prepare": (
         "files made places",
-        "movielens recbench rerec_parquet",
+        "movielens recbench rerec_parquet requests",
         "command",
         "__main__",
     ),
@@ -156,7 +156,7 @@ INSIDE = {
         "requests catalogue.candidates catalogue.groups catalogue.phrases catalogue.spans",
         "traces catalogue.drafts",
         "writing catalogue.told catalogue.wording",
-        "demo catalogue.inferred",
+        "demo catalogue.inferred catalogue.traces catalogue.vocabulary",
         "movielens catalogue.kinds",
         "doors catalogue.make",
     ),

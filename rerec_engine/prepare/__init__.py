@@ -6,6 +6,7 @@ from rerec_engine.prepare.made import Demo, NextItem, World
 from rerec_engine.prepare.movielens import MovieLens
 from rerec_engine.prepare.places import Shares
 from rerec_engine.prepare.recbench import RecBench
+from rerec_engine.prepare.requests import Requests
 from rerec_engine.prepare.rerec_parquet import RerecParquet
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MovieLens",
     "NextItem",
     "RecBench",
+    "Requests",
     "RerecParquet",
     "Shares",
     "Task",

@@ -13,10 +13,11 @@ from rerec_engine.prepare.files import Files
 from rerec_engine.prepare.made import Demo, NextItem, World
 from rerec_engine.prepare.movielens import MovieLens
 from rerec_engine.prepare.recbench import RecBench
+from rerec_engine.prepare.requests import Requests
 from rerec_engine.prepare.rerec_parquet import RerecParquet
 from rerec_engine.worlds.options import MadeOptions
 
-Task = Files | Demo | World | NextItem | RecBench | MovieLens | RerecParquet
+Task = Files | Demo | World | NextItem | RecBench | MovieLens | RerecParquet | Requests
 TASKS: dict[str, tuple[type[Task], str, str]] = {
     "files": (
         Files,
@@ -29,8 +30,11 @@ TASKS: dict[str, tuple[type[Task], str, str]] = {
     "recbench": (RecBench, "--source DIR ", "--source raw --output data/recbench"),
     "movielens": (MovieLens, "--source DIR ", "--source raw/ml-100k --output data/movielens"),
     "rerec-parquet": (RerecParquet, "--source DIR ", "--source raw/rerec --output data/rerec"),
+    "requests": (Requests, "--data DIR ", "--data data/recbench --output data/films --kinds explicit,exclusion"),
 }
 """What can be prepared, each with its source's flag and an example."""
+FOLDERS = ("output", "source", "movielens", "data")
+"""Options that name a directory."""
 
 
 def run(task: Task) -> str:
@@ -65,7 +69,7 @@ def _parser() -> Parser:
             title = "columns" if part is FilesOptions else titles.get(prefix, prefix.rstrip("."))
             group = task.group(title, about(part)) if prefix else task
             for option in own_options(part):
-                add_option(group, option, metavar="DIR" if option.name in ("output", "source", "movielens") else None)
+                add_option(group, option, metavar="DIR" if option.name in FOLDERS else None)
     return parser
 
 

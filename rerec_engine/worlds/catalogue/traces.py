@@ -33,10 +33,9 @@ class Teacher:
 
     def reason(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> str:
         """The whole answer. A model of its own phrases checks candidate by candidate; others quote the right ones."""
-        lines = [
-            *self._inferred(draft),
-            f"Asked{self._colon}{self._semicolon.join(map(self._asked, draft.conditions))}",
-        ]
+        truth = [item for item in candidates if item in truth]
+        asked = self._semicolon.join(map(self._asked, draft.conditions))
+        lines = [*self._inferred(draft), f"Asked{self._colon}{asked}"]
         if self._closed:
             left = set(truth)
             for number, item in enumerate(candidates, 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from rerec_engine.data.facts import figure
@@ -11,12 +10,17 @@ from rerec_engine.worlds.catalogue.wording import Said
 
 MOST_FIGURES = 3000
 """Distinct numbers with a token of their own; those of a field with more are read digit by digit."""
-_MARKS = " , . ; : ? ! ... yes no not or and of to the with Liked by who is".split()
+_OWN = (
+    ", . ; : ? ! ... yes no not or and of to the with by who is from a an for made after before newer older than under"
+    " over between more less fewer newest oldest cheapest most expensive fewest highest lowest"
+    " 0 1 2 3 4 5 6 7 8 9 10 11 12"
+).split()
+"""Words and marks of facts and reasons."""
 
 
 def vocabulary(knowledge: Knowledge, names: Sequence[str], said: Iterable[Said], candidates: int) -> list[str]:
     """Sorted. names [A]: the attributes' values as they are said."""
-    words = {"\n", "\n\\boxed{", "}", "Asked", "Liked", *(f" {mark}" for mark in _MARKS)}
+    words = {"\n", "\n\\boxed{", "}", "Asked", "Liked", *(f" {word}" for word in _OWN)}
     words |= {f"\n{number})" for number in range(1, candidates + 1)}
     words |= {f" {title}" for title in knowledge.titles} | {f" {name}" for name in names}
     description = knowledge.description
@@ -31,7 +35,8 @@ def vocabulary(knowledge: Knowledge, names: Sequence[str], said: Iterable[Said],
         phrases += [field.replace("_", " "), *(known if len(known) <= MOST_FIGURES else ())]
     words |= {f" {word}" for phrase in phrases for word in phrase.split()}
     words |= {f" {word.removesuffix('s')}" for number in description.numbers.values() for word in number.unit.split()}
-    words |= {f" {year}" for year in knowledge.years if year is not None}
+    for year in {year for year in knowledge.years if year is not None}:
+        words |= {f" {near}" for near in range(year - 9, year + 10)} | {f" {year // 10 * 10}s"}
     for own_words in said:
         words.add(own_words.pieces[0])
         words.update(f" {piece}" for piece in own_words.pieces)
@@ -40,5 +45,4 @@ def vocabulary(knowledge: Knowledge, names: Sequence[str], said: Iterable[Said],
 
 def openings(said: Iterable[Said], noun_article: str) -> tuple[str, ...]:
     """First words of the requests, for `dataset.json`: the plainest one first, as the assistant builds its own."""
-    first = sorted({words.pieces[0] for words in said})
-    return (f"Find {noun_article}", *(word for word in first if word != "Find" and re.search(r"\w", word)))
+    return (f"Find {noun_article}", *sorted({words.pieces[0] for words in said} - {"Find"}))
