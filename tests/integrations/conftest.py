@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from rerec_engine.data.dataset import write_dataset
 from rerec_engine.integrations import shared
 from rerec_engine.reward import RewardEngine
 from rerec_engine.types import Message, Query
+
+sys.path.insert(0, str(Path(__file__).parent))  # test files use the stand-in as a plain module
+import verl_stand_in
 
 TITLES = ["Heat (1995)", "Hamlet (1990)", "Hamlet (1996)", "The Silent River (1987)", "Alien (1979)", "Solaris (1972)"]
 YEARS = [1995, 1990, 1996, 1987, 1979, 1972]
@@ -59,3 +64,25 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(shared, "_engines", {})
     monkeypatch.setattr(shared, "_configured", {})
+
+
+@pytest.fixture
+def verl(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The adapters on a stand-in for verl: see `verl_stand_in.install`."""
+    return verl_stand_in.install(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Any:
+    """A token a byte, and an end token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", chat_template=template
+    )

@@ -59,19 +59,8 @@ class TestInVerl:
         register()
 
     @pytest.fixture
-    def tokenizer(self) -> Any:
-        """Bytes, and a token of several lines."""
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-        from transformers import PreTrainedTokenizerFast
-
-        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-        backend = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        backend.decoder = decoders.ByteLevel()
-        template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
-        return PreTrainedTokenizerFast(
-            tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", chat_template=template
-        )
+    def tokenizer(self, byte_tokenizer: Any) -> Any:
+        return byte_tokenizer
 
     @pytest.fixture
     def batch(self, tokenizer: Any, rows: list[dict[str, Any]]) -> Any:
