@@ -7,9 +7,7 @@ import re
 
 import pytest
 
-from rerec_engine.errors import UserError
 from rerec_engine.report import write_report
-from rerec_engine.report.__main__ import main
 from rerec_engine.report.page import embedded
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -58,17 +56,6 @@ def test_embedded_json_cannot_end_its_element():
     text = embedded({"runs": ["</script><!-- \u2028 &amp;"]})
     assert not set(text) & set("<>&\u2028")
     assert json.loads(text) == {"runs": ["</script><!-- \u2028 &amp;"]}
-
-
-@pytest.mark.slow
-def test_command(run, tmp_path, capsys):
-    output = tmp_path / "both.html"
-    main([str(run), str(run), "--output", str(output)])
-    assert capsys.readouterr().out == f"{output}\n"
-    assert output.stat().st_size < 1_000_000
-    message = rf"^{tmp_path}: no config\.yaml there; expected a run directory \(train's output_dir\)$"
-    with pytest.raises(UserError, match=message):
-        main([str(tmp_path)])
 
 
 def test_numbers_equal_the_metrics(opened, run):
