@@ -13,6 +13,8 @@ from rerec_engine.assistant.queries import QueryIndex
 from rerec_engine.assistant.shortlist import Search, Shortlist, Shortlister
 from rerec_engine.assistant.style import Style
 from rerec_engine.data.dataset import Dataset
+from rerec_engine.data.knowledge import Knowledge
+from rerec_engine.data.prompter import Prompter
 from rerec_engine.errors import RequestError, UserError
 from rerec_engine.types import Query
 
@@ -28,6 +30,10 @@ class Preparer:
         self._style = Style(dataset)
         self._parser = RequestParser(dataset, self._style.kinds)
         self._shortlister = Shortlister(dataset, self._parser, search)
+
+    @cached_property
+    def _prompter(self) -> Prompter:
+        return Prompter(Knowledge.of(self.dataset, users=False))
 
     @cached_property
     def _queries(self) -> QueryIndex:
@@ -61,9 +67,9 @@ class Preparer:
         else:
             request, chosen = self._choose(text, request, history)
         prompted = self._style.say(request, text, chosen.items, history)
-        titles = [self.dataset.titles[item] for item in chosen.items]
-        told = [self.dataset.titles[item] for item in history]
-        messages = self.dataset.description.prompt(prompted, candidates=titles, history=told)
+        asked = (query and query.asked) or self._style.asked(request, text, chosen.items, history)
+        made = Query("", (), (), chosen.items, history=history, request=prompted, asked=asked)
+        messages = self._prompter.messages(made)
         return Ask(text, messages, chosen.items, chosen.reason, request, prompted)
 
     def _known(self, text: str, request: Request) -> tuple[Query | None, bool]:

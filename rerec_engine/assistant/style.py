@@ -11,6 +11,7 @@ from functools import cached_property
 from rerec_engine.assistant.conditions import KIND, Request
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.data.description import VOCABULARY
+from rerec_engine.data.facts import clean_names
 
 
 class Style:
@@ -39,10 +40,9 @@ class Style:
         """The request in the prompt. A model of a closed form knows its training's sentences alone: other words are put
         into them, exclusions and years left to the shortlist. Other models read the user's words, in a follow-up after
         all that is asked so far."""
-        if self._description.prompt_form.closed:
-            plain = not request.follows and not request.excluded and not any(c.years for c in request.conditions)
-            return text if plain and self._is_known(text) else self._sentence(request, items, history)
-        if not request.follows:
+        if self._rewords(request, text):
+            return self._sentence(request, items, history)
+        if not request.follows or self._description.prompt_form.closed:
             return text
         parts = [f"I am looking for a {self._description.noun}"]
         if request.wanted:
@@ -53,11 +53,43 @@ class Style:
             parts.append("like " + ", ".join(self._dataset.titles[i] for i in request.liked))
         return f"{', '.join(parts)}. {text}"
 
+    def asked(self, request: Request, text: str, items: Sequence[int], history: Sequence[int]) -> tuple[str, ...]:
+        """Names of the relations and numbers that `say` asks about; where it names none, of what the items liked have
+        in common with the first candidate."""
+        relations = self._dataset.attributes.relations
+        named = [
+            name
+            for c in request.conditions
+            if c.relation != KIND
+            for name in [relations[a] for a in c.attributes] or [c.relation]
+        ]
+        if self._rewords(request, text) or not named:
+            named = list(self._chosen(request, items, history))
+        return tuple(dict.fromkeys(named))
+
+    def _rewords(self, request: Request, text: str) -> bool:
+        """Whether the user's words are put into the dataset's sentences."""
+        if not self._description.prompt_form.closed:
+            return False
+        plain = not request.follows and not request.excluded and not any(c.years for c in request.conditions)
+        return not (plain and self._is_known(text))
+
     def _sentence(self, request: Request, items: Sequence[int], history: Sequence[int]) -> str:
-        graph, said = self._dataset.attributes, self._description
+        said, names = self._description, self._names
         kind = request.needs(KIND)
         noun = kind.text if kind else self.kind_of_item(items[0]) if items else ""
         noun = noun or next(iter(self.kinds), said.noun)
+        asked = self._chosen(request, items, history)
+        before = {relation for relation in asked if not said.wording(relation).clause}
+        order = [relation for relation in self._order if relation in asked]
+        parts = [f" {names[a]}" for r in order if r in before for a in asked[r]]
+        parts += [f" {noun}"]
+        parts += [f" {said.wording(r).clause} {names[a]}" for r in order if r not in before for a in asked[r]]
+        return said.openings[0] + "".join(parts)
+
+    def _chosen(self, request: Request, items: Sequence[int], history: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """The attributes that a sentence asks for, by relation."""
+        graph, said = self._dataset.attributes, self._description
         wanted = [c for c in request.wanted if c.relation != KIND and c.attributes]
         if items:  # the first candidate satisfies most: what it does not, none does together with the rest
             wanted = [c for c in wanted if c.mask(self._dataset)[items[0]]] or wanted
@@ -70,15 +102,21 @@ class Style:
         if not asked and request.liked and items:
             like = set(graph.ids_of(request.liked[0]).tolist())
             asked = {graph.relations[a]: (int(a),) for a in graph.ids_of(items[0]) if a in like}
-        before = {r for r in graph.relations if not said.wording(r).clause}
         if not asked and history:
-            liked = Counter(int(a) for i in history for a in graph.ids_of(i) if graph.relations[a] in before)
+            owned = [int(a) for i in history for a in graph.ids_of(i)]
+            liked = Counter(a for a in owned if not said.wording(graph.relations[a]).clause)
             asked = {graph.relations[a]: (a,) for a, _ in liked.most_common(1)}
-        order = [r for r in dict.fromkeys([*said.relations, *graph.relations]) if r in asked]
-        parts = [f" {graph.values[a]}" for r in order if r in before for a in asked[r]]
-        parts += [f" {noun}"]
-        parts += [f" {said.wording(r).clause} {graph.values[a]}" for r in order if r not in before for a in asked[r]]
-        return said.openings[0] + "".join(parts)
+        return asked
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        """The relations, as a sentence names them one after the other."""
+        return tuple(dict.fromkeys([*self._description.relations, *self._dataset.attributes.relations]))
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The attributes' values as prompts show them, [A]."""
+        return clean_names(self._dataset.attributes.values, self._dataset.titles)
 
     def _is_known(self, text: str) -> bool:
         """Whether the text consists of phrases of the dataset's vocabulary."""

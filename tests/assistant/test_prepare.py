@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rerec_engine.assistant.prepare import MAX_REQUEST, Preparer
@@ -54,3 +56,35 @@ def test_request_close_to_a_query_but_for_a_value_is_not_that_query(films: Datas
     text = "Something slow and quiet about space and memory"
     assert "query b" in who.prepare(text).reason
     assert "query b" not in who.prepare(f"{text} drama").reason
+
+
+def prompt_of(films: Dataset, text: str, facts: str = "asked", **settings: object) -> str:
+    """The prompt where `dataset.json` asks for facts."""
+    told = replace(films, description=replace(films.description, facts=facts))
+    return Preparer(told).prepare(text, **settings).messages[0]["content"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("I want a drama", "- Drama: The Room (2003)"),
+        ("Something by Ridley Scott", "- directed by Ridley Scott: Alien (1979)"),
+        ("a film from the 90s, but not by Michael Mann", "- directed by Tommy Lee Wallace; of 1990: It (1990)"),
+        ("a film by Nobody Known", "- directed by Tommy Lee Wallace: It (1990)"),
+        ("anything like Stalker (1979)", "- Science fiction; directed by Andrei Tarkovsky: Solaris (1972)"),
+    ],
+)
+def test_facts_of_what_the_request_is_about(films: Dataset, text: str, line: str) -> None:
+    assert line in prompt_of(films, text).split("\n")
+    assert ": " not in prompt_of(films, text, "none").split("Candidates:\n")[1]
+
+
+def test_all_facts_whatever_is_asked(films: Dataset) -> None:
+    assert "- Drama; directed by Tommy Wiseau: The Room (2003)" in prompt_of(films, "anything at all", "all").split(
+        "\n"
+    )
+
+
+def test_facts_of_given_candidates(films: Dataset) -> None:
+    lines = prompt_of(films, "a horror film", candidates=["Alien", "Heat"]).split("\n")
+    assert lines[-2:] == ["- Horror: Alien (1979)", "- Crime: Heat (1995)"]
