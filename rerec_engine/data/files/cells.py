@@ -25,6 +25,7 @@ _SURE = (";", "|", "\n")
 _SUFFIX = re.compile(r",\s+(?=(?:inc|ltd|llc|co|corp|gmbh|s\.?a|jr|sr|ph\.?d|m\.?d|ii|iii|iv)\b\.?,?)", re.IGNORECASE)
 _TAG = re.compile(r"<!--.*?(?:-->|$)|<(script|style)\b.*?(?:</\1\s*>|$)|</?[a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE)
 _INLINE = re.compile(r"</?(?:a|abbr|b|em|font|i|mark|small|span|strong|sub|sup|u)\b[^<>]*>", re.IGNORECASE)
+_UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")
 _STRANGE = (
     r"[&<\x00-\x1f\x{7f}-\x{9f}\x{a0}\x{ad}\x{1680}\x{2000}-\x{200f}\x{2028}-\x{202f}\x{205f}-\x{206f}\x{3000}\x{feff}]"
     r"|^ | $|  "
@@ -46,8 +47,9 @@ def clean(text: str) -> str:
             text = html.unescape(text)
         if text == before:
             break
-    kept = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Zs", "Zl", "Zp") else _blank(c) for c in text)
-    return " ".join(kept.split())
+    if not text.isprintable():
+        text = "".join(c if unicodedata.category(c) not in _UNSEEN else _blank(c) for c in text)
+    return " ".join(text.split())
 
 
 def _blank(char: str) -> str:

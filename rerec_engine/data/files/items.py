@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rerec_engine.data.files.cells import clean, clean_column, parse_list
+from rerec_engine.data.files.cells import clean_column, parse_list
 from rerec_engine.data.files.columns import Attribute, Choices, Numeric, take_column
 from rerec_engine.data.files.roles import Roles
 from rerec_engine.data.files.table import Rows, Table, is_list
@@ -110,11 +110,12 @@ def _text(column: pa.Array) -> pa.Array:
 
 def _descriptions(column: pa.Array) -> list[str | None]:
     """Free texts, cleaned; lists of paragraphs, also such as stand in the cell as text, are joined."""
-    texts: list[str | None] = []
-    for text in _text(column).to_pylist():
-        if text and text[0] == "[":
-            text = " ".join(parse_list(text) or [text])
-        texts.append((clean(text) or None) if text else None)
+    column = _text(column)
+    listed = pc.fill_null(pc.starts_with(column, "["), False)
+    if pc.any(listed).as_py():
+        joined = [text and " ".join((text[0] == "[" and parse_list(text)) or [text]) for text in column.to_pylist()]
+        column = pa.array(joined, column.type)
+    texts: list[str | None] = clean_column(column).to_pylist()
     return texts
 
 
