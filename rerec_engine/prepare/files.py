@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from rerec_engine.cli import waiting
 from rerec_engine.data.options import EmbeddingOptions, FilesOptions
 from rerec_engine.errors import UserError
 from rerec_engine.worlds.options import CatalogueRequestOptions
+
+if TYPE_CHECKING:
+    from rerec_engine.data.files.catalogue import FileSources
+
+PresetName = Literal["", "amazon-2023", "amazon-office", "goodreads", "lastfm", "movielens", "recbole", "steam"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,10 @@ class Files:
     """Who took what: a user and an item, perhaps a time."""
     attributes: Path | None = None
     """Further attributes, a row each: item, relation, value."""
+    preset: PresetName = ""
+    """A source whose files and columns are known: give its folder as --source."""
+    source: Path | None = None
+    """The preset's folder, in which its files are found, where they are not given."""
     options: FilesOptions = field(default_factory=FilesOptions)
     requests: CatalogueRequestOptions = field(default_factory=CatalogueRequestOptions)
     embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
@@ -33,13 +43,11 @@ class Files:
         """Write the dataset directory; what was read, and as what, as text. Raises UserError."""
         from rerec_engine.data.assemble import Prepared, finish
         from rerec_engine.data.description import VOCABULARY
-        from rerec_engine.data.files.catalogue import FileSources, read_catalogue
+        from rerec_engine.data.files.catalogue import read_catalogue
         from rerec_engine.data.traces import write_traces
         from rerec_engine.worlds.catalogue import make_requests
 
-        if self.items is None:
-            raise UserError("give --items FILE")
-        sources = FileSources(self.items, self.interactions, self.attributes)
+        sources = self._sources()
         with waiting(f"reading {sources}"):
             read = read_catalogue(sources, self.options)
         with waiting("writing requests and their traces"):
@@ -74,3 +82,22 @@ class Files:
         if made.traces:
             write_traces(self.output / "warm_start.parquet", made.traces)
         return f"{read.told_text()}\n\n{told}"
+
+    def _sources(self) -> FileSources:
+        from rerec_engine.data.files.catalogue import FileSources
+        from rerec_engine.data.files.presets import PRESETS, find_files
+
+        given = (self.interactions,) if self.interactions else ()
+        if not self.preset:
+            if self.source is not None:
+                raise UserError(f"--source needs --preset, one of {', '.join(PRESETS)}; or give --items FILE")
+            if self.items is None and not given:
+                raise UserError("give --items FILE")
+            return FileSources(self.items, given, self.attributes)
+        preset = PRESETS[self.preset]
+        if self.source is None:
+            return FileSources(self.items, given, self.attributes, preset)
+        found = find_files(preset, self.source)
+        return FileSources(
+            self.items or found.items, given or found.interactions, self.attributes, preset, folder=self.source
+        )

@@ -12,11 +12,12 @@ import scipy.sparse as sp
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.description import DatasetDescription, Number
 from rerec_engine.data.files.columns import Attribute, Choices
-from rerec_engine.data.files.items import FileItems, read_items
+from rerec_engine.data.files.items import FileItems, items_of_log, read_items
 from rerec_engine.data.files.log import Log, read_log
+from rerec_engine.data.files.presets import Preset, with_preset
 from rerec_engine.data.files.reading import TableFile
-from rerec_engine.data.files.roles import FLAGS, find_roles, known_name, parse_pairs
-from rerec_engine.data.files.table import Rows
+from rerec_engine.data.files.roles import FLAGS, Roles, find_roles, known_name, parse_pairs
+from rerec_engine.data.files.table import Rows, Table, joined
 from rerec_engine.data.files.triples import read_triples
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.options import FilesOptions
@@ -29,12 +30,15 @@ from rerec_engine.graph.attributes import AttributeGraph
 class FileSources:
     """The files of a catalogue."""
 
-    items: Path
-    interactions: Path | None = None
+    items: Path | None
+    interactions: tuple[Path, ...] = ()
     attributes: Path | None = None
+    preset: Preset | None = None
+    folder: Path | None = None
+    """Where the preset's files are."""
 
     def __str__(self) -> str:
-        return ", ".join(str(path) for path in (self.items, self.attributes, self.interactions) if path)
+        return ", ".join(str(path) for path in (self.items, self.attributes, *self.interactions) if path)
 
 
 @dataclass(eq=False)
@@ -60,37 +64,79 @@ class FileCatalogue:
 def read_catalogue(sources: FileSources, options: FilesOptions) -> FileCatalogue:
     """Read everything. Raises UserError naming file and line for what is broken, unless such rows are skipped."""
     counts, told = Counts(), dict[str, list[tuple[str, str]]]()
+    if sources.preset:
+        options = with_preset(options, sources.preset)
     given = {kind: _given(options, kind) for kind in FLAGS}
-    files = {
-        kind: _open(path, kind, given[kind])
-        for kind, path in (
-            ("items", sources.items),
-            ("interactions", sources.interactions),
-            ("attributes", sources.attributes),
-        )
-        if path is not None
-    }
-    log_columns = files["interactions"].columns if "interactions" in files else []
-    items = _read_items(files["items"], given["items"], log_columns, options, counts, told)
-    attributes = list(items.attributes)
-    if "attributes" in files:
-        file = files["attributes"]
-        roles = find_roles(file.path, "attributes", file.columns, given["attributes"])
-        rows = Rows(counts, f"attributes ({file.path.name})", options.skip_bad)
-        table = file.read(rows, list(roles.columns.values()))
-        attributes += read_triples(table, roles, items.ids, rows)
-        told[f"attributes {file.path.name}: {table.told}"] = roles.all_told()
+    logs = [_open(path, "interactions", given["interactions"]) for path in sources.interactions]
+    item_columns: Sequence[str] = ()
+    items = None
+    if sources.items is not None:
+        file = _open(sources.items, "items", given["items"])
+        item_columns = file.columns
+        fields = sources.preset.fields if sources.preset else ()
+        items = _read_items(file, given["items"], logs[0].columns if logs else [], options, counts, told, fields)
+    table, roles = _read_logs(logs, given["interactions"], item_columns, options, counts) if logs else (None, None)
+    if items is None:
+        if table is None or roles is None:
+            raise UserError("give --items FILE")
+        items = items_of_log(table.column(roles.columns["item"]), options.noun)
+        told["items"] = [("", "none given: made of the interactions' ids, with titles of noun and id")]
+    attributes = [*items.attributes, *_read_attributes(sources, given["attributes"], items, options, counts, told)]
     log = None
-    if "interactions" in files:
-        file = files["interactions"]
-        roles = find_roles(file.path, "interactions", file.columns, given["interactions"], files["items"].columns)
-        rows = Rows(counts, f"interactions ({file.path.name})", options.skip_bad)
-        table = file.read(rows, list(dict.fromkeys(roles.columns.values())))
+    if table is not None and roles is not None:
+        rows = _log_rows(logs, options, counts)
         log = read_log(table, roles, items.ids, rows)
-        unread = [name for name in file.columns if name not in roles.columns.values()]
-        log.told.extend((name, "left out: a row is one choice, whatever else it says") for name in unread)
-        told[f"interactions {file.path.name}: {table.told}"] = log.told
+        log.told.extend(
+            (name, "left out: a row is one choice, whatever else it says")
+            for name in logs[0].columns
+            if name not in roles.columns.values()
+        )
+        told[f"interactions {', '.join(file.path.name for file in logs)}: {table.told}"] = log.told
     return _assembled(items, attributes, log, options, counts, told)
+
+
+def _log_rows(logs: Sequence[TableFile], options: FilesOptions, counts: Counts) -> Rows:
+    return Rows(counts, f"interactions ({', '.join(file.path.name for file in logs)})", options.skip_bad)
+
+
+def _read_logs(
+    logs: Sequence[TableFile],
+    given: Mapping[str, str],
+    item_columns: Sequence[str],
+    options: FilesOptions,
+    counts: Counts,
+) -> tuple[Table, Roles]:
+    first = logs[0]
+    roles = find_roles(first.path, "interactions", first.columns, given, item_columns)
+    wanted = list(dict.fromkeys(roles.columns.values()))
+    rows = _log_rows(logs, options, counts)
+    return joined([file.read(rows, wanted) for file in logs]), roles
+
+
+def _read_attributes(
+    sources: FileSources,
+    given: Mapping[str, str],
+    items: FileItems,
+    options: FilesOptions,
+    counts: Counts,
+    told: dict[str, list[tuple[str, str]]],
+) -> list[Attribute]:
+    """Of the file of triples, and of what the preset joins."""
+    found: list[Attribute] = []
+    if sources.attributes is not None:
+        file = _open(sources.attributes, "attributes", given)
+        roles = find_roles(file.path, "attributes", file.columns, given)
+        rows = Rows(counts, f"attributes ({file.path.name})", options.skip_bad)
+        table = file.read(rows, list(dict.fromkeys(roles.columns.values())))
+        found += read_triples(table, roles, items.ids, rows)
+        told[f"attributes {file.path.name}: {table.told}"] = roles.all_told()
+    if sources.preset and sources.preset.attributes and sources.folder:
+        rows = Rows(counts, "attributes (joined)", options.skip_bad)
+        made = sources.preset.attributes(sources.folder, rows)
+        if made is not None:
+            found += read_triples(made, Roles({name: name for name in made.columns}), items.ids, rows)
+            told[f"attributes {made.path.name}: {made.told}"] = [(name, name) for name in made.columns]
+    return found
 
 
 def _assembled(
@@ -158,9 +204,10 @@ def _read_items(
     options: FilesOptions,
     counts: Counts,
     told: dict[str, list[tuple[str, str]]],
+    fields: Sequence[str] = (),
 ) -> FileItems:
     rows = Rows(counts, f"items ({file.path.name})", options.skip_bad)
-    table = file.read(rows)
+    table = file.read(rows, fields or None)
     roles = find_roles(file.path, "items", table.columns, given, log_columns)
     named = parse_pairs(options.split, "--split")
     for name in (*named, *options.whole, *options.ignore):

@@ -178,7 +178,7 @@ def read_delimited(path: Path, layout: Layout, rows: Rows, columns: Sequence[str
 def _check_closed(table: Table, last: str) -> None:
     """Raises UserError where the last cell has swallowed rows, since a quote in it is not closed. last: its column."""
     if last in table.columns and "\n" in (table.data[last][table.count - 1].as_py() or ""):
-        raise file_error(table.path, "a quote is opened and never closed", table.line(table.count - 1))
+        raise file_error(table.path, "a quote is opened and never closed", table.place(table.count - 1)[1])
 
 
 def _wrong(row: Any, layout: Layout) -> str:

@@ -79,6 +79,13 @@ def read_items(table: Table, roles: Roles, rows: Rows, choices: Choices, ignored
     return items
 
 
+def items_of_log(column: pa.Array, noun: str) -> FileItems:
+    """Items of which nothing but the ids is known: a title is noun and id."""
+    ids = pc.unique(clean_ids(column)).drop_null()
+    titles = [f"{noun.capitalize()} {own}" for own in ids.to_pylist()]
+    return FileItems(ids, titles, [None] * len(titles), [], [], [])
+
+
 def clean_ids(column: pa.Array) -> pa.Array:
     """Ids as the source writes them, blanks around them taken off; 3.0 is 3 where all ids are so (a pandas table)."""
     column = pc.utf8_trim_whitespace(_text(column))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rerec_engine.data.files.cells import parse_list
 from rerec_engine.data.files.items import clean_ids
 from rerec_engine.data.files.roles import Roles
-from rerec_engine.data.files.table import Rows, Table, whole
+from rerec_engine.data.files.table import Rows, Table, is_list, whole
 from rerec_engine.data.files.times import times_of
 from rerec_engine.errors import file_error
 
@@ -40,6 +42,8 @@ def read_log(table: Table, roles: Roles, item_ids: pa.Array, rows: Rows) -> Log:
     """
     names = roles.columns
     told = roles.all_told()
+    if "history" in names:
+        table, names = unrolled(table, names, rows), {role: role for role in ("user", "item", "time")}
     users = clean_ids(table.column(names["user"]))
     items = clean_ids(table.column(names["item"]))
     item = whole(pc.index_in(items, value_set=item_ids.cast(items.type))).fill_null(-1).to_numpy(zero_copy_only=False)
@@ -67,11 +71,6 @@ def read_log(table: Table, roles: Roles, item_ids: pa.Array, rows: Rows) -> Log:
 
     good = ~(broken | wrong)
     table.without_broken(~good, reason, rows)
-    told += [
-        (name, "left out: an interaction is one, whatever its value")
-        for name in table.columns
-        if name not in names.values()
-    ]
     codes = users.filter(pa.array(good)).dictionary_encode()
     user = codes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     kept = _first_of_each(user, item[good].astype(np.int64), seconds[good], len(item_ids))
@@ -79,6 +78,32 @@ def read_log(table: Table, roles: Roles, item_ids: pa.Array, rows: Rows) -> Log:
         rows.counts.drop(rows.kind, REPEATED, number=len(user) - len(kept))
     rows.counts.keep(rows.kind, len(kept))
     return Log(codes.dictionary.to_pylist(), user[kept], item[good][kept].astype(np.int64), told)
+
+
+def unrolled(table: Table, names: Mapping[str, str], rows: Rows) -> Table:
+    """Rows that tell what a user took before as a row for each: the history's, then the item. The file is in time.
+
+    Every such row counts as read.
+    """
+    column = table.column(names["history"])
+    cells = column.to_pylist()
+    lists = cells if is_list(column) else [parse_list(cell) if cell else [] for cell in cells]
+    broken = np.array([own is None for own in lists])
+    good = table.without_broken(broken, lambda row: f"{cells[row][:40]!r} is no list of items", rows)
+    lists = [own for own in lists if own is not None]
+    items = [*zip(lists, good.column(names["item"]).to_pylist(), strict=True)]
+    sizes = np.array([len(own) + 1 for own in lists], np.int64)
+    parents = np.repeat(np.arange(len(lists)), sizes)
+    data = pa.table(
+        {
+            "user": good.column(names["user"]).take(pa.array(parents)),
+            "item": pa.array([item for own, last in items for item in (*own, last)], pa.string()),
+            "time": pa.array(np.arange(len(parents)).astype(str), pa.string()),
+        }
+    )
+    rows.counts.read(rows.kind, len(parents) - len(lists))
+    numbers = np.arange(good.count) if good.rows is None else good.rows
+    return replace(good, data=data, rows=numbers[parents])
 
 
 def _first_of_each(user: np.ndarray, item: np.ndarray, seconds: np.ndarray, item_count: int) -> np.ndarray:

@@ -27,6 +27,7 @@ UNITS = CURRENCIES | {
     "persons": "people", "points": "points", "stars": "stars", "kcal": "kcal", "mm²": "mm²", "seats": "seats",
 }  # fmt: skip
 """How a unit is said, by how it is written in small letters."""
+_FREE = ("free", "free to play", "free to use", "gratis", "kostenlos")
 _NUMBER = r"(?:\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)"
 _BEFORE = r"(?:(?:from|ab|about|approx\.?|ca\.?|only|now|nur|~|≈)\s*)?"
 _FORM = re.compile(
@@ -70,6 +71,8 @@ def parse_number(text: str, comma: bool = False) -> Number | None:
     >>> parse_number("2–4 players")
     Number(low=2.0, high=4.0, open=False, unit='players')
     """
+    if text.strip().casefold() in _FREE:
+        return Number(0.0, 0.0, False, "")
     match = _FORM.fullmatch(text.strip())
     if match is None:
         return None

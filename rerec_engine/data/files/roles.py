@@ -31,6 +31,7 @@ ROLES: dict[str, dict[str, str]] = {
         "member_id client client_id username user_name buyer buyer_id account account_id visitorid visitor_id uid "
         "steam_id steamid email user_email shopper reader reviewer profile_name session_id session kunde kundennummer",
         "item": f"item {_IDS} product article id business book movie game artist track code title name",
+        "history": "history history_item_id history_item_ids item_history past_items",
         "time": "time timestamp date datetime ts unix_review_time unixreviewtime sort_timestamp created_at created "
         "ordered_at order_date orderdate purchase_date purchased_at purchased invoice_date invoicedate event_time "
         "date_added rated_at reviewed_at review_date review_time reviewtime viewed_at t_dat date_updated day datum",

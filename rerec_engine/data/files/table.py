@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Table:
     rows: np.ndarray | None = None  # [R] the numbers, in the file, of the rows that are here; None: all
     separators: dict[str, str] = field(default_factory=dict)
     """By column, at what the file's form says that its cells are split."""
+    parts: tuple[Table, ...] = ()
+    """The tables that it joins."""
 
     @property
     def columns(self) -> list[str]:
@@ -37,9 +39,14 @@ class Table:
     def count(self) -> int:
         return int(self.data.num_rows)
 
-    def line(self, row: int) -> int:
-        """Where the row stands in the file, as an editor counts."""
-        return self.line_of(int(self.rows[row]) if self.rows is not None else row)
+    def place(self, row: int) -> tuple[Path, int]:
+        """File and line of a row, as an editor counts."""
+        number = int(self.rows[row]) if self.rows is not None else row
+        for part in self.parts:
+            if number < part.count:
+                return part.place(number)
+            number -= part.count
+        return self.path, self.line_of(number)
 
     def column(self, name: str) -> pa.Array:
         """One column, in one piece."""
@@ -49,13 +56,14 @@ class Table:
         """The rows of a mask."""
         rows = np.arange(self.count) if self.rows is None else self.rows
         data = self.data.filter(pa.array(keep))
-        return Table(self.path, data, self.told, self.line_of, rows[keep], self.separators)
+        return replace(self, data=data, rows=rows[keep])
 
     def without_broken(self, broken: np.ndarray, reason: Callable[[int], str], rows: Rows) -> Table:
         """Without the rows of a mask; raises UserError for the first unless bad rows are skipped. reason: of a row."""
         found = np.flatnonzero(broken)
         if len(found) and not rows.skip_bad:
-            raise file_error(self.path, reason(int(found[0])), self.line(int(found[0])))
+            path, line = self.place(int(found[0]))
+            raise file_error(path, reason(int(found[0])), line)
         self.tell_dropped(broken, BROKEN, rows, reason)
         return self.where(~broken) if len(found) else self
 
@@ -63,10 +71,19 @@ class Table:
         """Count the rows of a mask as dropped, the first few with their places."""
         found = np.flatnonzero(mask)
         for row in found[:EXAMPLES].tolist():
-            place = f"{self.path.name}:{self.line(row)}"
-            rows.counts.drop(rows.kind, why, f"{place}: {reason(row)}".removesuffix(": "))
+            path, line = self.place(row)
+            rows.counts.drop(rows.kind, why, f"{path.name}:{line}: {reason(row)}".removesuffix(": "))
         if len(found) > EXAMPLES:
             rows.counts.drop(rows.kind, why, number=len(found) - EXAMPLES)
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Tables of the same columns, one after the other."""
+    if len(tables) == 1:
+        return tables[0]
+    first = tables[0]
+    data = pa.concat_tables([table.data.select(first.columns) for table in tables])
+    return Table(first.path, data, first.told, parts=tuple(tables))
 
 
 BROKEN = "broken row"
