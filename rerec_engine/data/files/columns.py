@@ -118,10 +118,10 @@ def _useless(name: str, known: Sequence[str], indices: np.ndarray) -> str:
         return "empty"
     if len(known) == 1 and (indices >= 0).all() and len(indices) > 1:
         return "the same for every item"
-    if _CODED.search(name.casefold()):
-        return "codes, by its name"
     if sum(bool(_LINK.fullmatch(text)) for text in known) >= 0.5 * len(known):
         return "links"
+    if _CODED.search(name.casefold()):
+        return "codes, by its name"
     digits = [text for text in known if text.isdigit()]
     if len(known) >= 10 and len(digits) == len(known):
         if len(known) == len(indices) and [int(text) for text in known] == [

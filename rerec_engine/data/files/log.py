@@ -87,10 +87,10 @@ def unrolled(table: Table, names: Mapping[str, str], rows: Rows) -> Table:
     """
     column = table.column(names["history"])
     cells = column.to_pylist()
-    lists = cells if is_list(column) else [parse_list(cell) if cell else [] for cell in cells]
-    broken = np.array([own is None for own in lists])
+    parsed = [cell or [] if is_list(column) else parse_list(cell) if cell else [] for cell in cells]
+    broken = np.array([own is None for own in parsed])
     good = table.without_broken(broken, lambda row: f"{cells[row][:40]!r} is no list of items", rows)
-    lists = [own for own in lists if own is not None]
+    lists: list[list[str]] = [own for own in parsed if own is not None]
     items = [*zip(lists, good.column(names["item"]).to_pylist(), strict=True)]
     sizes = np.array([len(own) + 1 for own in lists], np.int64)
     parents = np.repeat(np.arange(len(lists)), sizes)
