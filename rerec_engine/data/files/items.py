@@ -69,7 +69,8 @@ def read_items(table: Table, roles: Roles, rows: Rows, choices: Choices, ignored
             items.told.append((name, "left out (as told)"))
         elif name not in roles.columns.values():
             what, words = take_column(name, table.column(name), choices, table.separators.get(name, ""))
-            items.told.append((name, words if what is not None else f"left out: {words}"))
+            called = f"{choices.renamed[name]}: " if name in choices.renamed else ""
+            items.told.append((name, called + words if what is not None else f"left out: {words}"))
             if isinstance(what, Attribute):
                 items.attributes.append(what)
             elif isinstance(what, Numeric):
