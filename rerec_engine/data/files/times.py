@@ -73,9 +73,7 @@ def times_of(column: pa.Array, numbers: bool = True) -> Times:
         return _numeric(column, plain)
     iso = pc.fill_null(pc.match_substring_regex(column, _ISO), False)
     if given and pc.sum(iso).as_py() >= 0.5 * given:
-        times = _iso(column, iso)
-        if times is not None:
-            return times
+        return _iso(column, iso)
     return _by_form(column)
 
 
@@ -103,8 +101,8 @@ def _day(text: str) -> int | None:
         return None
 
 
-def _iso(column: pa.Array, iso: pa.Array) -> Times | None:
-    """Dates as ISO 8601 writes them; None where one of them is none (30 February)."""
+def _iso(column: pa.Array, iso: pa.Array) -> Times:
+    """Dates as ISO 8601 writes them."""
     parts = pc.extract_regex(
         pc.if_else(iso, column, None),
         r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?::(?P<second>\d\d))?)?[^+-]*(?P<zone>[+-]\d\d:?\d\d)?$",
@@ -112,16 +110,19 @@ def _iso(column: pa.Array, iso: pa.Array) -> Times | None:
     day, clock, second, zone = (parts.field(place) for place in range(4))
     clock = pc.if_else(pc.equal(clock, ""), "00:00", clock)
     second = pc.if_else(pc.equal(second, ""), "00", second)
+    stamps = pc.binary_join_element_wise(day, pc.binary_join_element_wise(clock, second, ":"), " ")
+    stamps = pc.if_else(iso, stamps, None)
     try:
-        stamps = pc.binary_join_element_wise(day, pc.binary_join_element_wise(clock, second, ":"), " ")
-        seconds = stamps.cast(pa.timestamp("s")).cast(pa.int64())
-    except pa.ArrowInvalid:
-        return None
-    filled = seconds.fill_null(0).to_numpy(zero_copy_only=False).copy()
+        found = stamps.cast(pa.timestamp("s")).cast(pa.int64())
+    except pa.ArrowInvalid:  # a 30th of February
+        codes = stamps.dictionary_encode()
+        by_code = pa.array([_seconds(text, "%Y-%m-%d %H:%M:%S") for text in codes.dictionary.to_pylist()], pa.int64())
+        found = by_code.take(codes.indices)
+    seconds = found.fill_null(0).to_numpy(zero_copy_only=False).copy()
     if pc.any(pc.not_equal(zone, "")).as_py():
         shifts = {text: _shift(text) for text in pc.unique(zone).to_pylist() if text}
-        filled -= np.array([shifts.get(text, 0) for text in zone.to_pylist()], np.int64)
-    return Times(filled, iso.to_numpy(zero_copy_only=False).astype(bool), "ISO dates")
+        seconds -= np.array([shifts.get(text, 0) for text in zone.to_pylist()], np.int64)
+    return Times(seconds, found.is_valid().to_numpy(zero_copy_only=False).astype(bool), "ISO dates")
 
 
 def _shift(zone: str) -> int:
