@@ -159,7 +159,13 @@ def _number(named: str, texts: Sequence[str], indices: np.ndarray, used: np.ndar
     unit = heading.unit or common_unit(numbers)
     right = {code: n for code, n in parsed.items() if n is not None and (n.unit in ("", unit) or not unit)}
     strange = unit not in UNITS.values() and unit != heading.unit  # "12 pack" is a value as it stands
-    if len(right) < 0.95 * len(used) or {n.low for n in numbers} <= {0, 1} or (unit and strange):
+    cells = np.bincount(indices[indices >= 0], minlength=len(texts))
+    if (
+        cells[[*right]].sum() < 0.95 * cells.sum()
+        or not right
+        or {n.low for n in numbers} <= {0, 1}
+        or (unit and strange)
+    ):
         return None
     ends = np.full((2, len(texts) + 1), np.nan)
     top = max(number.high for number in right.values())

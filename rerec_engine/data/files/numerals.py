@@ -121,7 +121,8 @@ def parse_heading(column: str) -> Heading:
         rest = [word for word in words[:-1] if word.casefold() not in ("in",)]
         if [word.casefold() for word in rest] in (["num"], ["number", "of"], ["no", "of"], ["n"], ["nr"]):
             return Heading(last, UNITS[last])
-        return Heading(" ".join(rest), UNITS[last])
+        ends = {"min", "max", "minimum", "maximum", "average", "total"}.issuperset(map(str.casefold, rest))
+        return Heading(" ".join(words if ends else rest), UNITS[last])
     if len(words) > 1 and last == "count":
         return Heading(*[plural(" ".join(words[:-1]))] * 2)
     if len(words) == 1 and re.fullmatch(r"num[a-z]{4,}s", last):
