@@ -79,12 +79,13 @@ class Facts:
 
     @cached_property
     def _leads(self) -> dict[str, str]:
-        """What leads to the values of each relation, in the order in which a sentence names them."""
+        """What leads to the values of each relation, in the order of a sentence: its clause ("starring"), or of
+        "with the publisher" the last word."""
         graph, said = self._knowledge.attributes, self._said
         own = set(graph.relations)
         names = [*(name for name in said.relations if name in own), *graph.relations]
         clauses = {name: said.wording(name).clause for name in dict.fromkeys(names)}
-        return {name: f"{clause} " if clause else "" for name, clause in clauses.items()}
+        return {name: f"{clause.removeprefix('with the ')} " if clause else "" for name, clause in clauses.items()}
 
     def _relations(self, item: int, asked: tuple[str, ...] | None) -> list[_Part]:
         """The item's values by relation. asked: None for every relation."""

@@ -1,6 +1,6 @@
 """What is measured of a final model besides: accuracy on further test sets, and what it still knows.
 
-    python -m rerec_engine.experiment.measure RUN_DIR [--tests NAME=DATA ...] [--world '{"seed": 0}']
+    python -m rerec_engine.experiment.measure RUN_DIR [--tests NAME=DATA ...] [--permutations N] [--world '{"seed": 0}']
 
 Writes measured.json into the run directory.
 """
@@ -8,35 +8,53 @@ Writes measured.json into the run directory.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rerec_engine.cli import Parser, run_command
+from rerec_engine.cli import Parser, positive, run_command
 from rerec_engine.config import RewardWeights
-from rerec_engine.data.dataset import load_dataset
+from rerec_engine.data.dataset import Dataset, load_dataset
+from rerec_engine.data.knowledge import Knowledge
+from rerec_engine.data.prompter import Prompter
 from rerec_engine.experiment.retention import facts, perplexity, world_of
 from rerec_engine.files import write_json
 from rerec_engine.metrics.evaluation import evaluate_queries
+from rerec_engine.metrics.orders import OrderReport, evaluate_orders
+from rerec_engine.metrics.report import EvalReport
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.types import Query
 
 
 def accuracy(policy: Policy, data: Path, max_new_tokens: int) -> dict[str, Any]:
     """Of greedy answers to a dataset's test queries: as a line of eval.jsonl."""
     dataset = load_dataset(data)
-    report = evaluate_queries(
+    return _evaluation(policy, dataset, max_new_tokens)(dataset.queries("test")).line()
+
+
+def dependence(policy: Policy, data: Path, max_new_tokens: int, orders: int) -> tuple[dict[str, Any], OrderReport]:
+    """`accuracy`, and what depends on the order of the candidates."""
+    dataset = load_dataset(data)
+    queries, prompter = dataset.queries("test"), Prompter(Knowledge.of(dataset, users=False))
+    prompter.check(queries, data / "test.parquet", "leave --permutations out")
+    report, found = evaluate_orders(_evaluation(policy, dataset, max_new_tokens), queries, prompter.shuffled, orders)
+    return report.line(), found
+
+
+def _evaluation(policy: Policy, dataset: Dataset, max_new_tokens: int) -> Callable[[Sequence[Query]], EvalReport]:
+    return partial(
+        evaluate_queries,
         Sampler(policy).generate,
         policy.tokenizer,
-        RewardEngine.load(data, RewardWeights()),
-        dataset.queries("test"),
+        RewardEngine.load(dataset.path, RewardWeights()),
         encode_prompt=policy.encode_prompt,
         max_new_tokens=max_new_tokens,
         catalogue_size=len(dataset.titles),
         split="test",
     )
-    return report.line()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,17 +63,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     parser.add_argument("--tests", nargs="+", default=[], metavar="NAME=DATA", help="dataset directories")
     parser.add_argument(
+        "--permutations", type=positive, default=1, metavar="N", help="ask the tests in N orders of their candidates"
+    )
+    parser.add_argument(
         "--world", type=json.loads, metavar="JSON", help="options of `prepare demo`: measure what is known"
     )
     parser.share("max-new-tokens")
     args = parser.parse_args(argv)
     policy = load_policy(str(args.run / "final"), device="cpu")
     named = (test.partition("=") for test in args.tests)
-    tests = {name: accuracy(policy, Path(data), args.max_new_tokens) for name, _, data in named}
+    tests: dict[str, Any] = {}
     known: dict[str, float] = {}
+    for name, _, data in named:
+        if args.permutations == 1:
+            tests[name] = accuracy(policy, Path(data), args.max_new_tokens)
+            continue
+        tests[name], orders = dependence(policy, Path(data), args.max_new_tokens, args.permutations)
+        known[f"{name} in {orders.orders} orders"] = orders.accuracy.mean
+        known[f"{name}, depends on the order"] = orders.depends.mean
+        known |= {f"{name}, right one in the {place}": x for place, x in orders.accuracy_by_place.items()}
     if args.world is not None:
         world, seed = world_of(args.world)
-        known = {**facts(policy, world), "teacher's perplexity": perplexity(policy, world, seed)}
+        known |= {**facts(policy, world), "teacher's perplexity": perplexity(policy, world, seed)}
     write_json(args.run / "measured.json", {"tests": tests, "known": known})
 
 

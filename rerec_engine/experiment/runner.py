@@ -146,6 +146,8 @@ def arm_runs(suite: Suite, output: Path, places: Places, arms: Sequence[str], se
 
 def _measures(suite: Suite, places: Places, run: Run) -> tuple[str, ...]:
     tests = ["--tests", *(f"{name}={places[name]}" for name in suite.tests)] if suite.tests else []
+    if suite.permutations > 1:
+        tests += ["--permutations", str(suite.permutations)]
     world = ["--world", json.dumps(suite.data)] if suite.retention else []
     limit = ["--max-new-tokens", str(run.config.rollout.max_new_tokens)]
     return (*tests, *world, *limit) if tests or world else ()

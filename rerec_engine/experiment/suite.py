@@ -14,7 +14,7 @@ from rerec_engine.errors import UserError, file_error
 from rerec_engine.runs.settings import DEMO, flatten, read_yaml, with_settings
 
 BUILT_IN = Path(__file__).parent / "suites"
-KNOWN = {"title", "data", "datasets", "tests", "retention", "settings", "seeds", "against", "arms"}
+KNOWN = {"title", "data", "datasets", "tests", "permutations", "retention", "settings", "seeds", "against", "arms"}
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,15 @@ class Suite:
     """name: of the file. data: options of `prepare demo` (or of the command that `prepare` names), or a dataset
     directory. datasets: further ones by name, each options over those of data. tests: those whose test split every
     final model is evaluated on; the first is what arms are compared by (none: the test split of the arm's own data).
-    retention: whether what the models still know is measured. settings: those of all arms, over the demo's; an arm's
-    own come on top. against: the arm that the others are compared with."""
+    permutations: orders of the candidates in which each of the tests is asked. retention: whether what the models still
+    know is measured. settings: those of all arms, over the demo's; an arm's own come on top. against: the arm that the others are compared with."""
 
     name: str
     title: str
     data: dict[str, Any] | Path
     datasets: dict[str, dict[str, Any]]
     tests: tuple[str, ...]
+    permutations: int
     retention: bool
     settings: dict[str, str]
     seeds: tuple[int, ...]
@@ -91,12 +92,16 @@ def _suite(path: Path, tree: Any, movielens: Path | None) -> Suite:
         raise file_error(path, "datasets and retention go with the demo's data alone")
     if not isinstance(tests, list) or not set(tests) <= set(datasets):
         raise file_error(path, f"tests: expected a list of datasets ({', '.join(datasets) or 'there is none'})")
+    permutations = tree.get("permutations", 1)
+    if not isinstance(permutations, int) or permutations < 1 or (permutations > 1 and not tests):
+        raise file_error(path, f"permutations: expected how many orders of `tests`, at least 1, got {permutations!r}")
     return Suite(
         name=path.stem,
         title=str(tree.get("title", path.stem)),
         data=data if isinstance(data, dict) else path.parent / str(data),
         datasets=datasets,
         tests=tuple(tests),
+        permutations=permutations,
         retention=retention,
         settings=_settings(path, "settings", tree.get("settings")),
         seeds=tuple(range(seeds)),

@@ -67,6 +67,15 @@ def test_the_command_writes_what_it_was_asked_for(run, mini_demo, policy):
     assert json.loads((run / "measured.json").read_text()) == {"tests": {}, "known": {}}
 
 
+def test_tests_in_several_orders(run, mini_demo, policy):
+    main([str(run), "--tests", f"one={mini_demo}", "--permutations", "2", "--max-new-tokens", "4"])
+    found = json.loads((run / "measured.json").read_text())
+    assert found["tests"]["one"] == json.loads(json.dumps(accuracy(policy, mini_demo, 4)))
+    places = [f"one, right one in the {place}" for place in ("first third", "middle third", "last third")]
+    assert list(found["known"]) == ["one in 2 orders", "one, depends on the order", *places]
+    assert all(0 <= value <= 1 for value in found["known"].values())
+
+
 @pytest.mark.slow
 def test_what_is_known_of_a_world(run):
     main([str(run), "--world", json.dumps({"seed": 1, "films": 40, "books": 40, "users": 40, "candidates": 6})])

@@ -27,6 +27,7 @@ title: A small one
 data: {data}
 datasets: {{films: {{domain: film}}, books: {{domain: book}}}}
 tests: [books, films]
+permutations: 2
 retention: true
 seeds: 2
 against: rerec

@@ -80,6 +80,7 @@ def test_an_arms_settings_come_over_the_suites_over_the_demos(tmp_path):
         ("arms: {a: {}}\ndatasets: [b]", "datasets: expected options of `prepare demo` by name"),
         ("arms: {a: {}}\ndata: D\nretention: true", "datasets and retention go with the demo's data alone"),
         ("arms: {a: {}}\ndatasets: {b: {}}\ntests: [b, c]", "tests: expected a list of datasets (b)"),
+        ("arms: {a: {}}\npermutations: 3", "permutations: expected how many orders of `tests`"),
         ("arms: {a: 3}", "arm a: expected settings by name"),
     ],
 )
