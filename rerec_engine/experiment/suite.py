@@ -23,7 +23,8 @@ class Suite:
     directory. datasets: further ones by name, each options over those of data. tests: those whose test split every
     final model is evaluated on; the first is what arms are compared by (none: the test split of the arm's own data).
     permutations: orders of the candidates in which each of the tests is asked. retention: whether what the models still
-    know is measured. settings: those of all arms, over the demo's; an arm's own come on top. against: the arm that the others are compared with."""
+    know is measured. settings: those of all arms, over the demo's; an arm's own come on top. against: the arm that
+    the others are compared with."""
 
     name: str
     title: str
