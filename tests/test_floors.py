@@ -61,7 +61,8 @@ INSIDE = {
         "dataset recbench_rows sources",
         "knowledge",
         "assemble facts gexf join profiles",
-        "files.encoding files.numerals files.roles files.table files.times movielens prompter recbench rerec_parquet",
+        "files.encoding files.fetching files.numerals files.roles files.table files.times",
+        "movielens prompter recbench rerec_parquet",
         "files.cells files.delimited files.json_rows",
         "files.columns files.reading",
         "files.items",
@@ -103,7 +104,7 @@ INSIDE = {
         "native.__init__",
     ),
     "prepare": (
-        "files made places",
+        "fetch files made places",
         "movielens recbench rerec_parquet requests",
         "command",
         "__main__",

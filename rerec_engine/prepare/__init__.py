@@ -1,6 +1,7 @@
 """Raw data -> dataset directory: one file a door. From Python: `run(RecBench(output=..., source=...))`."""
 
 from rerec_engine.prepare.command import TASKS, Task, main, run
+from rerec_engine.prepare.fetch import Fetch
 from rerec_engine.prepare.files import Files
 from rerec_engine.prepare.made import Demo, NextItem, World
 from rerec_engine.prepare.movielens import MovieLens
@@ -12,6 +13,7 @@ from rerec_engine.prepare.rerec_parquet import RerecParquet
 __all__ = [
     "TASKS",
     "Demo",
+    "Fetch",
     "Files",
     "MovieLens",
     "NextItem",

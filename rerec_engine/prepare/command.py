@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from rerec_engine.cli import Parser
-from rerec_engine.cli.options import about, add_option, build, groups, own_options
+from rerec_engine.cli.options import about, add_option, build, groups, own_options, reader
 from rerec_engine.data.options import FilesOptions
 from rerec_engine.errors import UserError
+from rerec_engine.prepare.fetch import Fetch
 from rerec_engine.prepare.files import Files
 from rerec_engine.prepare.made import Demo, NextItem, World
 from rerec_engine.prepare.movielens import MovieLens
@@ -17,13 +18,14 @@ from rerec_engine.prepare.requests import Requests
 from rerec_engine.prepare.rerec_parquet import RerecParquet
 from rerec_engine.worlds.options import MadeOptions
 
-Task = Files | Demo | World | NextItem | RecBench | MovieLens | RerecParquet | Requests
+Task = Files | Fetch | Demo | World | NextItem | RecBench | MovieLens | RerecParquet | Requests
 TASKS: dict[str, tuple[type[Task], str, str]] = {
     "files": (
         Files,
         "--items FILE ",
         '--items games.csv --interactions orders.csv --noun "board game" --output data/games',
     ),
+    "fetch": (Fetch, "NAME ", "ml-1m --output raw/ml-1m --agree"),
     "demo": (Demo, "", "--output data/demo --seed 1"),
     "world": (World, "--movielens DIR ", "--movielens raw/ml-100k --output data/films"),
     "next-item": (NextItem, "--movielens DIR ", "--movielens raw/ml-100k --history 10 --output data/next"),
@@ -69,6 +71,9 @@ def _parser() -> Parser:
             title = "columns" if part is FilesOptions else titles.get(prefix, prefix.rstrip("."))
             group = task.group(title, about(part)) if prefix else task
             for option in own_options(part):
+                if part is Fetch and option.name == "name":
+                    task.add_argument("name", metavar="NAME", type=reader(option.hint), help=option.about)
+                    continue
                 add_option(group, option, metavar="DIR" if option.name in FOLDERS else None)
     return parser
 
