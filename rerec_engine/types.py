@@ -23,6 +23,7 @@ class Query:
     candidates is empty where the query is open (the whole catalogue may be named). request: the words as asked, without
     candidates, history and instructions; empty where only the prompt is known. asked: the relations and numbers that
     the request is about, as its maker knows them; empty where nobody does. profile: the user in a few words.
+    marks: what else it is counted under in an evaluation ("exclusion", "unseen wording").
     """
 
     id: str
@@ -36,6 +37,7 @@ class Query:
     request: str = ""
     asked: tuple[str, ...] = ()
     profile: str = ""
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ def parse_row(row: Mapping[str, Any], items: ItemResolver, *, users: int, defaul
         request=_string(extra.get("request"), "request", last_of_user(messages)),
         asked=_strings(extra.get("asked"), "asked"),
         profile=_string(extra.get("profile"), "profile", ""),
+        marks=_marks(extra),
     )
 
 
@@ -152,6 +153,13 @@ def row_schema(further: Mapping[str, pa.DataType]) -> pa.Schema:
             ("extra_info", pa.struct([*EXTRA_FIELDS.items(), *further.items()])),
         ]
     )
+
+
+def _marks(extra: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of made requests: their form where their category does not tell it, and whether it is said in unseen words."""
+    form = extra.get("form")
+    own = (form,) if isinstance(form, str) and form not in ("", extra.get("category")) else ()
+    return (*own, "unseen wording") if extra.get("unseen_wording") is True else own
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:

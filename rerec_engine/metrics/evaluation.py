@@ -142,15 +142,16 @@ def _report(
     categories = np.array([query.category or "uncategorised" for query in queries])
     answered = values["answered"].sum()
     closed = values["answered"][[bool(query.candidates) for query in queries]].sum()
-    by_category = {}
-    for name in dict.fromkeys(categories.tolist()):
-        chosen = categories == name
-        by_category[name] = CategoryReport(
+
+    def of(chosen: np.ndarray) -> CategoryReport:
+        return CategoryReport(
             queries=int(chosen.sum()),
             accuracy=Estimate.of(values["hit"][chosen], seed),
             ndcg=Estimate.of(values["ndcg"][chosen], seed),
             chance=float(values["chance"][chosen].mean()),
         )
+
+    marks = dict.fromkeys(mark for query in queries for mark in query.marks)
     return EvalReport(
         queries=len(queries),
         k=k,
@@ -163,7 +164,8 @@ def _report(
         mean_length=float(values["tokens"].mean()),
         truncated_rate=float(values["truncated"].mean()),
         ranking={f"{name}@{k}": float(values[f"{name}@k"].mean()) for name in ("hit", "precision", "recall", "mrr")},
-        by_category=by_category,
+        by_category={name: of(categories == name) for name in dict.fromkeys(categories.tolist())},
+        by_mark={mark: of(np.array([mark in query.marks for query in queries])) for mark in marks},
         rows=rows,
         **place,
     )

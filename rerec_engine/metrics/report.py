@@ -72,6 +72,8 @@ class EvalReport:
     ranking: Mapping[str, float]
     """Means of hit, precision, recall and MRR at k."""
     by_category: Mapping[str, CategoryReport]
+    by_mark: Mapping[str, CategoryReport] = field(default_factory=dict)
+    """By what else queries are counted under (`Query.marks`); one may be under several, or under none."""
     split: str = ""
     step: int = 0
     rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
@@ -114,6 +116,10 @@ class EvalReport:
         for name in ("n", "accuracy", "chance", f"NDCG@{self.k}"):
             table.add_column(name, justify="right", no_wrap=True)
         for name, part in self.by_category.items():
+            table.add_row(name, str(part.queries), str(part.accuracy), f"{part.chance:.3f}", str(part.ndcg))
+        if self.by_mark:
+            table.add_section()
+        for name, part in self.by_mark.items():
             table.add_row(name, str(part.queries), str(part.accuracy), f"{part.chance:.3f}", str(part.ndcg))
         table.add_section()
         table.add_row("all", str(self.queries), str(self.accuracy), f"{self.chance:.3f}", str(self.ndcg), style="bold")

@@ -36,6 +36,20 @@ def test_row_and_query_are_inverse() -> None:
     assert pa.Table.from_pylist([row], row_schema({})).to_pylist() == [row]
 
 
+@pytest.mark.parametrize(
+    ("further", "marks"),
+    [
+        ({"form": "exclusion", "unseen_wording": True}, ("exclusion", "unseen wording")),
+        ({"form": "explicit", "unseen_wording": False}, ()),  # its category
+        ({"form": None, "unseen_wording": None}, ()),
+        ({"form": 3, "unseen_wording": "yes"}, ()),  # somebody else's
+    ],
+)
+def test_marks_of_a_made_request(further: dict[str, Any], marks: tuple[str, ...]) -> None:
+    row = to_row(QUERY, 4, "train", TITLES, "films")
+    assert parsed({**row, "extra_info": {**row["extra_info"], **further}}).marks == marks
+
+
 def test_schema_takes_further_fields() -> None:
     extra = row_schema({"note": pa.string()}).field("extra_info").type
     assert extra.field("note").type == pa.string()

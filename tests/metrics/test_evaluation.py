@@ -199,3 +199,12 @@ def test_real_engine_scores_a_scripted_model() -> None:
     assert report.ndcg.mean == pytest.approx((1 + 1 / np.log2(3)) / 5)
     assert (report.unknown_item_rate, report.outside_rate) == (0.25, 0.5)
     assert report.ranking == pytest.approx({"hit@2": 0.4, "precision@2": 0.2, "recall@2": 0.4, "mrr@2": 0.3})
+
+
+def test_marks_count_a_query_once_more_each() -> None:
+    marks: list[tuple[str, ...]] = [("years", "unseen wording"), ("years",), ()]
+    queries = [query(i, marks=own) for i, own in enumerate(marks)]
+    report, _ = run(["1", "2", "1"], queries)
+    found = {name: (part.queries, part.accuracy.mean) for name, part in report.by_mark.items()}
+    assert found == {"years": (2, 0.5), "unseen wording": (1, 1.0)}
+    assert run(["1"], [query(0)])[0].by_mark == {}

@@ -103,6 +103,8 @@ def test_the_table_has_a_row_a_category_and_one_of_all(printed: Printed, cells: 
         ["implicit", "1", "0.000 [0.000, 0.000]", "0.050", "1.000 [1.000, 1.000]"],
         ["all", "4", "0.500 [0.250, 0.750]", "0.100", "0.400 [0.300, 0.600]"],
     ]
+    marked = cells(printed(dataclasses.replace(REPORT, by_mark={"years": EXPLICIT}).table()))
+    assert marked[-2:] == [["years", *cells(told)[1][1:]], cells(told)[-1]]
     assert " ".join(told).endswith(
         "with an answer 0.800 [0.700, 0.950]; of these, first title unknown 0.010, outside the candidates 0.020; "
         "17.2 tokens, cut off 0.030"
