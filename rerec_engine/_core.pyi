@@ -79,6 +79,8 @@ class Settings:
         centred: bool,
         repeat: float,
         credit: float,
+        falsehood: float,
+        reasons: bool,
     ) -> None: ...
 
 class Engine:
@@ -93,6 +95,16 @@ class Engine:
         name_ptr: NDArray[np.int64] | None = None,
         names: NDArray[np.uint8] | None = None,
     ) -> None: ...
+    def read_names(
+        self,
+        relations: NDArray[np.int32],
+        any_case: NDArray[np.uint8],
+        phrases: Sequence[Text],
+        kinds: NDArray[np.int8],
+        flags: NDArray[np.uint8],
+        masks: NDArray[np.uint64],
+    ) -> None: ...
+    def statements(self, text: Text) -> list[tuple[int, int, bool, bool]]: ...
     def score(self, responses: Sequence[Text], targets: Targets, settings: Settings) -> Scores: ...
     def score_ids(
         self,

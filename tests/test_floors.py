@@ -86,8 +86,8 @@ INSIDE = {
         "verl",
     ),
     "metrics": (
-        "bootstrap predictions recbench",
-        "catalogue_match report",
+        "bootstrap names predictions recbench",
+        "catalogue_match report truth",
         "answer_file evaluation orders",
     ),
     "model": (
@@ -116,8 +116,8 @@ INSIDE = {
         "__main__",
     ),
     "reward": (
-        "pieces tables tokens",
-        "targets vocabulary",
+        "phrases pieces tables tokens",
+        "reasons targets vocabulary",
         "engine",
     ),
     "rollout": (

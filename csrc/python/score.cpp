@@ -26,20 +26,27 @@ Array<T> to_array(const std::vector<T>& values) {
 
 // Rows of B: one block, so that a call makes few arrays.
 struct ScoreOutput {
-  explicit ScoreOutput(size_t count)
+  ScoreOutput(size_t count, bool with_reasons)
       : columns({static_cast<py::ssize_t>(kColumns), static_cast<py::ssize_t>(count)}),
-        answered(static_cast<py::ssize_t>(count)) {}
+        answered(static_cast<py::ssize_t>(count)) {
+    if (with_reasons) reasons = Array<int32_t>({py::ssize_t{2}, static_cast<py::ssize_t>(count)});
+  }
 
   ScoreArrays view() {
     ScoreArrays out{};
     const auto count = static_cast<size_t>(columns.shape(1));
     for (size_t i = 0; i < kColumns; ++i) out.columns[i] = columns.mutable_data() + i * count;
     out.answered = answered.mutable_data();
+    if (reasons) {
+      out.statements = reasons->mutable_data();
+      out.true_statements = reasons->mutable_data() + count;
+    }
     return out;
   }
 
   Array<float> columns;
   Array<uint8_t> answered;
+  std::optional<Array<int32_t>> reasons;  // statements and true ones
 };
 
 // Joins lists of chunks; counts become bounds.
@@ -69,6 +76,7 @@ Array<int64_t> bounds(const std::vector<List>& chunks, size_t count) {
 
 py::dict to_python(ScoreOutput& output, const BatchLists& lists, size_t count) {
   return py::dict("columns"_a = std::move(output.columns), "answered"_a = std::move(output.answered),
+                  "reasons"_a = std::move(output.reasons),
                   "items"_a = join(lists.items, &ItemLists::items), "items_ptr"_a = bounds(lists.items, count));
 }
 
@@ -160,10 +168,41 @@ class PyScorer {
                  data_or_null(attribute_weights_), data_or_null(mean_embedding_)},
                 {data_or_null(name_ptr_), reinterpret_cast<const char*>(data_or_null(names_))}) {}
 
+  // What values and phrases are: see rerec_engine/reward/phrases.py.
+  void read_names(const Array<int32_t>& relations, const Array<uint8_t>& any_case, const py::sequence& phrases,
+                  const Array<int8_t>& kinds, const Array<uint8_t>& flags, const Array<uint64_t>& masks) {
+    const PythonTexts texts(phrases);
+    ReasonWords words;
+    words.relations = relations.data();
+    words.any_case = any_case.data();
+    words.attributes = static_cast<size_t>(relations.size());
+    words.phrases = texts.views();
+    words.kinds = kinds.data();
+    words.flags = flags.data();
+    words.masks = masks.data();
+    py::gil_scoped_release release;
+    scorer_.set_names(std::make_shared<NameIndex>(
+        scorer_.catalogue(),
+        AttributeNames{data_or_null(name_ptr_), reinterpret_cast<const char*>(data_or_null(names_))}, words));
+  }
+
+  // (line, item, denied, true) of each statement of a text.
+  py::list statements(const py::object& text) const {
+    const PythonTexts texts(py::make_tuple(text));
+    std::vector<Line> lines;
+    find_lines(texts.views()[0], lines);
+    StatementReader reader(*scorer_.names(), scorer_.tables());
+    py::list out;
+    for (const Statement& found : reader.read(texts.views()[0], lines, lines.size())) {
+      out.append(py::make_tuple(found.line, found.item, found.denied, found.is_true));
+    }
+    return out;
+  }
+
   py::dict score(const py::sequence& responses, const PyTargets& targets, const Settings& settings) const {
     const PythonTexts texts(responses);
     const size_t count = texts.views().size();
-    ScoreOutput output(count);
+    ScoreOutput output(count, settings.reasons);
     const ScoreArrays out = output.view();
     BatchLists lists;
     {
@@ -223,7 +262,7 @@ class PyScorer {
                 Array<float>& rewards) const {
     float* out_rewards = rewards.mutable_data();
     const size_t count = source.rows().count;
-    ScoreOutput output(count);
+    ScoreOutput output(count, settings.reasons);
     const ScoreArrays out = output.view();
     BatchLists lists;
     {
@@ -300,12 +339,14 @@ void register_scores(py::module_& module) {
   py::enum_<Which>(module, "Which").value("first", Which::kFirst).value("last", Which::kLast);
   py::class_<Settings>(module, "Settings")
       .def(py::init([](double ndcg, double format, double qas, double pas, int k, QasMode mode, Which which,
-                       double penalty, int threads, bool graded, bool centred, double repeat, double credit) {
-             return Settings{ndcg,    format,  qas,    pas,     k,      mode,  which,
-                             penalty, threads, graded, centred, repeat, credit};
+                       double penalty, int threads, bool graded, bool centred, double repeat, double credit,
+                       double falsehood, bool reasons) {
+             return Settings{ndcg,   format, qas,     pas,    k,      mode,      which,  penalty,
+                             threads, graded, centred, repeat, credit, falsehood, reasons};
            }),
            py::kw_only(), "ndcg"_a, "format"_a, "qas"_a, "pas"_a, "k"_a, "mode"_a, "which"_a, "penalty"_a, "threads"_a,
-           "graded"_a, "centred"_a, "repeat"_a, "credit"_a);
+           "graded"_a, "centred"_a, "repeat"_a, "credit"_a,
+           "falsehood"_a, "reasons"_a);
   py::list names;
   for (const char* name : kColumnNames) names.append(name);
   module.attr("COLUMNS") = py::tuple(names);
@@ -315,6 +356,9 @@ void register_scores(py::module_& module) {
                     std::optional<Array<uint8_t>>>(),
            "catalogue"_a, "attribute_ptr"_a, "attributes"_a, "embeddings"_a, "attribute_weights"_a = py::none(),
            "mean_embedding"_a = py::none(), "name_ptr"_a = py::none(), "names"_a = py::none())
+      .def("read_names", &PyScorer::read_names, "relations"_a, "any_case"_a, "phrases"_a, "kinds"_a, "flags"_a,
+           "masks"_a)
+      .def("statements", &PyScorer::statements, "text"_a)
       .def("score", &PyScorer::score, "responses"_a, "targets"_a, "settings"_a)
       .def("score_ids", &PyScorer::score_ids,
            "ids"_a, "rows"_a, "vocabulary"_a, "targets"_a, "settings"_a, "rewards"_a.noconvert())

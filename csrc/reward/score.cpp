@@ -13,7 +13,9 @@ namespace rerec {
 using std::string_view;
 
 struct Scorer::Workspace {
-  explicit Workspace(const Catalogue& catalogue) : reader(catalogue) {}
+  Workspace(const Scorer& scorer, const Settings& settings) : reader(scorer.catalogue()) {
+    if (settings.reasons) statements = std::make_unique<StatementReader>(*scorer.names(), scorer.tables());
+  }
 
   AnswerReader reader;
   TokenSource::Buffers buffers;
@@ -25,6 +27,7 @@ struct Scorer::Workspace {
   std::vector<double> gains, others;
   ItemLists item_lists;  // of the chunk at hand: its buffers grow once, the batch gets copies of the right size
   SegmentLists segment_lists;
+  std::unique_ptr<StatementReader> statements;  // where reasons are read
 };
 
 namespace {
@@ -49,6 +52,18 @@ void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t
   }
 }
 
+// By kind of segment. What is false is not credited.
+std::array<float, kKinds> rewards_by_kind(double total, const Settings& settings) {
+  const double size = std::abs(total);
+  std::array<float, kKinds> out{};
+  out[kPlain] = static_cast<float>(total);
+  out[kPenalised] = static_cast<float>(total - settings.penalty * size);
+  out[kCredited] = static_cast<float>(total + settings.credit * size);
+  out[kFalse] = static_cast<float>(total - settings.falsehood * size);
+  out[kFalse | kPenalised] = static_cast<float>(total - (settings.penalty + settings.falsehood) * size);
+  return out;
+}
+
 bool is_line_break(char c) { return c == '\n' || c == '\r'; }
 
 // The lines of the text: they end in special tokens alone, or in text beyond the last token.
@@ -67,10 +82,16 @@ void find_lines(const TokenText& tokens, std::vector<Line>& lines) {
   if (begin < tokens.text.size()) lines.push_back({begin, tokens.text.size()});
 }
 
+// How many lines end before a place.
+size_t lines_before(const std::vector<Line>& lines, size_t place) {
+  const auto ends_later = [](size_t begin, const Line& line) { return begin < line.end; };
+  return static_cast<size_t>(std::upper_bound(lines.begin(), lines.end(), place, ends_later) - lines.begin());
+}
+
 // Writes the tokens' rewards and their runs. A token belongs to the line of its first byte that is no line break, or,
 // where all are, of its first byte; one without bytes belongs to none.
 void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, const std::vector<int8_t>& kinds,
-                   const std::array<float, 3>& reward_of, float* rewards, SegmentLists& out) {
+                   const std::array<float, kKinds>& reward_of, float* rewards, SegmentLists& out) {
   constexpr size_t kNone = ~size_t{0};
   const uint32_t* offsets = tokens.offsets;
   const size_t runs = out.lengths.size(), most = runs + 2 * tokens.special->size() + 1;
@@ -174,12 +195,16 @@ void Scorer::score(const std::vector<string_view>& texts, const Targets& targets
                    ScoreArrays out, BatchLists& lists) const {
   lists.items.resize(ChunkQueue::chunks(texts.size()));
   parallel_for(texts.size(), settings.threads, [&](ChunkQueue& queue) {
-    Workspace work(*catalogue_);
+    Workspace work(*this, settings);
     for (size_t begin, end; queue.next(begin, end);) {
       work.item_lists.clear();
       for (size_t i = begin; i < end; ++i) {
         const Answer& answer = work.reader.read(texts[i], targets.candidates_of(i), settings.which);
         score_one(answer, i, targets, settings, work, out);
+        if (!settings.reasons) continue;
+        find_lines(texts[i], work.lines);
+        work.kinds.clear();
+        read_reasons(texts[i], answer, i, work, out);
       }
       lists.items[begin / ChunkQueue::kChunk] = work.item_lists;
     }
@@ -203,7 +228,7 @@ void Scorer::score_all(const TokenSource& source, const Targets& targets, const 
   lists.items.resize(ChunkQueue::chunks(rows.count));
   lists.segments.resize(lists.items.size());
   parallel_for(rows.count, settings.threads, [&](ChunkQueue& queue) {
-    Workspace work(*catalogue_);
+    Workspace work(*this, settings);
     for (size_t begin, end; queue.next(begin, end);) {
       work.item_lists.clear();
       work.segment_lists.clear();
@@ -213,12 +238,9 @@ void Scorer::score_all(const TokenSource& source, const Targets& targets, const 
         const double total = score_one(answer, i, targets, settings, work, out);
         find_lines(tokens, work.lines);
         mark_lines(tokens, answer, i, targets, settings, work);
-        const double size = std::abs(total);
-        const std::array<float, 3> reward_of = {static_cast<float>(total),
-                                                static_cast<float>(total - settings.penalty * size),
-                                                static_cast<float>(total + settings.credit * size)};
-        write_rewards(tokens, work.lines, work.kinds, reward_of, rewards + rows.rewards_begin(i),
-                      work.segment_lists);
+        if (settings.reasons) read_reasons(tokens.text, answer, i, work, out);
+        write_rewards(tokens, work.lines, work.kinds, rewards_by_kind(total, settings),
+                      rewards + rows.rewards_begin(i), work.segment_lists);
         if (rows.width > 0) fill_padding(rows, i, rewards);
       }
       lists.items[begin / ChunkQueue::kChunk] = work.item_lists;
@@ -233,10 +255,7 @@ void Scorer::mark_lines(const TokenText& tokens, const Answer& answer, size_t i,
   work.kinds.clear();
   if (!answer.answered()) return;
   const ItemSpan truth = targets.truth_of(i);
-  const size_t before = static_cast<size_t>(
-      std::upper_bound(work.lines.begin(), work.lines.end(), answer.begin,
-                       [](size_t begin, const Line& line) { return begin < line.end; }) -
-      work.lines.begin());
+  const size_t before = lines_before(work.lines, answer.begin);
   bool cleared = false;
   for (const Entry& entry : answer.entries) {
     if (entry.item >= 0 && contains(truth, entry.item)) continue;
@@ -251,6 +270,21 @@ void Scorer::mark_lines(const TokenText& tokens, const Answer& answer, size_t i,
     work.kinds.assign(work.marked.begin(), work.marked.end());
   }
   if (settings.credit != 0) find_rejections(tokens, before, truth, targets.candidates_of(i), work);
+}
+
+void Scorer::read_reasons(string_view text, const Answer& answer, size_t i, Workspace& work, ScoreArrays out) const {
+  const size_t count = answer.answered() ? lines_before(work.lines, answer.begin) : work.lines.size();
+  int32_t all = 0, right = 0;
+  for (const Statement& statement : work.statements->read(text, work.lines, count)) {
+    ++all;
+    right += statement.is_true;
+    if (statement.is_true) continue;
+    if (work.kinds.size() <= statement.line) work.kinds.resize(count, kPlain);
+    int8_t& kind = work.kinds[statement.line];
+    kind = static_cast<int8_t>((kind == kCredited ? kPlain : kind) | kFalse);
+  }
+  out.statements[i] = all;
+  out.true_statements[i] = right;
 }
 
 // Credits the lines that name a wrong candidate and an attribute of a ground truth that the candidate lacks.

@@ -9,6 +9,8 @@
 
 #include "reward/align.hpp"
 #include "reward/answer.hpp"
+#include "reward/names.hpp"
+#include "reward/statements.hpp"
 #include "text/catalogue.hpp"
 #include "text/mentions.hpp"
 #include "text/tokens.hpp"
@@ -26,6 +28,8 @@ struct Settings {
   bool centred = false;      // PAS minus its mean over the candidates
   double repeat = 0;         // weight of the repeats' share, taken off
   double credit = 0;         // of token rewards: a candidate rejected for what it lacks
+  double falsehood = 0;      // of token rewards: a false statement
+  bool reasons = false;      // read the statements
 };
 
 // Response i has ground truth truth[truth_ptr[i]:truth_ptr[i + 1]] (ascending, distinct, not empty) and likewise
@@ -50,6 +54,8 @@ inline constexpr const char* kColumnNames[kColumns] = {"total",     "ndcg",   "q
 struct ScoreArrays {
   std::array<float*, kColumns> columns;
   uint8_t* answered;
+  int32_t* statements = nullptr;  // before the answer, or in all where there is none; null: not asked for
+  int32_t* true_statements = nullptr;
 };
 
 // Lists of the responses of one chunk, one after the other.
@@ -62,7 +68,8 @@ struct ItemLists {
     counts.clear();
   }
 };
-enum SegmentKind : int8_t { kPlain = 0, kPenalised = 1, kCredited = 2 };
+enum SegmentKind : int8_t { kPlain = 0, kPenalised = 1, kCredited = 2, kFalse = 4 };  // kFalse with another or alone
+inline constexpr size_t kKinds = 6;
 struct SegmentLists {
   std::vector<int32_t> lengths;  // tokens of each run of tokens of one line
   std::vector<int8_t> kinds;
@@ -81,16 +88,6 @@ struct BatchLists {
   std::vector<SegmentLists> segments;
 };
 
-// The words by which attributes are known, bytes[ptr[a]:ptr[a + 1]]; needed for credit alone.
-struct AttributeNames {
-  const int64_t* ptr = nullptr;
-  const char* bytes = nullptr;
-
-  std::string_view operator[](int32_t attribute) const {
-    return {bytes + ptr[attribute], static_cast<size_t>(ptr[attribute + 1] - ptr[attribute])};
-  }
-};
-
 class Scorer {
  public:
   Scorer(std::shared_ptr<const Catalogue> catalogue, ItemTables tables, AttributeNames names)
@@ -104,6 +101,9 @@ class Scorer {
                     float* rewards, BatchLists& lists) const;
 
   const Catalogue& catalogue() const { return *catalogue_; }
+  // Must be set before statements are read.
+  void set_names(std::shared_ptr<const NameIndex> names) { index_ = std::move(names); }
+  const NameIndex* names() const { return index_.get(); }
   const ItemTables& tables() const { return tables_; }
 
  private:
@@ -116,12 +116,15 @@ class Scorer {
                    ScoreArrays out) const;
   void mark_lines(const TokenText& tokens, const Answer& answer, size_t i, const Targets& targets,
                   const Settings& settings, Workspace& work) const;
+  // Counts the statements and marks the lines of false ones.
+  void read_reasons(std::string_view text, const Answer& answer, size_t i, Workspace& work, ScoreArrays out) const;
   void find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
                        Workspace& work) const;
 
   std::shared_ptr<const Catalogue> catalogue_;
   ItemTables tables_;
   AttributeNames names_;
+  std::shared_ptr<const NameIndex> index_;
 };
 
 }  // namespace rerec

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/simd.hpp"
+#include "text/scan.hpp"
 #include "text/titles.hpp"
 
 namespace rerec {
@@ -24,6 +25,15 @@ bool may_be_folded(char first) {
 }
 
 }  // namespace
+
+void find_lines(string_view text, std::vector<Line>& lines) {
+  lines.clear();
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(find_any<'\n', '\r'>(text, begin), text.size() - 1) + 1;
+    lines.push_back({begin, end});
+    begin = end;
+  }
+}
 
 void Mentions::clear() {
   patterns_.clear();

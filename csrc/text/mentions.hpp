@@ -18,6 +18,9 @@ struct Line {
   size_t begin, end;
 };
 
+// All lines of a text.
+void find_lines(std::string_view text, std::vector<Line>& lines);
+
 // Finds titles in text by whole normalised words.
 // A title of one word besides a leading the / a / an is found with that article only, where its word begins with a
 // capital if it does in the title ("It" is not "it"), and not as a bracketed year. Otherwise case does not count and

@@ -4,32 +4,10 @@
 #include <array>
 #include <cstring>
 
+#include "text/characters.hpp"
+
 namespace rerec {
 namespace {
-
-struct Fold {
-  uint32_t code;
-  bool upper;
-  const char* text;
-};
-
-constexpr Fold kFold[] = {
-#include "text/fold_table.inc"
-};
-
-struct Range {
-  uint32_t first, last;
-};
-
-constexpr Range kBreaks[] = {
-    {0x80, 0xBF},     {0xD7, 0xD7},     {0xF7, 0xF7},     {0x55A, 0x55F},   {0x589, 0x58A},     {0x5BE, 0x5BE},
-    {0x60C, 0x60D},   {0x61B, 0x61F},   {0x66A, 0x66D},   {0x6D4, 0x6D4},   {0x964, 0x965},     {0x1680, 0x1680},
-    {0x180E, 0x180E}, {0x2000, 0x20FF}, {0x2190, 0x2BFF}, {0x2E00, 0x2E7F}, {0x3000, 0x3004},   {0x3008, 0x303F},
-    {0x30FB, 0x30FB}, {0xD800, 0xF8FF}, {0xFE10, 0xFE1F}, {0xFE30, 0xFE6F}, {0xFF5F, 0xFF65},   {0xFFE0, 0xFFFF},
-    {0x1F000, 0x1FAFF}, {0xF0000, 0x10FFFF},
-};
-
-constexpr uint32_t kInvalid = 0xFFFD;
 
 constexpr bool is_ascii_word(uint32_t c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -40,54 +18,6 @@ constexpr std::array<bool, 256> make_word_bytes() {
   return table;
 }
 constexpr std::array<bool, 256> kWordBytes = make_word_bytes();
-
-// One code point; an invalid byte is U+FFFD on its own, as Python's "replace" leaves the words around it.
-uint32_t decode(const unsigned char*& p, const unsigned char* end) {
-  const uint32_t lead = *p++;
-  if (lead < 0x80) return lead;
-  const int extra = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
-  if (lead < 0xC2 || lead > 0xF4 || end - p < extra) return kInvalid;
-  uint32_t code = lead & (0x3F >> extra);
-  for (int i = 0; i < extra; ++i) {
-    if ((p[i] & 0xC0) != 0x80) return kInvalid;
-    code = code << 6 | (p[i] & 0x3F);
-  }
-  constexpr uint32_t kSmallest[] = {0, 0x80, 0x800, 0x10000};
-  if (code < kSmallest[extra] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return kInvalid;
-  p += extra;
-  return code;
-}
-
-bool is_apostrophe(uint32_t c) {
-  switch (c) {
-    case '\'': case '`': case 0xB4: case 0x2BB: case 0x2BC: case 0x2018: case 0x2019: case 0x201B: case 0x2032:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_ignored(uint32_t c) {
-  switch (c) {
-    case 0xA9: case 0xAD: case 0xAE: case 0x2120: case 0x2122: case 0x200B: case 0x200C: case 0x200D: case 0x2060:
-    case 0xFEFF:
-      return true;
-    default:
-      return (c >= 0x300 && c <= 0x36F) || (c >= 0xFE00 && c <= 0xFE0F) || (c >= 0xE0000 && c <= 0xE0FFF);
-  }
-}
-
-bool is_break(uint32_t c) {
-  const Range* found = std::lower_bound(std::begin(kBreaks), std::end(kBreaks), c,
-                                        [](const Range& range, uint32_t code) { return range.last < code; });
-  return found != std::end(kBreaks) && found->first <= c;
-}
-
-const Fold* find_fold(uint32_t c) {
-  const Fold* found = std::lower_bound(std::begin(kFold), std::end(kFold), c,
-                                       [](const Fold& fold, uint32_t code) { return fold.code < code; });
-  return found != std::end(kFold) && found->code == c ? found : nullptr;
-}
 
 constexpr std::array<char, 256> make_lower() {
   std::array<char, 256> table{};

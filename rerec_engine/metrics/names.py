@@ -32,7 +32,7 @@ _PUNCTUATION |= {"…": ".", "•": "*", "·": "*", "‣": "*"}
 _SPACES = frozenset("\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000")
 _WORD = re.compile(r"&|[0-9A-Za-z\x80-\U0010ffff](?:['`]*[0-9A-Za-z\x80-\U0010ffff])*")
 _YEAR = re.compile(r" *(?:\(([0-9]{4})\)|\[([0-9]{4})\])")
-_BRACKET = re.compile(r"[(\[][^()\[\]]*[)\]][ \t]*$")
+_BRACKET = re.compile(r"[(\[][^()\[\]]*[)\]][ \t]*\Z")
 _QUOTES = frozenset("\"'`*_")
 _LISTED = re.compile(r"[ \t]*(?:[0-9]{1,3}[ \t]*[).:]|[-*])[ \t]*")
 
@@ -191,14 +191,16 @@ class Names:
         found: list[ItemMention] = []
         begin = listed(text)
         i = sum(word.start < begin for word in line)
+        floor = i
         while i < len(line):
-            mention = self._item_at(text, line, i, begin)
+            mention = self._item_at(text, line, i, begin, floor)
             if mention:
                 found.append(mention)
+                floor = mention.stop
             i = mention.stop if mention else i + 1
         return found
 
-    def _item_at(self, text: str, line: Sequence[Token], i: int, begin: int) -> ItemMention | None:
+    def _item_at(self, text: str, line: Sequence[Token], i: int, begin: int, floor: int) -> ItemMention | None:
         if not line[i].upper:
             return None
         for size in range(min(self.longest_title, len(line) - i), 0, -1):
@@ -207,7 +209,7 @@ class Names:
             for key, owned in ((words, False), ((*words[:-1], last.stem), True)):
                 if key not in self.titles or (owned and last.stem == last.text):
                     continue
-                mention = self._counts(text, line, i, size, begin, self.titles[key], key in self.values, owned)
+                mention = self._counts(text, line, i, size, begin, floor, self.titles[key], key in self.values, owned)
                 if mention:
                     return mention
         return None
@@ -219,12 +221,13 @@ class Names:
         i: int,
         size: int,
         begin: int,
+        floor: int,
         titles: Sequence[Title],
         is_value: bool,
         owned: bool,
     ) -> ItemMention | None:
         last = line[i + size - 1]
-        before = line[i - 1] if i else None
+        before = line[i - 1] if i > floor else None
         article = before.text if before and _joined(text, before, line[i]) else ""
         if size == 1:
             titles = [title for title in titles if title.article in ("", article)]

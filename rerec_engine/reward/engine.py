@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from rerec_engine import _core
 from rerec_engine.config import RewardWeights
+from rerec_engine.data.description import DatasetDescription
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.machine import thread_count
+from rerec_engine.reward.reasons import Reasons, ReasonIndex, ReasonSource
 from rerec_engine.reward.tables import ItemTables, item_tables, load_tables
 from rerec_engine.reward.targets import Candidates, GroundTruth, TargetReader, id_arrays
 from rerec_engine.reward.tokens import TokenBatch, read_tokens
@@ -92,6 +94,8 @@ class Scores:
     """Whether a box that is closed and not empty was found."""
     items: ItemRows
     """Recommended items, best first, without repeats; -1: in no catalogue, or ambiguous."""
+    reasons: Reasons | None = None
+    """The statements made on the way; only where asked for."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class TokenScores:
     segment_penalised: NDArray[np.bool_]  # [S] mentions a wrong recommended item
     segment_credited: NDArray[np.bool_]  # [S] rejects a wrong candidate for a true reason; only with w_credit
     cu_segments: NDArray[np.int64]  # [B + 1]: response i owns segments cu_segments[i]:cu_segments[i + 1]
+    segment_false: NDArray[np.bool_]  # [S] holds a false statement; only with w_false or reasons
 
 
 class RewardEngine:
@@ -111,7 +116,8 @@ class RewardEngine:
 
     catalogue: N items. item_attributes: SciPy CSR [N, A], nonzero is "has". item_embeddings: [N, d] float32, rows of
     length 1 (or 0: unknown), not copied. threads: 0 is all cores. answer: which box counts. attribute_names [A]: the
-    words by which attributes are known, which only `w_credit` needs.
+    words by which attributes are known, which only `w_credit` and reasons need; attribute_relations [A] and description
+    say what the relations are and how they are said, for reasons.
     Errors: `UserError` for sizes that disagree and for NaN or infinite numbers.
     """
 
@@ -124,9 +130,18 @@ class RewardEngine:
         threads: int = 0,
         answer: Literal["first", "last"] = "last",
         attribute_names: Sequence[str] | None = None,
+        attribute_relations: Sequence[str] | None = None,
+        description: DatasetDescription | None = None,
     ) -> None:
         tables = item_tables(catalogue, item_attributes, item_embeddings, attribute_names)
-        self._open(tables, weights, threads, answer)
+        source = None
+        if attribute_names is not None:
+            relations = [""] * len(attribute_names) if attribute_relations is None else list(attribute_relations)
+            if len(relations) != len(attribute_names):
+                wanted = f"a relation for each of the {len(attribute_names)} attributes"
+                raise UserError(f"attribute_relations must hold {wanted}, got {len(relations)}")
+            source = ReasonSource.of(relations, description)
+        self._open(tables, weights, threads, answer, source)
 
     @classmethod
     def load(
@@ -142,10 +157,19 @@ class RewardEngine:
         Errors: `UserError` that names the file.
         """
         engine = cls.__new__(cls)
-        engine._open(load_tables(Path(dataset_dir), thread_count(threads)), weights, threads, answer)
+        tables = load_tables(Path(dataset_dir), thread_count(threads))
+        source = ReasonSource.of_directory(Path(dataset_dir)) if tables.name_ptr is not None else None
+        engine._open(tables, weights, threads, answer, source)
         return engine
 
-    def _open(self, tables: ItemTables, weights: RewardWeights | None, threads: int, answer: str) -> None:
+    def _open(
+        self,
+        tables: ItemTables,
+        weights: RewardWeights | None,
+        threads: int,
+        answer: str,
+        source: ReasonSource | None,
+    ) -> None:
         if answer not in ("first", "last"):
             raise UserError(f'answer must be "first" or "last", got {answer!r}')
         self.catalogue = tables.catalogue
@@ -166,6 +190,12 @@ class RewardEngine:
             names=tables.name_bytes,
         )
         self._targets = TargetReader(tables.catalogue)
+        self._reasons = ReasonIndex(self._core, source)
+
+    @property
+    def reads_reasons(self) -> bool:
+        """Whether `reasons=True` is possible: the attributes' names are known."""
+        return self._reasons.available
 
     @property
     def size(self) -> int:
@@ -183,19 +213,22 @@ class RewardEngine:
         ground_truth: GroundTruths,
         candidates: CandidateLists = None,
         k: int | None = None,
+        reasons: bool = False,
     ) -> Scores:
         """Scores of B responses.
 
         ground_truth: for each a title, an item id, or several; a str is one title if it matches whole, else several
         between ';', '[SEP]' or line breaks. Or item ids as an array, [B] or [B, M] with -1 as padding; or `targets`.
         candidates: for each the items or titles to be tried first, or None; or item ids [B, C], -1 as padding.
-        k: K of NDCG@K, default the weights'.
+        k: K of NDCG@K, default the weights'. reasons: read the statements too, see `rerec_engine.metrics.truth`.
         Errors: `UserError` that names the row, for a ground truth that is empty or that matches no item.
         """
         if isinstance(responses, (str, bytes)):
             raise UserError("responses must be a sequence of texts, got one text")
         targets = self._read_targets(ground_truth, candidates, len(responses))
-        settings = self._settings(k, 0.0, 0.0)
+        if reasons:
+            self._reasons.build()
+        settings = self._settings(k, reasons=reasons)
         try:
             raw = self._core.score(responses, targets, settings)
         except (TypeError, ValueError) as error:
@@ -213,6 +246,8 @@ class RewardEngine:
         k: int | None = None,
         w_credit: float = 0.0,
         out: Any = None,
+        w_false: float = 0.0,
+        reasons: bool = False,
     ) -> TokenScores:
         """Scores, token rewards and segments of B responses, straight from their ids.
 
@@ -220,7 +255,8 @@ class RewardEngine:
         out: float32 of the shape of token_ids, torch or numpy, on the CPU; the token rewards are written into it.
         A token's reward is r, or r - w_penalty |r| where its line ends before the answer's box and mentions a wrong
         recommended item, or else r + w_credit |r| where such a line mentions a wrong candidate and an attribute of a
-        ground truth which that candidate lacks.
+        ground truth which that candidate lacks. Where the line holds a false statement, w_false |r| is taken off besides,
+        and nothing is added. reasons: read the statements also where w_false is 0.
         A mention is the item's title without year, or an alternative in its brackets, or the answer's own words, as
         whole normalised words: see `rerec_engine.graph.titles`. A leading article may be missing, a possessive 's may
         follow, and a title of one word (besides an article, which then is needed) must begin with a capital if it does
@@ -229,14 +265,17 @@ class RewardEngine:
         it ends; one without bytes (a special token) to none.
         Errors: `UserError` as in `score`, and for ids outside the tokenizer's range.
         """
-        for name, value in (("w_penalty", w_penalty), ("w_credit", w_credit)):
+        for name, value in (("w_penalty", w_penalty), ("w_credit", w_credit), ("w_false", w_false)):
             if not np.isfinite(value):
                 raise UserError(f"{name} must be a finite number, got {value}")
         if w_credit != 0 and not self._has_names:
             raise UserError("w_credit needs attribute_names, by which the reasoning is searched")
+        reasons = reasons or w_false != 0
+        if reasons:
+            self._reasons.build()
         batch = read_tokens(token_ids, cu_seqlens)
         targets = self._read_targets(ground_truth, candidates, batch.count)
-        settings = self._settings(k, w_penalty, w_credit)
+        settings = self._settings(k, w_penalty, w_credit, w_false, reasons)
         rewards = _output(out, batch)
         try:
             scores, lengths, kinds, cu = self._run(batch, tokenizer, targets, settings, rewards)
@@ -245,7 +284,8 @@ class RewardEngine:
         restored = batch.restore(rewards)
         if out is not None and restored is not rewards:
             _numpy(out)[...] = restored
-        return TokenScores(_scores(scores), restored, lengths, kinds == PENALISED, kinds == CREDITED, cu)
+        penalised, credited, is_false = ((kinds & bit).astype(bool) for bit in (PENALISED, CREDITED, FALSE))
+        return TokenScores(_scores(scores), restored, lengths, penalised, credited, cu, is_false)
 
     def token_rewards(
         self,
@@ -316,7 +356,14 @@ class RewardEngine:
         rows = _core.TokenRows(batch.left, batch.length, width, width)
         return self._core.score_texts(texts, ends.reshape(-1), rows, targets, settings, rewards)
 
-    def _settings(self, k: int | None, penalty: float, credit: float) -> _core.Settings:
+    def _settings(
+        self,
+        k: int | None,
+        penalty: float = 0.0,
+        credit: float = 0.0,
+        falsehood: float = 0.0,
+        reasons: bool = False,
+    ) -> _core.Settings:
         weights = self.weights
         k = weights.k if k is None else k
         if not 1 <= k <= 1000:
@@ -335,6 +382,8 @@ class RewardEngine:
             centred=weights.pas_centred,
             repeat=weights.repeat_penalty,
             credit=float(credit),
+            falsehood=float(falsehood),
+            reasons=reasons,
         )
 
 
@@ -355,12 +404,14 @@ def ndcg(items: Any, ground_truth: Any, k: int, threads: int = 0) -> Floats:
     return _core.ndcg(ranked, truth, int(k), thread_count(threads))
 
 
-PENALISED, CREDITED = 1, 2  # SegmentKind of csrc/reward/score.hpp
+PENALISED, CREDITED, FALSE = 1, 2, 4  # bits of SegmentKind of csrc/reward/score.hpp
 
 
 def _scores(raw: dict[str, NDArray[Any]]) -> Scores:
     columns = dict(zip(_core.COLUMNS, raw["columns"], strict=True))
-    return Scores(**columns, answered=raw["answered"].view(bool), items=ItemRows(raw["items"], raw["items_ptr"]))
+    reasons = None if raw["reasons"] is None else Reasons(raw["reasons"][0], raw["reasons"][1])
+    items = ItemRows(raw["items"], raw["items_ptr"])
+    return Scores(**columns, answered=raw["answered"].view(bool), items=items, reasons=reasons)
 
 
 def _numpy(array: Any) -> NDArray[Any]:

@@ -1,0 +1,373 @@
+#include "reward/names.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include "text/titles.hpp"
+
+namespace rerec {
+
+using std::string_view;
+
+namespace {
+
+constexpr size_t kMostTitleWords = 64, kMostValueWords = 16;
+constexpr int8_t kBare = -1;
+
+bool is_quote(char c) { return c == '"' || c == '\'' || c == '`' || c == '*' || c == '_'; }
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+bool only_spaces(string_view text, size_t from, size_t to) {
+  return text.substr(from, to - from).find_first_not_of(' ') == string_view::npos;
+}
+
+// The normalised words of a plain text, at most `most` and one, with their hashes.
+struct NameWords {
+  std::vector<uint64_t> hashes;
+  std::string text;
+  std::vector<size_t> begins;
+
+  void read(string_view plain, size_t most) {
+    hashes.clear();
+    begins.clear();
+    text.clear();
+    const PlainLine line(plain, 0, plain.size());
+    PlainWord word;
+    for (size_t at = 0; hashes.size() <= most && line.next(at, word); at = word.end) {
+      if (!text.empty()) text.push_back(' ');
+      begins.push_back(text.size());
+      hashes.push_back(word.hash);
+      if (plain[word.begin] == '&') text.append("and");
+      for (char c : plain.substr(word.begin, word.end - word.begin)) {
+        if (is_plain_word(c)) text.push_back(to_lower(c));
+      }
+    }
+  }
+  string_view word(size_t i) const {
+    const size_t end = i + 1 < begins.size() ? begins[i + 1] - 1 : text.size();
+    return string_view(text).substr(begins[i], end - begins[i]);
+  }
+  void drop_first() {
+    text.erase(0, begins.size() > 1 ? begins[1] : text.size());
+    hashes.erase(hashes.begin());
+  }
+};
+
+int8_t article_of(string_view word) { return word == "the" ? 0 : word == "a" ? 1 : word == "an" ? 2 : kBare; }
+
+// Without a bracket at the end.
+string_view without_bracket(string_view name) {
+  size_t end = name.size();
+  while (end > 0 && is_blank(name[end - 1])) --end;
+  if (end == 0 || (name[end - 1] != ')' && name[end - 1] != ']')) return name;
+  const size_t open = name.substr(0, end - 1).find_last_of("()[]");
+  if (open == string_view::npos || name[open] == ')' || name[open] == ']') return name;
+  return name.substr(0, open);
+}
+
+// As `plural_of` of rerec_engine/data/description.py.
+std::string plural_of(string_view noun) {
+  const auto ends = [&](string_view tail) {
+    return noun.size() >= tail.size() && noun.substr(noun.size() - tail.size()) == tail;
+  };
+  std::string out(noun);
+  if (ends("s") || ends("x") || ends("z") || ends("ch") || ends("sh")) return out + "es";
+  if (noun.size() > 1 && noun.back() == 'y' && string_view("aeiou").find(noun[noun.size() - 2]) == string_view::npos) {
+    out.back() = 'i';
+    return out + "es";
+  }
+  return out + "s";
+}
+
+}  // namespace
+
+NameIndex::NameIndex(const Catalogue& catalogue, const AttributeNames& names, const ReasonWords& words)
+    : catalogue_(catalogue), relations_(words.relations, words.relations + words.attributes) {
+  add_values(names, words);
+  add_phrases(words);
+  add_titles(catalogue);
+}
+
+void NameIndex::add_titles(const Catalogue& catalogue) {
+  std::vector<std::pair<int32_t, Owner>> all;
+  Hashes firsts, pairs, singles;
+  NameWords words;
+  std::string plain;
+  const auto add = [&](string_view name, int32_t item) {
+    plain.clear();
+    append_plain(name, plain);
+    words.read(plain, kMostTitleWords);
+    if (words.hashes.empty() || words.hashes.size() > kMostTitleWords) return;
+    int8_t article = words.hashes.size() > 1 ? article_of(words.word(0)) : kBare;
+    if (article != kBare) words.drop_first();
+    if (words.hashes.size() > 1) article = kBare;
+    const int32_t number = titles_.add(words.hashes, words.text);
+    if (number < 0) return;
+    all.push_back({number, {item, article}});
+    if (static_cast<size_t>(number) == is_value_.size()) {
+      uint64_t key = words.hashes[0];
+      for (size_t i = 1; i < words.hashes.size(); ++i) key = join_hash(key, words.hashes[i]);
+      const int32_t known = words_.find(key);
+      is_value_.push_back(known >= 0 && words_[known] == words.text && value_of_[static_cast<size_t>(known)] >= 0);
+      if (words.hashes.size() == 1) {
+        singles.push_back(words.hashes[0]);
+      } else {
+        firsts.push_back(words.hashes[0]);
+        pairs.push_back(join_hash(words.hashes[0], words.hashes[1]));
+      }
+    }
+  };
+  for (size_t item = 0; item < catalogue.size(); ++item) {
+    const int32_t id = static_cast<int32_t>(item);
+    for (const std::string& name : title_forms(split_title(catalogue.title(id)).full_name()).names) {
+      add(name, id);
+      if (name.find(',') != std::string::npos) add(move_article(name), id);
+    }
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  owner_ptr_.assign(titles_.size() + 1, 0);
+  for (const auto& [name, owner] : all) {
+    ++owner_ptr_[static_cast<size_t>(name) + 1];
+    owners_.push_back(owner);
+  }
+  for (size_t i = 0; i < titles_.size(); ++i) owner_ptr_[i + 1] += owner_ptr_[i];
+  first_.build(firsts);
+  pairs_.build(pairs);
+  singles_.build(singles);
+}
+
+void NameIndex::add_values(const AttributeNames& names, const ReasonWords& given) {
+  std::vector<std::pair<int32_t, int32_t>> all;  // value, attribute
+  NameWords words;
+  std::string plain;
+  const auto add = [&](string_view name, int32_t attribute, bool small) {
+    words.read(name, kMostValueWords);
+    size_t letters = words.text.size() + 1 - words.hashes.size();
+    if (words.hashes.empty() || words.hashes.size() > kMostValueWords || letters < 2) return;
+    const size_t first = name.find_first_not_of(" \t\n\v\f\r\x1c\x1d\x1e\x1f");
+    const string_view trimmed = name.substr(first, name.find_last_not_of(" \t\n\v\f\r\x1c\x1d\x1e\x1f") + 1 - first);
+    if (letters == 2) {
+      const bool capital = std::any_of(trimmed.begin(), trimmed.end(), is_capital);
+      if (trimmed.size() != 2 || !capital || std::any_of(trimmed.begin(), trimmed.end(), is_small)) return;
+    }
+    const int32_t number = words_.add(words.hashes, words.text);
+    if (number < 0) return;
+    if (static_cast<size_t>(number) >= value_of_.size()) value_of_.resize(static_cast<size_t>(number) + 1, -1);
+    int32_t& value = value_of_[static_cast<size_t>(number)];
+    if (value < 0) {
+      value = static_cast<int32_t>(values_.size());
+      values_.emplace_back();
+    }
+    Value& known = values_[static_cast<size_t>(value)];
+    known.any_case = known.any_case || small;
+    known.number = std::all_of(words.text.begin(), words.text.end(), [](char c) { return c == ' ' || is_digit(c); });
+    if (letters == 2) std::copy(trimmed.begin(), trimmed.end(), known.exact);
+    all.push_back({value, attribute});
+  };
+  for (int32_t a = 0; a < static_cast<int32_t>(given.attributes); ++a) {
+    plain.clear();
+    append_plain(names[a], plain);
+    const bool small =
+        given.any_case[static_cast<size_t>(a)] != 0 || std::none_of(plain.begin(), plain.end(), is_capital);
+    const string_view bare = without_bracket(plain);
+    add(plain, a, small);
+    add(bare, a, small);
+    if (small) {
+      add(plural_of(plain), a, small);
+      add(plural_of(bare), a, small);
+    }
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  for (const auto& [value, attribute] : all) {
+    Value& known = values_[static_cast<size_t>(value)];
+    if (known.end == 0) known.begin = known.end = static_cast<uint32_t>(attribute_ids_.size());
+    attribute_ids_.push_back(attribute);
+    ++known.end;
+  }
+}
+
+void NameIndex::add_phrases(const ReasonWords& given) {
+  NameWords words;
+  Hashes known;
+  for (size_t i = 0; i < given.phrases.size(); ++i) {
+    words.read(given.phrases[i], kMostValueWords);
+    phrases_.push_back({static_cast<PhraseKind>(given.kinds[i]), given.flags[i], given.masks[i]});
+    const int32_t number = words.hashes.empty() ? -1 : words_.add(words.hashes, words.text);
+    if (number < 0) continue;
+    if (static_cast<size_t>(number) >= phrase_of_.size()) phrase_of_.resize(static_cast<size_t>(number) + 1, -1);
+    phrase_of_[static_cast<size_t>(number)] = static_cast<int32_t>(i);
+    if (words.text == "with") with_ = static_cast<int32_t>(i);
+  }
+  value_of_.resize(words_.size(), -1);
+  phrase_of_.resize(words_.size(), -1);
+  for (size_t i = 0; i < words_.size(); ++i) {
+    words.read(words_[static_cast<int32_t>(i)], kMostValueWords);
+    known.insert(known.end(), words.hashes.begin(), words.hashes.end());
+  }
+  known_.build(known);
+}
+
+size_t NameIndex::listed(const PlainLine& line) {
+  const string_view text = line.text();
+  const auto skip = [&](size_t at) {
+    while (at < line.end() && is_blank(text[at])) ++at;
+    return at;
+  };
+  size_t at = skip(line.begin());
+  const size_t begin = at;
+  if (at == line.end()) return line.begin();
+  if (text[at] == '-' || text[at] == '*') return skip(at + 1);
+  while (at < line.end() && at < begin + 4 && is_digit(text[at])) ++at;
+  if (at == begin || at - begin > 3) return line.begin();
+  at = skip(at);
+  if (at == line.end() || (text[at] != ')' && text[at] != '.' && text[at] != ':')) return line.begin();
+  return skip(at + 1);
+}
+
+bool NameIndex::item_at(const PlainLine& line, size_t listed, size_t floor, size_t start, ItemMention& out,
+                        std::vector<int32_t>& ids) const {
+  PlainWord first;
+  line.read(start, first);
+  const bool longer = first_.may_hold(first.hash), single = singles_.may_hold(first.hash);
+  const bool stem = first.stem != 0 && singles_.may_hold(first.stem);
+  if (!longer && !single && !stem) return false;
+  std::array<Terminal, 2 * kMostTitleWords> found;
+  size_t count = 0;
+  const auto look = [&](uint64_t key, size_t words, const PlainWord& last, bool owned) {
+    const int32_t name = titles_.find(key);
+    const size_t end = owned ? last.end - 1 : last.end;
+    if (name >= 0 && same_words(line.text(), start, end, titles_[name])) {
+      found[count++] = {name, words, last.end, last.upper, owned};
+    }
+    return name >= NameTable::kNone;
+  };
+  if (stem) look(first.stem, 1, first, true);
+  if (single) look(first.hash, 1, first, false);
+  PlainWord word = first;
+  uint64_t key = first.hash;
+  for (size_t words = 2; longer && words <= kMostTitleWords && line.next(word.end, word); ++words) {
+    const uint64_t stemmed = word.stem != 0 ? join_hash(key, word.stem) : 0;
+    key = join_hash(key, word.hash);
+    if (words == 2 && !pairs_.may_hold(key) && !(stemmed != 0 && pairs_.may_hold(stemmed))) break;
+    if (stemmed != 0) look(stemmed, words, word, true);
+    if (!look(key, words, word, false)) break;
+  }
+  while (count > 0) {
+    if (counts(line, first, listed, floor, found[--count], out, ids)) return true;
+  }
+  return false;
+}
+
+bool NameIndex::counts(const PlainLine& line, const PlainWord& word, size_t listed, size_t floor,
+                       const Terminal& terminal, ItemMention& out, std::vector<int32_t>& ids) const {
+  const string_view text = line.text();
+  PlainWord before;
+  int8_t article = kBare;
+  size_t start = word.begin;
+  if (line.previous(word.begin, before) && before.begin >= floor && only_spaces(text, before.end, word.begin)) {
+    for (int8_t i = 0; i < 3; ++i) {
+      if (same_words(text, before.begin, before.end, kEnglishArticles[i])) article = i;
+    }
+    if (article != kBare) start = before.begin;
+  }
+  const Owner* const begin = owners_.data() + owner_ptr_[static_cast<size_t>(terminal.name)];
+  const Owner* const end = owners_.data() + owner_ptr_[static_cast<size_t>(terminal.name) + 1];
+  const auto fits = [&](const Owner& owner) {
+    return terminal.words > 1 || owner.article == kBare || owner.article == article;
+  };
+  if (std::none_of(begin, end, fits)) return false;
+  size_t at = terminal.end;
+  while (at < line.end() && text[at] == ' ') ++at;
+  int32_t year = 0;
+  if (!terminal.owned && at + 5 < line.end() && (text[at] == '(' || text[at] == '[') &&
+      text[at + 5] == (text[at] == '(' ? ')' : ']') && std::all_of(&text[at + 1], &text[at + 1] + 4, is_digit)) {
+    for (size_t i = 1; i <= 4; ++i) year = 10 * year + (text[at + i] - '0');
+  } else {
+    at = line.end();
+  }
+  const bool dated = at < line.end();
+  const bool quoted = start > line.begin() && is_quote(text[start - 1]) && terminal.end < line.end() &&
+                      is_quote(text[terminal.end]);
+  if (!dated && !quoted) {
+    if (is_value_[static_cast<size_t>(terminal.name)]) return false;
+    if (terminal.words > 1 && terminal.words < 4 && !terminal.last_upper) return false;
+    const bool by_article = std::any_of(begin, end, [&](const Owner& o) { return fits(o) && o.article != kBare; });
+    const bool begins_listed = start == listed && listed > line.begin();
+    if (terminal.words == 1 && !by_article && !begins_listed && !stands_out(line, word)) return false;
+  }
+  out.begin = start;
+  out.end = dated ? at + 6 : terminal.end;
+  out.owned = terminal.owned;
+  out.first = static_cast<uint32_t>(ids.size());
+  const int32_t* years = catalogue_.view().years;
+  for (int pass = 0; pass < 2 && ids.size() == out.first; ++pass) {
+    for (const Owner* owner = begin; owner != end; ++owner) {
+      if (!fits(*owner) || (ids.size() > out.first && ids.back() == owner->item)) continue;
+      const int32_t known = years[owner->item];
+      const bool meant = !dated || (pass == 0 ? known == year : known == 0 || std::abs(known - year) == 1);
+      if (meant) ids.push_back(owner->item);
+    }
+    if (!dated) break;
+  }
+  out.last = static_cast<uint32_t>(ids.size());
+  return true;
+}
+
+// Whether a word of four letters or more, with a capital, is inside a sentence and its neighbours have none.
+bool NameIndex::stands_out(const PlainLine& line, const PlainWord& word) const {
+  const string_view text = line.text();
+  size_t letters = 0;
+  for (size_t i = word.begin; i < word.end; ++i) letters += is_plain_word(text[i]);
+  PlainWord other;
+  if (letters < 4 || !is_capital(text[word.begin]) || !line.previous(word.begin, other) || other.upper) return false;
+  if (text.substr(other.end, word.begin - other.end).find_first_not_of(" ,") != string_view::npos) return false;
+  return !(line.next(word.end, other) && other.upper && only_spaces(text, word.end, other.begin));
+}
+
+NameIndex::Found NameIndex::find(const PlainLine& line, const PlainWord& first, size_t limit) const {
+  const string_view text = line.text();
+  Found out;
+  const auto is_hyphened = [&](size_t at, size_t beyond) {
+    return at >= line.begin() && at < line.end() && text[at] == '-' && beyond >= line.begin() && beyond < line.end() &&
+           (is_plain_word(text[beyond]) || text[beyond] == '&');
+  };
+  PlainWord word = first;
+  uint64_t key = first.hash;
+  for (size_t words = 1;; ++words) {
+    const int32_t name = words_.find(key);
+    if (name < NameTable::kNone) break;
+    if (name >= 0 && same_words(text, first.begin, word.end, words_[name])) {
+      const size_t number = static_cast<size_t>(name);
+      if (phrase_of_[number] >= 0) {
+        out.phrase = phrase_of_[number];
+        out.phrase_words = words;
+        out.phrase_end = word.end;
+      }
+      const int32_t value = value_of_[number];
+      const Value* known = value >= 0 ? &values_[static_cast<size_t>(value)] : nullptr;
+      const bool written = known != nullptr && (known->any_case || first.upper) &&
+                           (known->exact[0] == 0 || text.substr(first.begin, word.end - first.begin) ==
+                                                        string_view(known->exact, 2));
+      if (written && !is_hyphened(first.begin - 1, first.begin - 2) && !is_hyphened(word.end, word.end + 1)) {
+        out.value = value;
+        out.value_words = words;
+        out.value_end = word.end;
+      }
+    }
+    if (!line.next(word.end, word) || word.begin >= limit) break;
+    key = join_hash(key, word.hash);
+  }
+  return out;
+}
+
+const Phrase* NameIndex::phrase_of(const PlainLine& line, const PlainWord& word) const {
+  const int32_t name = words_.find(word.hash);
+  if (name < 0 || phrase_of_[static_cast<size_t>(name)] < 0) return nullptr;
+  if (!same_words(line.text(), word.begin, word.end, words_[name])) return nullptr;
+  return &phrases_[static_cast<size_t>(phrase_of_[static_cast<size_t>(name)])];
+}
+
+}  // namespace rerec

@@ -1,0 +1,478 @@
+#include "reward/statements.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "common/simd.hpp"
+
+namespace rerec {
+
+using std::string_view;
+
+namespace {
+
+constexpr uint64_t kAny = ~uint64_t{0};
+constexpr int kOthers = 63;  // the number of all relations from this one on
+
+enum GapByte : uint8_t { kEnds, kOther, kKnown };
+
+constexpr std::array<uint8_t, 256> make_gap_bytes() {
+  std::array<uint8_t, 256> table{};
+  for (uint8_t& kind : table) kind = kOther;
+  for (char c : {' ', '\t', ',', ';', ':', '(', ')', '[', ']', '"', '\'', '`', '-', '*', '_', '/'}) {
+    table[static_cast<size_t>(c)] = kKnown;
+  }
+  for (char c : {'.', '!', '?'}) table[static_cast<size_t>(c)] = kEnds;
+  return table;
+}
+constexpr std::array<uint8_t, 256> kGapBytes = make_gap_bytes();
+
+bool only_spaces(string_view gap) { return gap.find_first_not_of(' ') == string_view::npos; }
+// Of what may stand between a word and the item that it belongs to.
+bool is_beside(string_view gap) { return gap.find_first_not_of(" \"'`*_") == string_view::npos; }
+bool has(string_view gap, string_view any) { return gap.find_first_of(any) != string_view::npos; }
+
+bool begins_upper(char before, char c) {
+  if (c == '&') return true;
+  return is_plain_word(c) && !is_small(c) && !is_plain_word(before);
+}
+
+#if defined(REREC_AVX2)
+// Appends the places of a block's bytes where begins_upper holds, and returns where the blocks end.
+REREC_AVX2 size_t find_in_blocks(string_view text, size_t end, std::vector<uint32_t>& starts) {
+  constexpr size_t kBlock = 32;
+  const auto within = [](__m256i x, char first, char count) REREC_AVX2 {
+    const __m256i from_first = _mm256_sub_epi8(x, _mm256_set1_epi8(first));
+    return _mm256_cmpeq_epi8(_mm256_min_epu8(from_first, _mm256_set1_epi8(count)), from_first);
+  };
+  const __m256i zero = _mm256_setzero_si256(), case_bit = _mm256_set1_epi8(0x20), ampersand = _mm256_set1_epi8('&');
+  size_t i = 1;
+  for (; i + kBlock <= end; i += kBlock) {
+    const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i - 1));
+    const __m256i block = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i));
+    const __m256i beyond = _mm256_cmpgt_epi8(zero, block);
+    const __m256i upper =
+        _mm256_or_si256(beyond, _mm256_or_si256(within(block, 'A', 'Z' - 'A'), within(block, '0', '9' - '0')));
+    const __m256i word_before =
+        _mm256_or_si256(_mm256_cmpgt_epi8(zero, before),
+                        _mm256_or_si256(within(_mm256_or_si256(before, case_bit), 'a', 'z' - 'a'),
+                                        within(before, '0', '9' - '0')));
+    const __m256i hits =
+        _mm256_or_si256(_mm256_andnot_si256(word_before, upper), _mm256_cmpeq_epi8(block, ampersand));
+    for (unsigned mask = static_cast<unsigned>(_mm256_movemask_epi8(hits)); mask != 0; mask &= mask - 1) {
+      starts.push_back(static_cast<uint32_t>(i + static_cast<size_t>(__builtin_ctz(mask))));
+    }
+  }
+  return i;
+}
+#endif
+
+bool is_ascii_text(string_view text) {
+  unsigned char all = 0;
+  for (char c : text) all = static_cast<unsigned char>(all | static_cast<unsigned char>(c));
+  return all < 0x80;
+}
+
+// Whether a word begins there: no apostrophe joins it to one before.
+bool begins_word(string_view text, size_t at) {
+  size_t before = at;
+  while (before > 0 && is_plain_apostrophe(text[before - 1])) --before;
+  return before == at || before == 0 || !is_plain_word(text[before - 1]) || text[at] == '&';
+}
+
+}  // namespace
+
+void StatementReader::find_starts(string_view text, size_t end) {
+  starts_.clear();
+  if (end > 0 && begins_upper(' ', text[0])) starts_.push_back(0);
+  size_t i = 1;
+#if defined(REREC_AVX2)
+  if (has_avx2()) i = find_in_blocks(text, end, starts_);
+#endif
+  for (; i < end; ++i) {
+    if (begins_upper(text[i - 1], text[i])) starts_.push_back(static_cast<uint32_t>(i));
+  }
+}
+
+const std::vector<Statement>& StatementReader::read(string_view text, const std::vector<Line>& lines, size_t count) {
+  found_.clear();
+  if (count == 0) return found_;
+  const std::vector<Line>* at = &lines;
+  if (!is_ascii_text(text.substr(0, lines[count - 1].end))) {
+    plain_.clear();
+    plain_lines_.clear();
+    for (size_t i = 0; i < count; ++i) {
+      const size_t begin = plain_.size();
+      append_plain(text.substr(lines[i].begin, lines[i].end - lines[i].begin), plain_);
+      plain_lines_.push_back({begin, plain_.size()});
+    }
+    text = plain_;
+    at = &plain_lines_;
+  }
+  find_starts(text, (*at)[count - 1].end);
+  read_lines(text, *at);
+  return found_;
+}
+
+// Finds the items of each line, and reads those lines that name some.
+void StatementReader::read_lines(string_view text, const std::vector<Line>& lines) {
+  size_t listed = 0, floor = 0;
+  bool open = false;  // the line at hand is line_
+  PlainLine line;
+  const auto end_line = [&] {
+    if (open && !mentions_.empty()) read_line(line, listed);
+    open = false;
+  };
+  line_ = 0;
+  for (uint32_t start : starts_) {
+    if (!open || start >= lines[line_].end) {
+      end_line();
+      while (lines[line_].end <= start) ++line_;
+      size_t end = lines[line_].end;
+      while (end > lines[line_].begin && (text[end - 1] == '\n' || text[end - 1] == '\r')) --end;
+      line = PlainLine(text, lines[line_].begin, end);
+      listed = floor = NameIndex::listed(line);
+      mentions_.clear();
+      ids_.clear();
+      open = true;
+    }
+    if (start < floor || !begins_word(text, start)) continue;
+    ItemMention mention;
+    if (!names_.item_at(line, listed, floor, start, mention, ids_)) continue;
+    mentions_.push_back(mention);
+    floor = mention.end;
+  }
+  end_line();
+}
+
+// One pass over the elements around the items: what lies between a word that is no element and the next item's values
+// and phrases is left unread.
+void StatementReader::read_line(const PlainLine& line, size_t listed) {
+  const string_view text = line.text();
+  Element last, element, after;
+  next_item_ = 0;
+  reset(true);
+  size_t end = listed;
+  PlainWord word;
+  const auto skip = [&] {  // to the words before the next item
+    const size_t begin = left_of(line, mentions_[next_item_].begin, end, last);
+    if (last.type == Type::kUnknown && last.end > end) {
+      end = last.end;
+      reset(false);
+    }
+    line.read(begin, word);
+  };
+  skip();
+  element = element_at(line, word);
+  for (size_t number = 1;; ++number) {
+    element.number = number;
+    take_gap(text.substr(end, element.begin - end), last);
+    broken_ = false;
+    after = Element();
+    if (element.type == Type::kValue && line.next(element.end, word)) after = element_at(line, word);
+    switch (element.type) {
+      case Type::kItem: take_item(line, element, last); break;
+      case Type::kValue: take_value(line, element, last, after); break;
+      case Type::kPhrase:
+        if (!element.is_unknown()) {
+          take_phrase(element, last);
+          break;
+        }
+        [[fallthrough]];
+      default: reset(false);
+    }
+    last = element;
+    end = element.end;
+    while (next_item_ < mentions_.size() && mentions_[next_item_].begin < end) ++next_item_;
+    if (next_item_ == mentions_.size() && items_.empty()) return;
+    if (broken_) {
+      skip();
+      ++number;
+      element = element_at(line, word);
+    } else if (after.type != Type::kNone) {
+      element = after;
+    } else if (line.next(end, word)) {
+      element = element_at(line, word);
+    } else {
+      return;
+    }
+  }
+}
+
+// Where the words that may be values or phrases begin which lead up to an item. The word before them becomes `last`.
+size_t StatementReader::left_of(const PlainLine& line, size_t begin, size_t floor, Element& last) const {
+  PlainWord word;
+  while (line.previous(begin, word) && word.begin >= floor) {
+    if (!names_.may_be_known(word)) {
+      last = Element();
+      last.type = Type::kUnknown;
+      last.upper = word.upper;
+      last.begin = word.begin;
+      last.end = word.end;
+      break;
+    }
+    begin = word.begin;
+  }
+  return begin;
+}
+
+// The longest of what begins with the word; of a phrase and a value of one length the phrase.
+StatementReader::Element StatementReader::element_at(const PlainLine& line, const PlainWord& word) {
+  Element out;
+  out.begin = word.begin;
+  out.end = word.end;
+  out.upper = word.upper;
+  while (next_item_ < mentions_.size() && mentions_[next_item_].begin < word.begin) ++next_item_;
+  size_t limit = line.end();
+  if (next_item_ < mentions_.size()) {
+    limit = mentions_[next_item_].begin;
+    if (limit == word.begin) {
+      out.type = Type::kItem;
+      out.id = static_cast<int32_t>(next_item_);
+      out.end = mentions_[next_item_].end;
+      return out;
+    }
+  }
+  const NameIndex::Found found = names_.find(line, word, limit);
+  if (found.phrase >= 0 && found.phrase_words >= found.value_words) {
+    out.type = Type::kPhrase;
+    out.id = found.phrase;
+    out.end = found.phrase_end;
+    out.kind = names_.phrase(found.phrase).kind;
+  } else if (found.value >= 0) {
+    out.type = Type::kValue;
+    out.id = found.value;
+    out.end = found.value_end;
+  } else {
+    out.type = Type::kUnknown;
+  }
+  return out;
+}
+
+void StatementReader::reset(bool fresh) {
+  state_ = State();
+  state_.fresh = fresh;
+  items_.clear();
+  before_.clear();
+  broken_ = true;
+}
+
+void StatementReader::take_gap(string_view gap, const Element& last) {
+  uint8_t least = kKnown;
+  bool opens = false, closes = false, marks = false;
+  bool other = false;
+  for (char c : gap) {
+    const uint8_t kind = kGapBytes[static_cast<unsigned char>(c)];
+    least = std::min(least, kind);
+    other = other || kind == kOther;
+    opens = opens || c == '(' || c == '[';
+    closes = closes || c == ')' || c == ']';
+    marks = marks || c == ',' || c == ':' || c == '-';
+  }
+  if (least != kKnown) {
+    reset(!other);
+  } else if (last.type == Type::kItem) {
+    if (opens) {
+      state_.bracket = true;
+    } else if (state_.hidden == kAsks && marks) {
+      state_.hidden = 0;
+    }
+  } else if (state_.bracket && closes) {
+    state_.bracket = state_.denied = state_.over = false;
+    if (state_.hidden != 0) items_.clear();
+  }
+}
+
+void StatementReader::take_item(const PlainLine& line, const Element& element, const Element& last) {
+  const uint32_t item = static_cast<uint32_t>(element.id);
+  const State old = state_;
+  state_ = State();
+  state_.fresh = false;
+  state_.listing = true;
+  if (!items_.empty() && old.listing) {
+    const bool together = old.joined || old.either;
+    state_.hidden = old.hidden;
+    state_.neither = old.neither;
+    if (old.either && !old.neither && state_.hidden == 0) state_.hidden = kHides;
+    if (state_.hidden != 0 && !together) {
+      items_.clear();
+      state_.hidden = 0;
+      state_.neither = false;
+    } else {
+      state_.together = together || old.together;
+    }
+    items_.push_back(item);
+    before_.clear();
+  } else {
+    if (last.kind == PhraseKind::kRoleOf) state_.role = names_.phrase(last.id).mask;
+    state_.neither = last.kind == PhraseKind::kNeither;
+    state_.hidden = hidden_at(line, element.begin);
+    if (!before_.empty()) values_before(line, element, last, old);
+    items_.assign(1, item);
+    before_.clear();
+  }
+  if (mentions_[item].owned) reset(false);
+}
+
+// What the word before an item, and before its articles and noun, does to it.
+uint8_t StatementReader::hidden_at(const PlainLine& line, size_t begin) const {
+  PlainWord word;
+  while (line.previous(begin, word) && is_beside(line.text().substr(word.end, begin - word.end))) {
+    const Phrase* phrase = names_.phrase_of(line, word);
+    if (phrase == nullptr) return 0;
+    if (phrase->kind != PhraseKind::kArticle && phrase->kind != PhraseKind::kNoun) {
+      return phrase->flags & (kAsks | kHides);
+    }
+    begin = word.begin;
+  }
+  return 0;
+}
+
+// Statements of values that stand before the item.
+void StatementReader::values_before(const PlainLine& line, const Element& element, const Element& last,
+                                    const State& old) {
+  const string_view text = line.text();
+  const ItemMention& item = mentions_[static_cast<size_t>(element.id)];
+  const string_view gap = text.substr(last.end, element.begin - last.end);
+  if (has(gap, ":")) {
+    if (!old.fresh) return;
+    for (const Before& value : before_) judge(item, value.value, value.mask, value.denied);
+    return;
+  }
+  const Before& value = before_.back();
+  if (last.number > value.number + 1 || !is_beside(gap) || value.denied) return;
+  if (last.kind == PhraseKind::kActive) {
+    judge(item, value.value, names_.phrase(last.id).mask, false);
+  } else if (last.type == Type::kValue || last.kind == PhraseKind::kNoun) {
+    PlainWord word;
+    if (!line.previous(value.begin, word) || !same_words(text, word.begin, word.end, "the")) return;
+    if (only_spaces(text.substr(word.end, value.begin - word.end))) judge(item, value.value, value.mask, false);
+  }
+}
+
+void StatementReader::take_value(const PlainLine& line, const Element& element, const Element& last,
+                                 const Element& after) {
+  const Value& value = names_.value(element.id);
+  const size_t gap_end = after.type == Type::kNone ? line.end() : after.begin;
+  const string_view gap = line.text().substr(element.end, gap_end - element.end);
+  if ((value.number && !state_.direct) || !is_whole(line, element, last, after)) {
+    reset(false);
+    return;
+  }
+  const bool denied = state_.denied || state_.neither;
+  bool sure = !state_.over;
+  if (state_.over && !state_.neither) sure = last.kind == PhraseKind::kOr || last.kind == PhraseKind::kNor;
+  if (!denied && (last.kind == PhraseKind::kOr || after.kind == PhraseKind::kOr)) sure = false;
+  uint64_t mask = state_.mask;
+  const ItemSpan attributes = names_.attributes_of(value);
+  if (!state_.direct && std::none_of(attributes.begin(), attributes.end(),
+                                     [&](int32_t a) { return mask >> names_.relation_of(a) & 1; })) {
+    mask = kAny;
+  }
+  if (!sure || has(gap, "?")) {
+    before_.clear();
+  } else if (is_ahead(line, after, gap) || items_.empty()) {
+    if (!items_.empty()) before_.clear();
+    before_.push_back({element.begin, element.number, element.id, mask, denied});
+  } else {
+    before_.clear();
+    const bool all = state_.many || state_.neither;
+    if (state_.bracket || (state_.hidden == 0 && !all && !state_.together)) {
+      judge(mentions_[items_.back()], element.id, mask, denied);
+    } else if (state_.hidden == 0 && all) {
+      for (uint32_t item : items_) judge(mentions_[item], element.id, mask, denied);
+    }
+  }
+  state_.over = denied;
+  state_.direct = state_.listing = false;
+}
+
+// Whether the value is no part of something longer that is not known.
+bool StatementReader::is_whole(const PlainLine& line, const Element& element, const Element& last,
+                               const Element& after) const {
+  const string_view text = line.text();
+  if (after.type != Type::kNone && after.is_unknown() &&
+      only_spaces(text.substr(element.end, after.begin - element.end)) &&
+      (names_.value(element.id).any_case || after.upper)) {
+    return after.kind == PhraseKind::kAfter;
+  }
+  return !(last.type == Type::kUnknown && last.upper && only_spaces(text.substr(last.end, element.begin - last.end)));
+}
+
+// Whether the value is of the item right after it, if of any.
+bool StatementReader::is_ahead(const PlainLine& line, const Element& after, string_view gap) const {
+  if (after.type == Type::kItem) return has(gap, ":") || is_beside(gap);
+  if ((after.kind != PhraseKind::kActive && after.kind != PhraseKind::kNoun) || !only_spaces(gap)) return false;
+  PlainWord word;
+  if (!line.next(after.end, word) || next_item_ == mentions_.size()) return false;
+  return mentions_[next_item_].begin == word.begin && is_beside(line.text().substr(after.end, word.begin - after.end));
+}
+
+void StatementReader::take_phrase(const Element& element, const Element& last) {
+  const Phrase& phrase = names_.phrase(element.id);
+  PhraseKind kind = phrase.kind;
+  const bool after_value = last.type == Type::kValue;
+  if (kind == PhraseKind::kNo && !after_value) {
+    const bool after_verb = last.kind == PhraseKind::kVerb || (last.type == Type::kPhrase && last.id == names_.with());
+    if (!after_verb) return reset(false);
+    kind = PhraseKind::kNot;
+  }
+  if ((kind == PhraseKind::kYes || kind == PhraseKind::kActive) && !after_value) return reset(false);
+  const bool is_verb = kind == PhraseKind::kVerb;
+  if (kind == PhraseKind::kNot) {
+    state_.denied = true;
+    state_.over = false;
+  } else if (kind == PhraseKind::kYes || kind == PhraseKind::kNo || kind == PhraseKind::kBut ||
+             (kind == PhraseKind::kOnly && last.kind == PhraseKind::kNot) ||
+             (state_.over && (is_verb || (phrase.flags & kResets) != 0))) {
+    state_.denied = state_.over = false;
+  }
+  if (kind == PhraseKind::kAnd || kind == PhraseKind::kOr || kind == PhraseKind::kNor) {
+    state_.joined = state_.joined || kind != PhraseKind::kOr;
+    state_.either = state_.either || kind == PhraseKind::kOr;
+  } else if (kind != PhraseKind::kArticle) {
+    state_.listing = false;
+  }
+  state_.many = state_.many || (phrase.flags & kMany) != 0;
+  if (is_verb || kind == PhraseKind::kBut) state_.mask = kAny;
+  if (kind == PhraseKind::kRelation) {
+    state_.mask = phrase.mask;
+    state_.direct = true;
+  } else if (is_verb && state_.role != 0) {
+    state_.mask = state_.role;
+    state_.direct = true;
+    state_.hidden = 0;
+    state_.role = 0;
+  } else if (kind != PhraseKind::kArticle && kind != PhraseKind::kOnly && kind != PhraseKind::kNot) {
+    state_.direct = false;
+  }
+}
+
+// Adds the statement, unless the graph does not tell: an item without any value of the relation, several items of one
+// name that disagree.
+void StatementReader::judge(const ItemMention& mention, int32_t value, uint64_t mask, bool denied) {
+  const ItemSpan attributes = names_.attributes_of(names_.value(value));
+  const auto fits = [&](int32_t a) { return mask >> names_.relation_of(a) & 1; };
+  uint64_t asked = 0;
+  for (int32_t a : attributes) {
+    if (fits(a)) asked |= uint64_t{1} << names_.relation_of(a);
+  }
+  if (asked == 0) asked = mask & ~(uint64_t{1} << kOthers);
+  bool any = false, all = true;
+  for (uint32_t i = mention.first; i < mention.last; ++i) {
+    const ItemSpan own = tables_.attributes_of(ids_[i]);
+    uint64_t told = 0;
+    bool holds = false;
+    for (int32_t a : own) {
+      told |= uint64_t{1} << names_.relation_of(a);
+      holds = holds || (fits(a) && std::binary_search(attributes.begin(), attributes.end(), a));
+    }
+    if ((told & asked) == 0) return;
+    any = any || holds;
+    all = all && holds;
+  }
+  if (mention.first == mention.last || any != all) return;
+  found_.push_back({line_, ids_[mention.first], value, denied, any != denied});
+}
+
+}  // namespace rerec

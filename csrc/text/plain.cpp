@@ -1,0 +1,139 @@
+#include "text/plain.hpp"
+
+#include <cstring>
+
+#include "text/characters.hpp"
+
+namespace rerec {
+
+using std::string_view;
+
+namespace {
+
+// In plain text: dashes, quotation marks, dots and bullets; else kSymbol.
+char plain_break(uint32_t code) {
+  if ((code >= 0x2010 && code <= 0x2015) || code == 0x2212) return '-';
+  switch (code) {
+    case 0x201C: case 0x201D: case 0x201E: case 0xAB: case 0xBB: return '"';
+    case 0x2026: return '.';
+    case 0x2022: case 0xB7: case 0x2023: return '*';
+    default: return kSymbol;
+  }
+}
+
+bool is_wide_space(uint32_t code) {
+  return code == 0xA0 || (code >= 0x2000 && code <= 0x200A) || code == 0x202F || code == 0x205F || code == 0x3000;
+}
+
+void append_code(uint32_t code, const unsigned char* bytes, size_t size, std::string& out) {
+  if (code < 0x80) {
+    out.push_back(static_cast<char>(code));
+  } else if (is_apostrophe(code)) {
+    out.push_back('\'');
+  } else if (is_break(code)) {
+    out.push_back(plain_break(code));
+  } else {
+    out.append(reinterpret_cast<const char*>(bytes), size);
+  }
+}
+
+void append_folded(const Fold& fold, std::string& out) {
+  const auto* p = reinterpret_cast<const unsigned char*>(fold.text);
+  const auto* end = p + std::strlen(fold.text);
+  const size_t first = out.size();
+  while (p < end) {
+    const unsigned char* start = p;
+    const uint32_t code = decode(p, end);
+    append_code(code, start, static_cast<size_t>(p - start), out);
+  }
+  if (fold.upper && out.size() > first && is_small(out[first])) out[first] = static_cast<char>(out[first] - 32);
+}
+
+}  // namespace
+
+void append_plain(string_view text, std::string& out) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = p + text.size();
+  while (p < end) {
+    const unsigned char* start = p;
+    while (p < end && *p < 0x80) ++p;
+    out.append(reinterpret_cast<const char*>(start), static_cast<size_t>(p - start));
+    if (p == end) return;
+    start = p;
+    const uint32_t code = decode(p, end);
+    if (is_apostrophe(code)) {
+      out.push_back('\'');
+    } else if (is_ignored(code)) {
+      continue;
+    } else if (is_wide_space(code)) {
+      out.push_back(' ');
+    } else if (const Fold* fold = find_fold(code)) {
+      append_folded(*fold, out);
+    } else {
+      append_code(code, start, static_cast<size_t>(p - start), out);
+    }
+  }
+}
+
+bool PlainLine::previous(size_t to, PlainWord& word) const {
+  while (to > begin_ && !is_plain_word(text_[to - 1]) && text_[to - 1] != '&') --to;
+  if (to <= begin_) return false;
+  size_t begin = to;
+  while (begin > begin_ && is_plain_word(text_[begin - 1])) {
+    while (begin > begin_ && is_plain_word(text_[begin - 1])) --begin;
+    size_t quotes = begin;
+    while (quotes > begin_ && is_plain_apostrophe(text_[quotes - 1])) --quotes;
+    if (quotes < begin && quotes > begin_ && is_plain_word(text_[quotes - 1])) begin = quotes;
+  }
+  read(begin < to ? begin : to - 1, word);
+  return true;
+}
+
+// An ampersand, or a word up to `end` and what apostrophes join to it.
+void PlainLine::read_long(size_t end, PlainWord& word) const {
+  word.stem = 0;
+  if (end == word.begin) {
+    word.end = end + 1;
+    word.hash = hash("and", 3, false);
+    return;
+  }
+  std::string letters(text_.substr(word.begin, end - word.begin));
+  size_t last_quote = 0;  // letters before the last apostrophe
+  for (;;) {
+    size_t next = end;
+    while (next < end_ && is_plain_apostrophe(text_[next])) ++next;
+    if (next == end || next == end_ || !is_plain_word(text_[next])) break;
+    last_quote = letters.size();
+    end = next;
+    while (end < end_ && is_plain_word(text_[end])) ++end;
+    letters.append(text_.substr(next, end - next));
+  }
+  word.end = end;
+  word.hash = hash(letters.data(), letters.size(), false);
+  if (last_quote > 0 && last_quote + 1 == letters.size() && to_lower(letters.back()) == 's') {
+    word.stem = hash(letters.data(), letters.size() - 1, false);
+  }
+}
+
+bool same_words(string_view text, size_t begin, size_t end, string_view name) {
+  size_t at = 0;
+  bool open = false;  // within a word of the text
+  const auto expect = [&](char c) { return at < name.size() && name[at++] == c; };
+  for (size_t i = begin; i < end; ++i) {
+    const char c = text[i];
+    if (is_plain_word(c)) {
+      if (!open && at > 0 && !expect(' ')) return false;
+      open = true;
+      if (!expect(to_lower(c))) return false;
+    } else if (c == '&') {
+      if (at > 0 && !expect(' ')) return false;
+      open = false;
+      if (!expect('a') || !expect('n') || !expect('d')) return false;
+    } else if (!is_plain_apostrophe(c)) {
+      open = false;
+    }
+  }
+  return at == name.size();
+}
+
+}  // namespace rerec
