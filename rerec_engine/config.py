@@ -195,6 +195,9 @@ class AdvantageConfig:
     """Lower the reward r of a segment with a mistake by w_penalty |r| (raae)."""
     w_credit: float = 0.0
     """Raise r by w_credit |r| in a segment that rejects a wrong candidate for an attribute it lacks (raae)."""
+    w_false: float = 0.0
+    """Lower r by w_false |r| in a segment that says of an item what the attribute graph denies, besides w_penalty
+    (raae)."""
     outcome_gate: bool = False
     """Give a group in which no answer is right zero advantage, so that shaping alone never trains."""
     gae_gamma: float = 1.0
@@ -205,6 +208,7 @@ class AdvantageConfig:
     def __post_init__(self) -> None:
         _check(0 <= self.w_penalty <= 10, "advantage.w_penalty", "in 0..10", self.w_penalty)
         _check(0 <= self.w_credit <= 10, "advantage.w_credit", "in 0..10", self.w_credit)
+        _check(0 <= self.w_false <= 10, "advantage.w_false", "in 0..10", self.w_false)
         _check(0 <= self.gae_gamma <= 1, "advantage.gae_gamma", "in 0..1", self.gae_gamma)
         _check(0 <= self.gae_lambda <= 1, "advantage.gae_lambda", "in 0..1", self.gae_lambda)
 

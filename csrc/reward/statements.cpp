@@ -306,7 +306,7 @@ void StatementReader::take_item(const PlainLine& line, const Element& element, c
   } else {
     if (last.kind == PhraseKind::kRoleOf) state_.role = names_.phrase(last.id).mask;
     state_.neither = last.kind == PhraseKind::kNeither;
-    state_.hidden = hidden_at(line, element.begin);
+    state_.hidden = last.kind == PhraseKind::kActive ? uint8_t{0} : hidden_at(line, element.begin);
     if (!before_.empty()) values_before(line, element, last, old);
     items_.assign(1, item);
     before_.clear();
@@ -361,8 +361,8 @@ void StatementReader::take_value(const PlainLine& line, const Element& element, 
   }
   const bool denied = state_.denied || state_.neither;
   bool sure = !state_.over;
-  if (state_.over && !state_.neither) sure = last.kind == PhraseKind::kOr || last.kind == PhraseKind::kNor;
-  if (!denied && (last.kind == PhraseKind::kOr || after.kind == PhraseKind::kOr)) sure = false;
+  if (state_.over && !state_.neither) sure = state_.choice;
+  if (!denied && (state_.choice || after.kind == PhraseKind::kOr)) sure = false;
   uint64_t mask = state_.mask;
   const ItemSpan attributes = names_.attributes_of(value);
   if (!state_.direct && std::none_of(attributes.begin(), attributes.end(),
@@ -384,7 +384,7 @@ void StatementReader::take_value(const PlainLine& line, const Element& element, 
     }
   }
   state_.over = denied;
-  state_.direct = state_.listing = false;
+  state_.direct = state_.listing = state_.choice = false;
 }
 
 // Whether the value is no part of something longer that is not known.
@@ -428,13 +428,17 @@ void StatementReader::take_phrase(const Element& element, const Element& last) {
     state_.denied = state_.over = false;
   }
   if (kind == PhraseKind::kAnd || kind == PhraseKind::kOr || kind == PhraseKind::kNor) {
+    state_.choice = kind != PhraseKind::kAnd;
     state_.joined = state_.joined || kind != PhraseKind::kOr;
     state_.either = state_.either || kind == PhraseKind::kOr;
   } else if (kind != PhraseKind::kArticle) {
     state_.listing = false;
   }
   state_.many = state_.many || (phrase.flags & kMany) != 0;
-  if (is_verb || kind == PhraseKind::kBut) state_.mask = kAny;
+  if (is_verb || kind == PhraseKind::kBut) {
+    state_.mask = kAny;
+    state_.choice = false;
+  }
   if (kind == PhraseKind::kRelation) {
     state_.mask = phrase.mask;
     state_.direct = true;

@@ -51,7 +51,7 @@ class StatementReader {
   // What the words so far say of the value to come: `_State` of the specification.
   struct State {
     bool fresh = true, listing = false, joined = false, either = false, together = false, many = false;
-    bool neither = false, bracket = false, direct = false, denied = false, over = false;
+    bool neither = false, bracket = false, direct = false, denied = false, over = false, choice = false;
     uint8_t hidden = 0;
     uint64_t role = 0, mask = ~uint64_t{0};
   };

@@ -20,24 +20,28 @@ BLUE, GREY = "#0072b2", "#7f7f7f"
 
 
 def collect(runs: Sequence[Run]) -> Results:
-    """The figures of the finished ones, by arm and seed."""
+    """The figures of the finished ones, by arm and seed; the share of true reasons where an arm asks for them."""
+    judges = any(run.config.advantage.w_false for run in runs)
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for run in runs:
         of_arm = found.setdefault(run.arm, {})
         if finished(run):
-            of_arm[run.seed] = figures(run)
+            of_arm[run.seed] = figures(run, judges)
     return found
 
 
-def figures(run: Run) -> dict[str, Any]:
+def figures(run: Run, true_reasons: bool = False) -> dict[str, Any]:
     """Of a finished run: accuracy and by_category on the first of its tests (without tests: after training, on its own
-    data), more (accuracy on the further tests, what is retained), tokens of all its steps, processor minutes."""
+    data), more (accuracy on the further tests, what is retained, on request true reasons), tokens of all its steps,
+    processor minutes."""
     judged, more = evaluations(run.path)[-1], {}
     if run.measures:
         measured = json.loads((run.path / "measured.json").read_text())
         tests = list(measured["tests"].items())
         judged = tests[0][1] if tests else judged
         more = {name: test["accuracy"] for name, test in tests[1:]} | measured["known"]
+    if true_reasons and judged.get("true_reasons") is not None:
+        more["true reasons"] = judged["true_reasons"]
     return {
         "accuracy": judged["accuracy"],
         "by_category": judged["by_category"],

@@ -11,6 +11,7 @@ import numpy as np
 from rerec_engine.cli import progress_bar
 from rerec_engine.metrics.report import CategoryReport, Estimate, EvalReport
 from rerec_engine.model.text import decode
+from rerec_engine.reward.reasons import true_share
 from rerec_engine.types import Message, Query, Rollout, Sampling
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def _score_batch(
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """One row a query, and its figures as float64 arrays [B]."""
     truth = [query.ground_truth for query in queries]
-    scores = engine.score(responses, truth, candidates=[query.candidates for query in queries], k=k)
+    candidates = [query.candidates for query in queries]
+    scores = engine.score(responses, truth, candidates, k, reasons=engine.reads_reasons)
     rows = []
     for i, (query, rollout) in enumerate(zip(queries, rollouts, strict=True)):
         items = [int(item) for item in scores.items[i]]
@@ -121,9 +123,11 @@ def _score_batch(
                 "ndcg": float(scores.ndcg[i]) if answered else 0.0,
                 "tokens": len(rollout.token_ids),
                 "truncated": rollout.finish == "length",
+                "statements": int(scores.reasons.statements[i]) if scores.reasons else 0,
+                "true_statements": int(scores.reasons.true_statements[i]) if scores.reasons else 0,
             }
         )
-    names = ("answered", "hit", "unknown", "outside", "ndcg", "tokens", "truncated")
+    names = ("answered", "hit", "unknown", "outside", "ndcg", "tokens", "truncated", "statements", "true_statements")
     values = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
     for name in ("hit", "precision", "recall", "mrr"):
         values[f"{name}@k"] = np.asarray(getattr(scores, name), dtype=np.float64)
@@ -163,6 +167,8 @@ def _report(
         outside_rate=float(values["outside"].sum() / max(closed, 1)),
         mean_length=float(values["tokens"].mean()),
         truncated_rate=float(values["truncated"].mean()),
+        true_reasons=true_share(values["statements"].sum(), values["true_statements"].sum()),
+        statements=float(values["statements"].mean()),
         ranking={f"{name}@{k}": float(values[f"{name}@k"].mean()) for name in ("hit", "precision", "recall", "mrr")},
         by_category={name: of(categories == name) for name in dict.fromkeys(categories.tolist())},
         by_mark={mark: of(np.array([mark in query.marks for query in queries])) for mark in marks},

@@ -130,10 +130,10 @@ def listed(text: str) -> int:
 class Names:
     """Finds items and values. titles, years [N]; values [A] of attributes that may be in small letters where any_case.
 
-    What a title must be to count: it begins with a capital or a digit, and so does the last word of one of two or three.
-    With its year, or in quotation marks, it always counts. One that is also a value's name needs either. One of a single
-    word needs either too, or that it begins a listed line, or is a word of four letters or more with a capital between
-    words without. An undated title of several items is all of them.
+    What a title must be to count: it begins with a capital or a digit, and so does the last word of one of two or
+    three. With its year, or in quotation marks, it always counts. One that is also a value's name needs either. One of
+    a single word needs either too, or that it begins a listed line, or is a word of four letters or more with a capital
+    between words without. An undated title of several items is all of them.
     """
 
     def __init__(
@@ -240,9 +240,9 @@ class Names:
         if not year and not quoted:
             if is_value or (size in (2, 3) and not last.upper):
                 return None
-            if size == 1 and not any(title.article for title in titles):
-                if not (start == begin > 0 or _stands_out(text, line, i)):
-                    return None
+            bare = size == 1 and not any(title.article for title in titles)
+            if bare and not (start == begin > 0 or _stands_out(text, line, i)):
+                return None
         items = sorted({title.item for title in titles})
         stop, end = i + size, last.end
         if year:

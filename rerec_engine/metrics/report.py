@@ -74,6 +74,10 @@ class EvalReport:
     by_category: Mapping[str, CategoryReport]
     by_mark: Mapping[str, CategoryReport] = field(default_factory=dict)
     """By what else queries are counted under (`Query.marks`); one may be under several, or under none."""
+    true_reasons: float | None = None
+    """Share of the statements "item has value" before the answers that are true by the graph; None: there is none."""
+    statements: float = 0.0
+    """Such statements a response."""
     split: str = ""
     step: int = 0
     rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
@@ -100,6 +104,8 @@ class EvalReport:
             "format_rate": self.format_rate.mean,
             "unknown_item_rate": self.unknown_item_rate,
             "outside_rate": self.outside_rate,
+            "true_reasons": self.true_reasons,
+            "statements": self.statements,
             "mean_length": self.mean_length,
             "by_category": {name: part.accuracy.mean for name, part in self.by_category.items()},
             "interval_by_category": {
@@ -127,4 +133,6 @@ class EvalReport:
             f"with an answer {self.format_rate}; of these, first title unknown {self.unknown_item_rate:.3f}, outside "
             f"the candidates {self.outside_rate:.3f}; {self.mean_length:.1f} tokens, cut off {self.truncated_rate:.3f}"
         )
+        if self.true_reasons is not None:
+            table.caption += f"; {self.statements:.1f} statements a response, true {self.true_reasons:.3f}"
         return table

@@ -2,16 +2,16 @@
 `csrc/reward/statements.cpp`, which the reward engine runs.
 
 A statement is an item and an attribute's value in one line, with nothing between them but words of a closed list
-(`rerec_engine.reward.phrases`), commas, brackets and other values. Any other word, symbol or end of a sentence ends what
-came before: a statement that is not sure is none. The value belongs to
+(`rerec_engine.reward.phrases`), commas, brackets and other values. Any other word, symbol or end of a sentence ends
+what came before: a statement that is not sure is none. The value belongs to
 
 - the item before it: "A is a drama", "A (1990) drama yes, Norway no", "A and B are both comedies by X";
 - the item right after it: "the drama A", "X directed A", and, where no item is before them, all values before a colon:
   "starring X, Y; photographed by Z: A".
 
 Not, never, isn't, neither and the like before a value deny it; yes and no after it tell whether it fits the request and
-say nothing of the item. An item of which the sentence does not speak ("unlike A", "instead of A", "is A ..") has a value
-only in brackets right behind it. A relation said right before the value ("directed by X") must be the graph's.
+say nothing of the item. An item of which the sentence does not speak ("unlike A", "instead of A", "is A ..") has a
+value only in brackets right behind it. A relation said right before the value ("directed by X") must be the graph's.
 
 A statement is true where the graph has it (denied: has it not). It is left out where the item has no value of the
 relation at all, and where several items of one name disagree.
@@ -105,6 +105,7 @@ class _State:
     mask: int = ANY
     direct: bool = False  # the relation was said right before
     denied: bool = False
+    choice: bool = False  # "or" or "nor" since the last value
     over: bool = False  # a denied value was said: what follows is unsure
     before: list[_Before] = field(default_factory=list)  # values that may be of the item to come
 
@@ -235,7 +236,8 @@ class _LineReader:
         else:
             role = last.phrase.mask if last and last.phrase and last.kind == Kind.ROLE_OF else 0
             neither = last is not None and last.kind == Kind.NEITHER
-            self.state = _State(False, [item], self._hidden(element.first), neither=neither, role=role)
+            hidden = 0 if last and last.kind == Kind.ACTIVE else self._hidden(element.first)
+            self.state = _State(False, [item], hidden, neither=neither, role=role)
             if last and state.before:
                 self._values_before(element, item, last, state)
         self.state.listing = True
@@ -279,8 +281,8 @@ class _LineReader:
             return
         denied, sure = state.denied or state.neither, not state.over
         if state.over and not state.neither:
-            sure = last is not None and last.kind in (Kind.OR, Kind.NOR)
-        if not denied and Kind.OR in (last and last.kind, after and after.kind):
+            sure = state.choice
+        if not denied and (state.choice or (after and after.kind == Kind.OR)):
             sure = False
         mask = state.mask
         if not state.direct and not any(mask >> self.reader.relation[a] & 1 for a in value.attributes):
@@ -296,11 +298,9 @@ class _LineReader:
             for item in self._subjects():
                 self.found += self.reader.judge(item, value.attributes, mask, denied)
         state.over = denied
-        state.direct = state.listing = False
+        state.direct = state.listing = state.choice = False
 
-    def _whole(
-        self, element: _Element, value: Value, last: _Element | None, after: _Element | None, gap: str
-    ) -> bool:
+    def _whole(self, element: _Element, value: Value, last: _Element | None, after: _Element | None, gap: str) -> bool:
         """Whether the value is no part of something longer that is not known."""
         words = self.words
         if after and after.is_unknown and not gap.strip(" ") and (value.any_case or words[after.first].upper):
@@ -342,18 +342,21 @@ class _LineReader:
             return
         if kind == Kind.NOT:
             state.denied, state.over = True, False
-        elif kind in (Kind.YES, Kind.NO, Kind.BUT) or (kind == Kind.ONLY and last and last.kind == Kind.NOT):
-            state.denied = state.over = False
-        elif state.over and (kind == Kind.VERB or phrase.flags & RESETS):
+        elif (
+            kind in (Kind.YES, Kind.NO, Kind.BUT)
+            or (kind == Kind.ONLY and last and last.kind == Kind.NOT)
+            or (state.over and (kind == Kind.VERB or phrase.flags & RESETS))
+        ):
             state.denied = state.over = False
         if kind in (Kind.AND, Kind.OR, Kind.NOR):
+            state.choice = kind != Kind.AND
             state.joined |= kind != Kind.OR
             state.either |= kind == Kind.OR
         elif kind != Kind.ARTICLE:
             state.listing = False
         state.many |= bool(phrase.flags & MANY)
         if kind in (Kind.VERB, Kind.BUT):
-            state.mask = ANY
+            state.mask, state.choice = ANY, False
         if kind == Kind.RELATION:
             state.mask, state.direct = phrase.mask, True
         elif kind == Kind.VERB and state.role:

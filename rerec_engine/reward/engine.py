@@ -21,7 +21,7 @@ from rerec_engine.data.description import DatasetDescription
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.machine import thread_count
-from rerec_engine.reward.reasons import Reasons, ReasonIndex, ReasonSource
+from rerec_engine.reward.reasons import ReasonIndex, Reasons, ReasonSource
 from rerec_engine.reward.tables import ItemTables, item_tables, load_tables
 from rerec_engine.reward.targets import Candidates, GroundTruth, TargetReader, id_arrays
 from rerec_engine.reward.tokens import TokenBatch, read_tokens
@@ -255,8 +255,8 @@ class RewardEngine:
         out: float32 of the shape of token_ids, torch or numpy, on the CPU; the token rewards are written into it.
         A token's reward is r, or r - w_penalty |r| where its line ends before the answer's box and mentions a wrong
         recommended item, or else r + w_credit |r| where such a line mentions a wrong candidate and an attribute of a
-        ground truth which that candidate lacks. Where the line holds a false statement, w_false |r| is taken off besides,
-        and nothing is added. reasons: read the statements also where w_false is 0.
+        ground truth which that candidate lacks. Where the line holds a false statement, w_false |r| is taken off
+        besides, and nothing is added. reasons: read the statements also where w_false is 0.
         A mention is the item's title without year, or an alternative in its brackets, or the answer's own words, as
         whole normalised words: see `rerec_engine.graph.titles`. A leading article may be missing, a possessive 's may
         follow, and a title of one word (besides an article, which then is needed) must begin with a capital if it does
@@ -409,7 +409,8 @@ PENALISED, CREDITED, FALSE = 1, 2, 4  # bits of SegmentKind of csrc/reward/score
 
 def _scores(raw: dict[str, NDArray[Any]]) -> Scores:
     columns = dict(zip(_core.COLUMNS, raw["columns"], strict=True))
-    reasons = None if raw["reasons"] is None else Reasons(raw["reasons"][0], raw["reasons"][1])
+    told: Any = raw["reasons"]  # [2, B] or None
+    reasons = None if told is None else Reasons(told[0], told[1])
     items = ItemRows(raw["items"], raw["items_ptr"])
     return Scores(**columns, answered=raw["answered"].view(bool), items=items, reasons=reasons)
 

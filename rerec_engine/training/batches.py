@@ -72,7 +72,7 @@ class Batch:
 class ScoredBatch(Batch):
     """A batch with its rewards."""
 
-    scores: dict[str, Tensor]  # reward, its parts and hit: [B] float32 each
+    scores: dict[str, Tensor]  # reward, its parts and hit, statements and true ones where read: [B] float32 each
     token_rewards: Tensor  # [T] float32, RAAE's
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from rerec_engine.model.text import decode
+from rerec_engine.reward.reasons import true_share
 from rerec_engine.training.batches import ScoredBatch, TrainingBatch, informative
 
 
@@ -28,6 +29,7 @@ def step_record(
         "reward": scores["reward"],
         "accuracy": scores["hit"],
         **{f"reward_{name}": scores[name] for name in ("ndcg", "format", "qas", "pas")},
+        **_reasons(scores),
         "kl": None,  # without a reference there is none
         "clip_fraction": 0.0,
         "approx_kl": 0.0,
@@ -41,6 +43,14 @@ def step_record(
         **{f"curriculum_{name}": value for name, value in curriculum.items()},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def _reasons(means: Mapping[str, float]) -> dict[str, float | None]:
+    """Statements a response, and the share of all that is true; nothing where they are not read."""
+    if "statements" not in means:
+        return {}
+    share = true_share(means["statements"], means["true_statements"])
+    return {"true_reasons": share, "statements": means["statements"]}
 
 
 def rollout_table(step: int, batch: TrainingBatch, tokenizer: Any) -> pa.Table:

@@ -25,7 +25,12 @@ def score_batch(batch: Batch, *, reward: RewardEngine, policy: Policy, config: C
         candidates=[query.candidates or None for query in owners],
         w_penalty=config.advantage.w_penalty,
         w_credit=config.advantage.w_credit,
+        w_false=config.advantage.w_false,
+        reasons=reward.reads_reasons,
     )
     scores: dict[str, Tensor] = {"reward": torch.from_numpy(tokens.scores.total)}
     scores |= {name: torch.from_numpy(getattr(tokens.scores, name)) for name in PARTS}
+    if tokens.scores.reasons is not None:
+        scores["statements"] = torch.from_numpy(tokens.scores.reasons.statements).float()
+        scores["true_statements"] = torch.from_numpy(tokens.scores.reasons.true_statements).float()
     return ScoredBatch(**vars(batch), scores=scores, token_rewards=torch.from_numpy(tokens.token_rewards))

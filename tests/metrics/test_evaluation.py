@@ -29,6 +29,7 @@ class FakeEngine:
     """A response is a list of item ids separated by commas; an empty one is no answer."""
 
     size = 50
+    reads_reasons = False
 
     def score(
         self,
@@ -36,6 +37,7 @@ class FakeEngine:
         ground_truth: Sequence[Sequence[int]],
         candidates: object = None,
         k: int | None = None,
+        reasons: bool = False,
     ) -> Any:
         items = [[int(part) for part in text.split(",") if part] for text in responses]
         hit = np.array([bool(set(i[:k]) & set(t)) for i, t in zip(items, ground_truth, strict=True)], dtype=np.float32)
@@ -49,6 +51,7 @@ class FakeEngine:
             precision=hit,
             recall=hit,
             mrr=hit,
+            reasons=None,
         )
 
 

@@ -40,6 +40,17 @@ def test_step_record(batch):
     assert line["peak_memory_mb"] > 1
 
 
+@pytest.mark.parametrize(
+    ("statements", "true", "share"), [((3, 0, 1, 0), (1, 0, 1, 0), 0.5), ((0,) * 4, (0,) * 4, None)]
+)
+def test_step_record_tells_the_share_of_true_statements(batch, statements, true, share):
+    batch.scores.update(statements=torch.tensor(statements).float(), true_statements=torch.tensor(true).float())
+    line = step_record(1, batch, {}, {"epoch": 1}, {"total": 1.0})
+    assert (line["true_reasons"], line["statements"]) == (share, sum(statements) / 4)
+    del batch.scores["statements"]
+    assert "true_reasons" not in step_record(1, batch, {}, {"epoch": 1}, {"total": 1.0})
+
+
 class Tokenizer:
     def decode(self, ids, **_):
         return " ".join(map(str, ids))

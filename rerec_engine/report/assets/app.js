@@ -64,6 +64,14 @@ function learning(parent) {
     if (start && i === 0) accuracy.push(level(run, "start", start.accuracy, 7), level(run, "chance", start.chance, 6));
   });
   chart(parent, { title: "Accuracy", note: "evaluations are greedy", lines: accuracy, low: 0, high: 1 });
+  const reasons = metric("true_reasons", "drawn responses", 5);
+  runs.forEach((run, i) => {
+    for (const [split, index] of [["val", 0], ["test", 1]]) reasons.push({ label: several ? `${split}, ${run.label}` : split, ...evaluated(run, split, (line) => line.true_reasons ?? null), points: true, dash: i > 0, colour: COLOURS[index] });
+  });
+  if (runs.some((run) => known(run.metrics.true_reasons).length)) {
+    chart(parent, { title: "True reasons", note: "share of the statements before the answer that the attribute graph confirms", lines: reasons.filter((line) => known(line.y).length), low: 0, high: 1 });
+    chart(parent, { title: "Statements", note: "a response", lines: metric("statements"), low: 0 });
+  }
   const categories = [...new Set(runs.flatMap((run) => run.evals.flatMap((line) => Object.keys(line.by_category || {}))))];
   const longest = (run) => (evaluations(run, "val").length > 1 ? "val" : "test");
   const lines = categories.flatMap((name, index) => runs.map((run, i) => ({ label: several ? `${name}, ${run.label}` : name, ...evaluated(run, longest(run), (line) => line.by_category[name] ?? null), points: true, dash: i > 0, colour: COLOURS[index % COLOURS.length] })));
