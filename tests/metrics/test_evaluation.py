@@ -102,7 +102,7 @@ def test_a_row_tells_all_of_an_answer() -> None:
     report, _ = run(["30,1"], [query(7, category="interest")], finish="length", k=2)
     answer = {"id": "q7", "category": "interest", "response": "30,1", "items": [30, 1], "ndcg": 1.0, "tokens": 4}
     flags = {"answered": True, "hit": False, "unknown": False, "outside": True, "truncated": True}
-    assert report.rows == [answer | flags]
+    assert report.rows == [answer | flags | {"statements": 0, "true_statements": 0}]
     assert report.truncated_rate == 1
 
 
