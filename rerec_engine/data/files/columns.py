@@ -123,13 +123,13 @@ def _useless(name: str, known: Sequence[str], indices: np.ndarray) -> str:
     if _CODED.search(name.casefold()):
         return "codes, by its name"
     digits = [text for text in known if text.isdigit()]
-    if len(known) >= 10 and len(digits) == len(known):
-        if len(known) == len(indices) and [int(text) for text in known] == [
-            *range(int(known[0]), int(known[0]) + len(known))
-        ]:
+    unnamed = name.casefold().startswith(("column ", "unnamed"))
+    if len(digits) == len(known) == len(indices) and (unnamed or len(known) >= 10):
+        first = int(known[0])
+        if [int(text) for text in known] == [*range(first, first + len(known))]:
             return "row numbers"
-        if min(map(len, digits)) >= 8 or (any(text[0] == "0" and len(text) > 1 for text in digits)):
-            return "codes"
+    if len(digits) == len(known) >= 10 and (min(map(len, digits)) >= 8 or any(re.match("0.", text) for text in digits)):
+        return "codes"
     if is_dates(known[:: max(1, len(known) // 200)]):
         return "dates"
     return ""

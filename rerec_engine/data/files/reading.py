@@ -78,4 +78,7 @@ def _read_parquet(path: Path, rows: Rows, columns: Sequence[str] | None) -> Tabl
             data = data.flatten()
         read = {name: as_text(data[name]) for name in data.column_names if not columns or name in columns}
     rows.counts.read(rows.kind, data.num_rows)
-    return Table(path, pa.table({name: column for name, column in read.items() if column is not None}), "parquet")
+    kept = {name: column for name, column in read.items() if column is not None}
+    lost = [name for name in read if name not in kept]
+    told = f"parquet, without {', '.join(lost)}, which hold no text" if lost else "parquet"
+    return Table(path, pa.table(kept), told)

@@ -130,6 +130,8 @@ def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | 
         return as_text(column.cast(kind.value_type))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.string())
     if pa.types.is_floating(kind):
         text = column.cast(pa.string())
         return pc.if_else(pc.is_finite(column), pc.replace_substring_regex(text, r"\.0$", ""), None)

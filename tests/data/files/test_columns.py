@@ -86,13 +86,14 @@ def test_a_cell_of_another_unit_is_none() -> None:
         ("serial", [f"{10**9 + 7 * i}" for i in range(12)], "codes"),
         ("zip", [f"0{i}345" for i in range(9)] * 2 + ["01234", "10115"], "codes"),
         ("model", [f"AB-{i}x" for i in range(30)], "codes"),
-        ("", [f"{i}" for i in range(12)], "row numbers"),
+        ("nr", [f"{i}" for i in range(12)], "row numbers"),
+        ("column 1", ["0", "1"], "row numbers"),
         ("added", ["2019-03-04", "2018-01-01 12:00"], "dates"),
         ("notes", ["a longer remark that goes on about the thing for a while", "and " * 9], "long text"),
         ("features", [["A sentence with a good many words about the cut of it", "and " * 9]], "long text"),
         ("slogan", [f"we sell number {i} here" for i in range(25)], "every item has other words"),
     ],
-    ids=range(14),
+    ids=range(15),
 )  # fmt: skip
 def test_what_is_left_out(name: str, cells: list[Any], why: str) -> None:
     assert take(cells, name) == (None, why)

@@ -206,3 +206,11 @@ def test_some_columns_alone(tmp_path: Path) -> None:
         file = TableFile(write(tmp_path, FORMS[name]))
         assert file.columns == ["sku", "name", "tags"]
         assert file.read(Rows(Counts(), "rows"), ["tags", "sku"]).data.to_pylist()[0] == {"tags": "a;b", "sku": "00123"}
+
+
+def test_columns_of_parquet_that_hold_no_text_are_told(tmp_path: Path) -> None:
+    columns = {"id": pa.array(["1"]), "title": pa.array(["Pen"], pa.string_view()), "blob": pa.array([b"x"])}
+    pq.write_table(pa.table(columns), tmp_path / "p")
+    table = read(tmp_path / "p")
+    assert table.data.to_pylist() == [{"id": "1", "title": "Pen"}]
+    assert table.told == "parquet, without blob, which hold no text"
