@@ -67,8 +67,8 @@ def ask_once(
         answer = assistant.answer(ask, sampling, args.top_k)
         print(json.dumps(answer.to_json(assistant.dataset.titles, LIMIT)), file=out, flush=True)
         return ask, answer
-    if ask.request.conditions:
-        print(f"asked: {'; '.join(c.text for c in ask.request.conditions)}", file=out)
+    if ask.request.told:
+        print(f"asked: {'; '.join(ask.request.told)}", file=out)
     print(f"{len(ask.candidates)} candidates: {ask.reason}\n", file=out, flush=True)
     answer = assistant.answer(
         ask, sampling, args.top_k, lambda piece: print(plain(piece), end="", file=out, flush=True)

@@ -17,7 +17,7 @@ _MANY = {"dozen": 12, "hundred": 100, "thousand": 1000}
 _DASHES = ("-", "–", "—")
 _LISTED = 8  # numbers of a list
 _LESS, _MORE = "less fewer under below cheaper lower shorter lighter", "more over above up higher longer heavier"
-BEHIND = {
+BEHIND: dict[tuple[str, ...], str] = {
     **{("or", word): "most" for word in _LESS.split()}, **{("and", word): "most" for word in ("under", "below")},
     **{("or", word): "least" for word in _MORE.split()}, **{("and", word): "least" for word in ("up", "above", "over")},
     ("at", "most"): "most", ("or", "at", "most"): "most", ("maximum",): "most", ("max",): "most", ("tops",): "most",

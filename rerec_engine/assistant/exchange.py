@@ -84,7 +84,7 @@ class Answer:
             "request": self.ask.text,
             "prompted": self.ask.prompted or self.ask.text,
             "follows": request.follows,
-            "conditions": [c.text for c in request.conditions],
+            "conditions": request.told,
             "liked": [titles[item] for item in request.liked],
             "candidates": [titles[item] for item in self.ask.candidates],
             "candidates_from": self.ask.reason,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rerec_engine.assistant.conditions import KIND, Condition, Request, satisfied
+import numpy as np
+
+from rerec_engine.assistant.conditions import KIND, Condition, Request, measure_of, satisfied
 from rerec_engine.data.dataset import Dataset
 
 
@@ -39,6 +41,12 @@ def evidence_of(dataset: Dataset, request: Request, item: int) -> tuple[tuple[Ev
             continue
         shown = condition.evidence(dataset, item)
         evidence += [Evidence(condition.text, relation, value) for relation, value in shown]
+    if request.order is not None and (first := _first(dataset, request)) is not None:
+        if first[item]:
+            value = measure_of(dataset, request.order.field, item)
+            evidence.append(Evidence(request.order.text, request.order.field, value))
+        else:
+            missed.append(request.order.text)
     return tuple(evidence), tuple(missed)
 
 
@@ -74,6 +82,23 @@ def unmet_by(dataset: Dataset, request: Request, items: Sequence[int], candidate
                 unmet.append(Unmet(" + ".join(told), "none of the candidates is all of this at once"))
             elif not unmet:
                 unmet.append(Unmet(" + ".join(told), "not the answer, though some candidate is all of this at once"))
+    first = _first(dataset, request) if items else None
+    if request.order is not None and first is not None and not any(first[item] for item in items):
+        ahead = np.where(first, request.order.values(dataset), -np.inf)
+        better = dataset.titles[int(ahead.argmax())]
+        unmet.append(Unmet(request.order.text, f"not the answer, {better} comes before it"))
     if request.count and items and len(items) < request.count:
         unmet.append(Unmet(f"{request.count} items", f"the answer names {len(items)}"))
     return tuple(unmet)
+
+
+def _first(dataset: Dataset, request: Request) -> np.ndarray | None:
+    """Which items come first in the order asked for, as many as are asked for and those level with them, of all that
+    satisfy the conditions and are not left out: [N] bool; None where there are none."""
+    if request.order is None:
+        return None
+    pool = satisfied(dataset, request.conditions)
+    pool[[*request.liked, *request.left_out]] = False
+    ahead = np.where(pool, request.order.values(dataset), -np.inf)
+    known = np.sort(ahead[ahead > -np.inf])[::-1]
+    return ahead >= known[min(request.count or 1, len(known)) - 1] if len(known) else None

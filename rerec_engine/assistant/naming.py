@@ -146,7 +146,7 @@ class Namer:
                 titles.setdefault(starts[target.first], []).append(target)
         for target in targets:
             condition = target.condition
-            if condition is None or target.mention is None or condition not in corrected or condition.years:
+            if condition is None or target.mention is None or condition not in corrected or condition.measured:
                 continue
             for title in titles.get(starts[target.first], [])[:_TITLES]:
                 left, right = sorted((target, title), key=lambda t: t.first)

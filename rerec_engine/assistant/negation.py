@@ -36,7 +36,10 @@ class Target(NamedTuple):
 def exclude(condition: Condition) -> Condition:
     """The condition turned round."""
     ids = condition.attributes or condition.near
-    return Condition(f"not {condition.text}", condition.relation, ids, condition.years, excluded=True)
+    text = f"not {condition.text}"
+    if condition.numbers:
+        return replace(condition, text=text, excluded=True, parts=())
+    return Condition(text, condition.relation, ids, condition.years, excluded=True)
 
 
 def without_overlap(targets: Sequence[Target]) -> list[Target]:
@@ -74,8 +77,8 @@ def negated(reading: Reading, targets: Sequence[Target]) -> list[bool]:
 def alternatives(reading: Reading, targets: Sequence[Target]) -> list[Target]:
     """The targets, those of "X or Y" and of "X, Y or Z" that are wanted as one: any of them will do.
 
-    Years are alternatives to years, attributes to attributes, and titles to nothing. In a list with commas all are of
-    one relation: "a drama, X or Y" is a drama.
+    Years are alternatives to years, numbers to those of the same field, attributes to attributes, titles to nothing. In
+    a list with commas all are of one relation: "a drama, X or Y" is a drama.
     """
     out: list[Target] = []
     wanted = [not no and t.condition is not None for t, no in zip(targets, negated(reading, targets), strict=True)]
@@ -84,9 +87,9 @@ def alternatives(reading: Reading, targets: Sequence[Target]) -> list[Target]:
         if before is None or target.condition is None or not (wanted[number - 1] and wanted[number]):
             out.append(target)
             continue
-        alike = before.relation == target.condition.relation
+        alike = before.relation == target.condition.relation and before.holding == target.condition.holding
         if _link(reading, targets[number - 1], target) == "or":
-            alike = alike or not (before.years or target.condition.years)
+            alike = alike or not (before.measured or target.condition.measured)
         if alike and _list_link(reading, targets, number) == "or":
             out[-1] = out[-1]._replace(stop=target.stop, condition=_either(before, target.condition))
         else:
@@ -107,6 +110,7 @@ def _either(one: Condition, other: Condition) -> Condition:
         attributes=tuple(dict.fromkeys(one.attributes + other.attributes)),
         years=tuple(dict.fromkeys(one.years + other.years)),
         near=tuple(dict.fromkeys(one.near + other.near)),
+        numbers=tuple(dict.fromkeys(one.numbers + other.numbers)),
         parts=(*parts, other),
     )
 

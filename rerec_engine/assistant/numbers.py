@@ -27,7 +27,7 @@ _FRONT = {
     "between": "between",
 }  # fmt: skip
 _KINDS = {
-    PRICE: ("cheaper than|less expensive than", "more expensive than|pricier than|dearer than", "no more expensive than"),
+    PRICE: ("cheaper than|less expensive than", "more expensive than|pricier than", "no more expensive than"),
     LENGTH: ("shorter than", "longer than", "no longer than|not longer than"),
     MASS: ("lighter than", "heavier than", "no heavier than|not heavier than"),
 }  # fmt: skip
@@ -270,5 +270,3 @@ def _ranges(
     if near:
         return tuple((v - v / 10, v + v / 10) for v in values), f"about {said}"
     return tuple((v, v) for v in values), said
-
-

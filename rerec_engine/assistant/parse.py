@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rerec_engine.assistant.conditions import KIND, YEAR, Condition, Request, merge
+from rerec_engine.assistant.conditions import KIND, Condition, Request, merge
 from rerec_engine.assistant.lexicon import (
     ADDING,
     BEFORE_PRONOUN,
@@ -27,10 +27,10 @@ from rerec_engine.assistant.lexicon import (
     SEEN,
     role_of,
 )
+from rerec_engine.assistant.measures import Measures
 from rerec_engine.assistant.mentions import Index, Reading
 from rerec_engine.assistant.naming import Namer
 from rerec_engine.assistant.negation import Target, alternatives, exclude, negated, without_overlap
-from rerec_engine.assistant.years import find_years
 from rerec_engine.data.dataset import Dataset
 
 
@@ -50,6 +50,7 @@ class RequestParser:
         self._index = Index(dataset)
         self._kinds = {noun: tuple(ids) for noun, ids in (kinds or {}).items()}
         self._namer = Namer(dataset)
+        self._measures = Measures(dataset, tuple(self._kinds))
 
     def read(self, text: str) -> Reading:
         """The titles and values that the text names."""
@@ -60,7 +61,8 @@ class RequestParser:
         reading = self._index.read(text)
         words = [w.text for w in reading.words]
         targets, notes, used = self._namer.values(reading)
-        targets += self._years(reading, earlier, notes)
+        measured = self._measures.read(reading, earlier.last if earlier else (), notes)
+        targets += measured.targets
         targets += self._pronouns(reading, earlier, notes, used)
         targets = alternatives(reading, sorted(without_overlap(targets), key=lambda t: t.first))
         own: list[Condition] = []
@@ -76,20 +78,21 @@ class RequestParser:
         own += self._namer.unknown(reading, targets)
         if noun := self._noun(reading) or self._implied_kind(own, liked):
             own.append(Condition(noun, KIND, self._kinds[noun]))
-        found = COUNT.search(" ".join(words))
-        count = None if found is None else COUNTS.get(found[1]) or int(found[1])
-        request = Request(tuple(dict.fromkeys(own)), tuple(dict.fromkeys(liked)), tuple(disliked), count or None)
-        if earlier is not None and self._follows(words, request):
+        count = _count(words, measured.targets)
+        named = tuple(dict.fromkeys(liked))
+        request = Request(tuple(dict.fromkeys(own)), named, tuple(disliked), count, order=measured.order)
+        if earlier is not None and self._follows(words, request, measured.ties):
             request = merge(earlier.request, request, bool(ADDING & set(words)), self._dataset)
             request = replace(request, left_out=tuple(dict.fromkeys([*request.left_out, *earlier.shown])))
         return replace(request, notes=tuple(dict.fromkeys(notes)))
 
-    def _follows(self, words: Sequence[str], own: Request) -> bool:
+    def _follows(self, words: Sequence[str], own: Request, ties: bool) -> bool:
         """Whether a request goes on from the one before it.
 
         Not if it says so ("something completely different"), nor if it names a title of its own, unless it begins with
         "and", "but" or the like. Otherwise if it has a word that ties it to the answer ("older", "another", "him",
         "that director"), begins with a preposition, "not", "what about" or the like, or names nothing wanted.
+        ties: whether its numbers tie it ("cheaper", "under 20 euros").
         """
         if FRESH.search(" ".join(words)):
             return False
@@ -99,37 +102,7 @@ class RequestParser:
         wanted = any(c.relation != KIND for c in own.wanted)
         pointing = any(a in POINTING and b in self._namer.role_words for a, b in pairwise(words))
         tied = bool(FOLLOWING & set(words)) or pointing or (words[:1] and words[0] in FOLLOWING_FIRST)
-        return not named or bool(tied) or (not wanted and bool(FOLLOWING_WEAK & set(words)))
-
-    def _years(self, reading: Reading, earlier: Earlier | None, notes: list[str]) -> list[Target]:
-        years = self._dataset.catalogue.years
-        text = reading.text
-        if not (years > 0).any():
-            return []
-        compared: set[int] = set()
-
-        def reference(position: int) -> tuple[int, int] | None:
-            for m in reading.mentions:
-                if m.is_title and 0 <= reading.words[m.first].start - position <= 1 and years[m.ids[0]] > 0:
-                    compared.add(m.first)
-                    return int(years[m.ids[0]]), int(years[m.ids[0]])
-            compared_items = reading.titles or (earlier.last if earlier else ())
-            last = [int(years[i]) for i in compared_items if years[i] > 0]
-            return (min(last), max(last)) if last else None
-
-        masked = list(text)
-        for m in reading.mentions:
-            begin, end = reading.words[m.first].start, reading.words[m.stop - 1].end
-            masked[begin:end] = "_" * (end - begin)
-        targets = []
-        for span in find_years("".join(masked), reference):
-            inside = [i for i, w in enumerate(reading.words) if w.start < span.end and w.end > span.start]
-            if span.years is None:
-                if len(reading.words) <= 8:
-                    notes.append(f'"{span.text}" compares with nothing: no item with a known year was named before')
-            elif inside:
-                targets.append(Target(inside[0], inside[-1] + 1, Condition(span.text, YEAR, years=(span.years,))))
-        return targets
+        return not named or ties or bool(tied) or (not wanted and bool(FOLLOWING_WEAK & set(words)))
 
     def _pronouns(self, reading: Reading, earlier: Earlier | None, notes: list[str], used: set[int]) -> list[Target]:
         """ "by him", "that director": the person, or other value, of the earlier answer's first item."""
@@ -201,3 +174,15 @@ class RequestParser:
             if between[:1] == ["or"] and len(between) <= 2:
                 return ""
         return named[-1][1] if named else ""
+
+
+def _count(words: Sequence[str], numbers: Sequence[Target]) -> int | None:
+    """How many items are asked for. numbers: what a number is said of, "give me 4 player games" asks for no four."""
+    text = " ".join(words)
+    found = COUNT.search(text)
+    if found is None:
+        return None
+    place = text.count(" ", 0, found.start(1))
+    if any(target.first <= place < target.stop for target in numbers):
+        return None
+    return COUNTS.get(found[1]) or int(found[1]) or None

@@ -79,7 +79,7 @@ class Preparer:
             return None, False
         if not same:
             theirs = self._parser.parse(query.request)
-            if (theirs.conditions, theirs.liked) != (request.conditions, request.liked):
+            if (theirs.conditions, theirs.liked, theirs.order) != (request.conditions, request.liked, request.order):
                 return None, False
         return query, same
 

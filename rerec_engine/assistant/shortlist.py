@@ -2,9 +2,10 @@
 
 1. Out are the items of the user's history, those named in the request or answered before, those that an exclusion
    ("not by him") or the kind asked for ("a book") rules out, and, as long as some item is in range, those of other
-   years.
+   years or numbers.
 2. First come the items that satisfy all conditions, then those that satisfy most, where each part of "X or Y" counts:
-   who asks for either may like both; among equals, the rarer ones (sum of log(N / items)).
+   who asks for either may like both; among equals, the rarer ones (sum of log(N / items)). Where an order is asked
+   for ("the newest"), it is that of the items that satisfy all, and of equals among the others.
 3. Then those that share most attributes with the titles named as examples.
 4. Ties and the places left go by the nearness of an embedding of the request's text, where an index is given; by the
    mean cosine of the LightGCN embeddings to the user's history; without a history, by popularity.
@@ -63,7 +64,9 @@ class Shortlister:
         for title in request.liked:
             shared += graph.count_shared(graph.ids_of(title))
         filler, by = self._filler(text, history)
-        order = np.lexsort((np.arange(graph.item_count), -filler, -shared, -rarity, -met, ~whole))
+        ahead = np.zeros(graph.item_count) if request.order is None else request.order.values(data)
+        first = np.where(whole, ahead, 0)
+        order = np.lexsort((np.arange(graph.item_count), -filler, -shared, -ahead, -rarity, -met, -first, ~whole))
         items = tuple(int(i) for i in order if allowed[i])[:count]
         return Shortlist(items, self._reason(request, wanted, by, len(items)))
 
@@ -73,7 +76,7 @@ class Shortlister:
         for condition in request.excluded:
             allowed &= condition.mask(self._dataset)
         for condition in request.wanted:
-            if condition.relation == KIND or condition.years:
+            if condition.relation == KIND or condition.measured:
                 mask = allowed & condition.mask(self._dataset)
                 allowed = mask if mask.any() else allowed
         return allowed
@@ -92,9 +95,11 @@ class Shortlister:
         reason = f"a shortlist of {count} by {by}"
         if wanted:
             reason += f", first those with {'; '.join(c.text for c in wanted)}"
+        if request.order:
+            reason += f", {'of these ' if wanted else ''}the {request.order.text} first"
         if request.liked:
             titles = ", ".join(self._dataset.titles[i] for i in request.liked)
-            reason += f", {'then' if wanted else 'first'} those like {titles}"
+            reason += f", {'then' if wanted or request.order else 'first'} those like {titles}"
         if request.excluded:
             reason += f", none with {'; '.join(c.text.removeprefix('not ') for c in request.excluded)}"
         return reason

@@ -38,8 +38,8 @@ class Style:
 
     def say(self, request: Request, text: str, items: Sequence[int], history: Sequence[int]) -> str:
         """The request in the prompt. A model of a closed form knows its training's sentences alone: other words are put
-        into them, exclusions and years left to the shortlist. Other models read the user's words, in a follow-up after
-        all that is asked so far."""
+        into them, exclusions, years and numbers left to the shortlist. Other models read the user's words, in a
+        follow-up after all that is asked so far."""
         if self._rewords(request, text):
             return self._sentence(request, items, history)
         if not request.follows or self._description.prompt_form.closed:
@@ -51,6 +51,8 @@ class Style:
             parts.append("but " + "; ".join(c.text for c in request.excluded))
         if request.liked:
             parts.append("like " + ", ".join(self._dataset.titles[i] for i in request.liked))
+        if request.order:
+            parts.append(f"the {request.order.text} first")
         return f"{', '.join(parts)}. {text}"
 
     def asked(self, request: Request, text: str, items: Sequence[int], history: Sequence[int]) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ class Style:
             for c in request.conditions
             if c.relation != KIND
             for name in [relations[a] for a in c.attributes] or [c.relation]
-        ]
+        ] + ([request.order.field] if request.order else [])
         if self._rewords(request, text) or not named:
             named = list(self._chosen(request, items, history))
         return tuple(dict.fromkeys(named))
@@ -71,7 +73,8 @@ class Style:
         """Whether the user's words are put into the dataset's sentences."""
         if not self._description.prompt_form.closed:
             return False
-        plain = not request.follows and not request.excluded and not any(c.years for c in request.conditions)
+        plain = not request.follows and not request.excluded and request.order is None
+        plain = plain and not any(c.measured for c in request.conditions)
         return not (plain and self._is_known(text))
 
     def _sentence(self, request: Request, items: Sequence[int], history: Sequence[int]) -> str:

@@ -118,7 +118,7 @@ def _superlatives(
 
 
 def _stands(
-    plain: Sequence[str], named: Sequence[bool], first: int, stop: int, known: Sequence[str] | set[str], whole: bool
+    plain: Sequence[str], named: Sequence[bool], first: int, stop: int, known: frozenset[str], whole: bool
 ) -> bool:
     """Whether the superlative is one of items."""
     before = plain[first - 1] if first else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from rerec_engine.assistant.conditions import YEAR
 from rerec_engine.assistant.exchange import Answer
 
 _NUMBERED = re.compile(r"^\d+\. (.+)$", re.MULTILINE)
@@ -17,7 +16,8 @@ def as_text(answer: Answer, remedy: str = "") -> str:
     for rank, item in enumerate(answer.items, start=1):
         lines.append(f"{rank}. {item.title}")
         lines += [f"   {'*' if v in item.asked else ' '} {r.replace('_', ' ')}: {v}" for r, v in item.attributes]
-        lines += [f"   * year: {e.value} ({e.condition})" for e in item.evidence if e.relation == YEAR]
+        measures = [e for e in item.evidence if (e.relation, e.value) not in item.attributes]
+        lines += [f"   * {e.relation.replace('_', ' ')}: {e.value} ({e.condition})" for e in measures]
         lines += [f"   - {missed}: no" for missed in item.missed]
     if any(item.asked or item.evidence for item in answer.items):
         lines.append("   (* asked for)")

@@ -169,7 +169,11 @@ def _forms(words: tuple[str, ...]) -> list[tuple[str, ...]]:
     if not words:
         return []
     last = words[-1]
-    return [words, (*words[:-1], last.removesuffix("s")), (*words[:-1], last if last.endswith("s") else plural_of(last))]
+    return [
+        words,
+        (*words[:-1], last.removesuffix("s")),
+        (*words[:-1], last if last.endswith("s") else plural_of(last)),
+    ]
 
 
 def _words(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from rerec_engine.data.description import plural_of
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.sampling import without_qualifier
 from rerec_engine.data.tables import attribute_label
+from rerec_engine.graph.numbers import ItemNumbers
 
 YEAR = "year"
 """What stands for an item's year among the names of relations and numbers."""
@@ -48,17 +49,10 @@ class Facts:
 
     def number(self, item: int, field: str) -> str:
         """The item's number as it is said: "24.95 euros", "2 to 4 players"; "" where it has none."""
-        own = self._knowledge.numbers[field]
-        low, high = float(own.low[item]), float(own.high[item])
-        if math.isnan(low):
-            return ""
-        text = figure(low) if low == high else f"{figure(low)} to {figure(high)}"
         said = self._said.numbers.get(field)
         role, unit = (said.role, said.unit) if said else (field.replace("_", " "), "")
-        if text == "1" and unit.endswith("s") and plural_of(unit[:-1]) == unit:
-            unit = unit[:-1]
-        told = f"{text} {unit}".rstrip()
-        return told if unit and not self._shares_unit(field) else f"{role} {told}"
+        told = amount_of(self._knowledge.numbers[field], item, unit)
+        return told if not told or (unit and not self._shares_unit(field)) else f"{role} {told}"
 
     def _shares_unit(self, field: str) -> bool:
         units = [own.unit for name, own in self._said.numbers.items() if name in self._knowledge.numbers]
@@ -157,6 +151,17 @@ def _first_words(words: str, room: int) -> str:
         return words
     start = words[: max(0, room - len(_LEFT_OUT))].rpartition(" ")[0]
     return f"{start} {_LEFT_OUT}" if start else ""
+
+
+def amount_of(numbers: ItemNumbers, item: int, unit: str) -> str:
+    """The item's number with its unit: "24.95 euros", "2 to 4 players", "1 player"; "" where it has none."""
+    low, high = float(numbers.low[item]), float(numbers.high[item])
+    if math.isnan(low):
+        return ""
+    text = figure(low) if low == high else f"{figure(low)} to {figure(high)}"
+    if text == "1" and unit.endswith("s") and plural_of(unit[:-1]) == unit:
+        unit = unit[:-1]
+    return f"{text} {unit}".rstrip()
 
 
 def figure(number: float) -> str:
