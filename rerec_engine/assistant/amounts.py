@@ -147,6 +147,8 @@ class Amounts:
             if following in _MANY:
                 return float(_MANY[following]), place + 2
             return (1.0, place + 1) if self._is_time(place + 1) else None
+        if token.text == "single" and "player" in self.words(place + 1, place + 3):
+            return 1.0, place + 1
         if token.text not in _WORDS:
             return None
         value, stop = float(_WORDS[token.text]), place + 1

@@ -59,11 +59,15 @@ NEGATION_PAIRS = frozenset({
 })  # fmt: skip
 NEGATION_FILLER = _set(
     "a an the any anything something one ones another more again of by with from in to be is was films film movie"
-    " movies book books novel novels like want stand fan interested into really too much made set old starring"
+    " movies book books novel novels game games item items product products thing things like want stand fan"
+    " interested into really too much made set old starring"
 )
 """Words that may stand between a negation and what it excludes."""
 ARTICLES = _set("a an the some any")
-ITEM_WORDS = _set("film films movie movies picture pictures book books novel novels one ones")
+ITEM_WORDS = _set(
+    "film films movie movies picture pictures book books novel novels game games item items product products thing"
+    " things one ones"
+)
 LIST_FILLER = (
     ARTICLES
     | ITEM_WORDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,11 +59,9 @@ class Measures:
         text = _masked(text, taken)
         better = self._better(reading, text, last, notes)
         found += better + self._years(reading, text, last, notes)
-        targets = []
-        for start, end, condition in found:
-            inside = [i for i, w in enumerate(reading.words) if w.start < end and w.end > start]
-            if inside:
-                targets.append(Target(inside[0], inside[-1] + 1, condition))
+        starts, ends = [w.start for w in reading.words], [w.end for w in reading.words]
+        places = [(bisect_right(ends, start), bisect_left(starts, end), c) for start, end, c in found]
+        targets = [Target(first, stop, condition) for first, stop, condition in places if first < stop]
         opening = next((i for i, w in enumerate(reading.words) if w.text not in _OPENING), 0)
         ties = bool(better) or any(t.condition and t.condition.numbers and t.first <= opening for t in targets)
         return Measured(targets, order, ties)

@@ -48,7 +48,7 @@ _PAST = frozenset("paid spent lost saved won stole made earned".split()) | SEEN
 _AFTER_BARE = frozenset(
     "and or but with by for please that which in from if when to as i we not no thanks thank a an the starring of on"
     " is would so also about set because at my it you made directed written designed just only though who than then"
-    " maybe or nor".split()
+    " maybe or nor under below over above between around at up less more fewer cheaper longer shorter".split()
 )
 _NOT_BARE = SEEN | frozenset(
     "am i'm im is are aged age ages who people children kids adults anyone someone everyone those players played own"
@@ -211,7 +211,8 @@ class _Finder:
         prices = [field for field in self._fields.about(PRICE) if field.unit.currency]
         if unit.currency and prices and not found:
             return None, f'prices are in {prices[0].unit.said}: "{text}" was not read'
-        told = unit.what if unit.telling and (how or seated) else ""
+        limits = seated or how not in ("", "about") or (how == "about" and unit.currency)
+        told = unit.what if unit.telling and limits else ""
         return self._only(found, text, told)
 
     def _only(self, found: Sequence[Field], text: str, unknown: str) -> tuple[Field | None, str]:

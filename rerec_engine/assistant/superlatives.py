@@ -31,7 +31,7 @@ _BEST_WORDS, _BETTER_WORDS = _turned(_BEST), _turned(_BETTER)
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[.,;:!?]")
 _RATED = {"highest rated": True, "best rated": True, "top rated": True, "lowest rated": False, "worst rated": False}
 _ENDS = {"most": True, "highest": True, "fewest": False, "least": False, "lowest": False}
-_OWNERS = frozenset("my our your its no not never isn't than".split())
+_OWNERS = frozenset("my our its no not never isn't than".split())
 _FOLLOWED = frozenset(
     "and or but with by for please that which in from if when to as i we thanks of on is are first possible there"
     " available you directed written made designed starring set about under over below above between".split()
@@ -70,7 +70,7 @@ def find_best(text: str, fields: Fields, years: bool, nouns: Sequence[str]) -> l
     words = list(_WORD.finditer(text.replace("_", "x")))
     plain = [word[0].lower() for word in words]
     named = ["_" in text[word.start() : word.end()] for word in words]
-    known = ITEM_WORDS | {"games", "game", "items", "item", "thing", "things", "products", "product", "there", *nouns}
+    known = ITEM_WORDS | {"there", *nouns}
     found: list[Best] = []
     place = 0
     while place < len(words):
@@ -92,7 +92,7 @@ def _superlatives(
 ) -> Iterator[tuple[int, str, bool, str, bool]]:
     """(words, field, most, note, whole): the superlative that begins at a word. whole: it names its field."""
     for size in (2, 1):
-        phrase = " ".join(plain[place : place + size])
+        phrase = " ".join(plain[place : place + size]) if place + size <= len(plain) else ""
         if phrase in _RATED:
             field = fields.called(("rating",)) or fields.called(("score",)) or fields.called(("stars",))
             if field is not None:
@@ -110,6 +110,8 @@ def _superlatives(
     if plain[place] in _ENDS:
         for size in range(fields.longest, 0, -1):
             words = plain[place + 1 : place + 1 + size]
+            if len(words) < size:
+                continue
             field = fields.called(words)
             if field is None and (unit := fields.unit(words)) and len(own := fields.of(unit)) == 1:
                 field = own[0]
@@ -148,7 +150,7 @@ def find_better(
     found: list[tuple[Better, tuple[float, float] | None]] = []
     for place in range(len(words)):
         for size in (2, 1):
-            phrase = " ".join(plain[place : place + size])
+            phrase = " ".join(plain[place : place + size]) if place + size <= len(plain) else ""
             if phrase not in _BETTER_WORDS or (place and plain[place - 1] == "no"):
                 continue
             kind, most = _BETTER_WORDS[phrase]

@@ -1,4 +1,4 @@
-"""A dataset of eleven films, two users and three queries."""
+"""A dataset of eleven films, two users and three queries; and one of board games with numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 import scipy.sparse as sp
 
 from rerec_engine.data.dataset import Dataset, load_dataset, write_dataset
-from rerec_engine.data.description import DatasetDescription
+from rerec_engine.data.description import DatasetDescription, Number
 from rerec_engine.data.prompts import chat_prompt
 from rerec_engine.graph.attributes import AttributeGraph
+from rerec_engine.graph.numbers import ItemNumbers
 from rerec_engine.types import Query
 
 FILMS = (
@@ -66,5 +67,51 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         splits={"train": queries},
         data_source="test/films",
         description=DatasetDescription(noun="movie"),
+    )
+    return load_dataset(path)
+
+
+UNKNOWN = float("nan")
+GAMES = (  # title, category, price, players, minutes, rating
+    ("Amber Road (1995)", "Trade", 39.99, (3, 4), 75, 7.1),
+    ("Bridge Builders (2004)", "Family", 24.95, (2, 5), 45, 8.2),
+    ("Copper Valley (2012)", "Trade", 59.5, (1, 4), 120, 8.6),
+    ("Dragon Dice (2019)", "Dice", 12.0, (2, 6), 20, 6.4),
+    ("Evening Duel (2016)", "Card", 18.0, (2, 2), 30, 7.5),
+    ("Forest Paths (2021)", "Family", UNKNOWN, (1, 5), 60, 7.9),
+    ("Ghost Manor (2009)", "Card", 30.0, (4, 8), 90, UNKNOWN),
+)
+
+
+@pytest.fixture(scope="session")
+def games(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path: Path = tmp_path_factory.mktemp("games") / "data"
+    titles = [game[0] for game in GAMES]
+    graph = AttributeGraph.from_triples([(i, "category", game[1]) for i, game in enumerate(GAMES)], len(GAMES))
+    price, players, minutes, rating = zip(*(game[2:] for game in GAMES), strict=True)
+    ends = np.array(players, dtype=float).T
+    plain = {"price": price, "playing_time": minutes, "rating": rating}
+    numbers = {name: ItemNumbers(np.array(own, dtype=float), np.array(own, dtype=float)) for name, own in plain.items()}
+    write_dataset(
+        path,
+        titles=titles,
+        years=[int(title[-5:-1]) for title in titles],
+        relations=graph.relations,
+        values=graph.values,
+        item_attributes=graph.item_attributes,
+        interactions=sp.csr_matrix(np.eye(2, len(GAMES), dtype=np.float32)),
+        item_embeddings=np.zeros((len(GAMES), 2), dtype=np.float32),
+        splits={"train": []},
+        data_source="test/games",
+        numbers={**numbers, "players": ItemNumbers(ends[0], ends[1])},
+        description=DatasetDescription(
+            noun="board game",
+            numbers={
+                "price": Number("euros", "price"),
+                "playing_time": Number("minutes", "playing time"),
+                "rating": Number("", "rating"),
+                "players": Number("players", "players"),
+            },
+        ),
     )
     return load_dataset(path)
