@@ -154,13 +154,20 @@ void StatementReader::read_line(const PlainLine& line, size_t listed) {
   reset(true);
   size_t end = listed;
   PlainWord word;
+  size_t known_item = ~size_t{0}, known_begin = 0;  // where the words before an item begin: looked for once
   const auto skip = [&] {  // to the words before the next item
+    if (known_item == next_item_ && known_begin <= end) {
+      line.next(end, word);
+      return;
+    }
     const size_t begin = left_of(line, mentions_[next_item_].begin, end, last);
     if (last.type == Type::kUnknown && last.end > end) {
       end = last.end;
       reset(false);
     }
     line.read(begin, word);
+    known_item = next_item_;
+    known_begin = begin;
   };
   skip();
   element = element_at(line, word);

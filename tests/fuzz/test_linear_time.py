@@ -139,6 +139,30 @@ def test_mentions_of_many_titles_of_one_name(seconds: Callable[..., float]) -> N
     check_linear(seconds, lambda size: f"{'zorn ' * (size // 5)}\n\\boxed{{{entries}}}".encode())
 
 
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "*Quiet* slow ",
+        "*Quiet* and ",
+        "slow ",
+        "*Quiet*\n",
+        "the sea ",
+        "A ",
+        "A's ",
+        "é ",
+        "'",
+        "& ",
+        "*Quiet* the ",
+        "(",
+    ],
+)
+def test_reasons(seconds: Callable[..., float], unit: str) -> None:
+    def make(size: int) -> bytes:
+        return f"*Quiet* {unit * (size // len(unit))} *Quiet*\n\\boxed{{It}}".encode()
+
+    check_linear(seconds, make, w_false=0.1)
+
+
 @pytest.mark.parametrize("unit", ["Quiet\n", "Quiet slow\n", "Quiet slow "])
 def test_credit(seconds: Callable[..., float], unit: str) -> None:
     def make(size: int) -> bytes:

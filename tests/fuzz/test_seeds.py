@@ -143,6 +143,13 @@ def test_mentions(path: Path, by_bytes: PreTrainedTokenizerFast) -> None:
         assert [bool(marks[end - 1]) for end in ends] == [mentioned(line, title) for line in lines]
 
 
+def statements(engine: RewardEngine, text: bytes) -> list[tuple[int, int, bool, bool]]:
+    """What the engine reads in hostile text; as many as it counts."""
+    found = engine._core.statements(text) if engine.score([text], [0], reasons=True) else []
+    assert [line for line, *_ in found] == sorted(line for line, *_ in found)
+    return found
+
+
 @pytest.mark.parametrize("path", seeds("score"), ids=lambda path: path.stem)
 def test_score(path: Path) -> None:
     options, (titles, text, sizes, truth, candidates, attribute_names) = read(path, 6)
@@ -171,6 +178,7 @@ def test_score(path: Path) -> None:
 
     def run(rows: list[list[int]], threads: int, padded: bool = False) -> TokenScores:
         engine = RewardEngine(Catalogue(names, years), attributes, embeddings, weights, threads, answer, known)
+        assert all(0 <= item < len(names) for _, item, _, _ in statements(engine, text))
         settings: dict[str, Any] = dict(candidates=among, w_penalty=penalty, w_credit=credit, k=options[1] % 12 + 1)
         lengths = np.array([len(row) for row in rows])
         flat = np.array([id for row in rows for id in row], dtype=np.int64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,3 +174,27 @@ def test_the_engine_reads_any_text_as_specified(before: str, title: str, after: 
 def test_bytes_that_are_no_text_break_a_statement(broken: bytes) -> None:
     assert engine()._core.statements(b"Heat (1995) " + broken + b" crime") == []
     assert engine()._core.statements(b"\xff Heat (1995) crime") == [(0, 0, False, True)]
+
+
+def test_labelled_statements() -> None:
+    """Sentences over films and office products, labelled [item, value, denied]: all are found, and no others."""
+    table = json.loads((Path(__file__).parent / "labelled_statements.json").read_text(encoding="utf-8"))
+    titles = list(table["facts"])
+    triples = [
+        (item, relation, value)
+        for item, title in enumerate(titles)
+        for relation, values in table["facts"][title].items()
+        for value in values
+    ]
+    facts = AttributeGraph.from_triples(triples, len(titles))
+    labelled = TruthReader(titles, [None] * len(titles), facts, DatasetDescription(noun="film"))
+    count = 0
+    for text, wanted in table["rows"]:
+        found = labelled.read_line(text)
+        told = [(titles[s.item], s.denied) for s in found]
+        assert told == [(title, bool(denied)) for title, _, denied in wanted], text
+        for statement, (_, value, _) in zip(found, wanted, strict=True):
+            known = [facts.values[a].lower() for a in statement.attributes]
+            assert not known or value.lower() in known, text
+        count += len(found)
+    assert count > 200
