@@ -158,7 +158,7 @@ INSIDE = {
         "traces catalogue.drafts",
         "writing catalogue.told catalogue.wording",
         "demo catalogue.inferred catalogue.traces catalogue.vocabulary",
-        "movielens catalogue.kinds",
+        "movielens catalogue.kinds catalogue.rewrite",
         "doors catalogue.make",
     ),
 }

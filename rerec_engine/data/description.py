@@ -35,6 +35,7 @@ AGENTS = {
     "illustrated": "illustrator",
     "made": "maker",
     "performed": "performer",
+    "photographed": "cinematographer",
     "produced": "producer",
     "published": "publisher",
     "starring": "star",
@@ -42,6 +43,8 @@ AGENTS = {
     "written": "writer",
 }
 """What was done to an item -> who did it."""
+_ACTIVITIES = {"cinematography": "photographed by", "editing": "edited by"}
+"""What a relation to people is called -> how it is said."""
 _LINKED = re.compile(r".+ (?:at|by|for|from|in|of|on|to|with)|\w+ing")
 
 
@@ -137,6 +140,7 @@ def default_wording(relation: str) -> Wording:
     last = re.split(r"[.:/]", relation)[-1] or relation
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", last).lower().strip()
     words = words or " ".join(relation.split()) or "value"
+    words = _ACTIVITIES.get(words, words)
     role = AGENTS.get(words.removesuffix(" by"), words)
     if words in ("genre", "category", "type"):
         return Wording("", role)

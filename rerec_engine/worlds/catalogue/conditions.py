@@ -47,5 +47,8 @@ class Condition:
             return (
                 f"{'not ' if self.excluded else ''}{self.name}={'|'.join(sorted(values[a] for a in self.attributes))}"
             )
-        low, high = self.span.bounds
-        return f"{self.name}:{self.span.how}" if self.span.best else f"{self.name}:{low:.12g}..{high:.12g}"
+        how, first, last = self.span
+        sign = {"under": "<", "before": "<", "over": ">", "after": ">"}.get(how)
+        if sign:
+            return f"{self.name}{sign}{first:.12g}"
+        return f"{self.name}:{how}" if self.span.best else f"{self.name}={first:.12g}..{last:.12g}"

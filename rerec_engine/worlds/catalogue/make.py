@@ -18,6 +18,7 @@ from rerec_engine.worlds.catalogue.drafts import Draft, Picker
 from rerec_engine.worlds.catalogue.english import article
 from rerec_engine.worlds.catalogue.grammar import UNSEEN
 from rerec_engine.worlds.catalogue.kinds import KINDS, kinds_of
+from rerec_engine.worlds.catalogue.rewrite import Rewriter
 from rerec_engine.worlds.catalogue.shelf import Shelf
 from rerec_engine.worlds.catalogue.traces import Teacher, sizes
 from rerec_engine.worlds.catalogue.vocabulary import openings, vocabulary
@@ -58,6 +59,8 @@ class Drawn(NamedTuple):
     said: Said
     truth: tuple[int, ...]
     candidates: tuple[int, ...]
+    rewritten: bool = False
+    """By a model, which may use any words."""
 
 
 class Maker:
@@ -139,6 +142,11 @@ def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> Mad
     """Raises UserError for a catalogue that is too poor, and for options that cannot be followed."""
     if options.candidates < 2 * FEWEST_WRONG:
         raise UserError(f"candidates must be at least {2 * FEWEST_WRONG}, got {options.candidates}")
+    if options.llm and knowledge.description.prompt_form.closed:
+        raise UserError(
+            "llm: the form sentences has words of its own alone; requests in other words need the form chat"
+        )
+    rewriter, counts = Rewriter(options.llm, options.llm_model) if options.llm else None, dict[str, int]()
     maker = Maker(knowledge, options)
     rng = np.random.default_rng([options.seed, 4])
     taken: set[str] = set()
@@ -147,6 +155,8 @@ def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> Mad
     words: list[Said] = []
     for split, count in options.counts.items():
         drawn = draw_many(maker, split, [options.candidates] * count, rng, taken)
+        if rewriter is not None:
+            drawn = _rewritten(drawn, rewriter, knowledge.description, options.seed, counts)
         splits[split] = [maker.query(own, f"{split}-{i}", rng) for i, own in enumerate(drawn)]
         words += [own.said for own in drawn]
         for i, own in enumerate(drawn):
@@ -154,6 +164,7 @@ def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> Mad
                 "conditions": maker.keys(own.draft),
                 "form": own.draft.form,
                 "unseen_wording": own.said.unseen,
+                "rewritten": own.rewritten,
             }
     traces, said = maker.traces(rng)
     words += said
@@ -161,7 +172,20 @@ def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> Mad
     if description.prompt_form.closed:
         phrases = vocabulary(knowledge, maker.shelf.names, words, options.candidates)
         description = replace(description, openings=openings(words, article(description.noun)))
-    return MadeRequests(splits, extra, traces, phrases, description)
+    return MadeRequests(splits, extra, traces, phrases, description, counts)
+
+
+def _rewritten(
+    drawn: list[Drawn], rewriter: Rewriter, description: DatasetDescription, seed: int, counts: dict[str, int]
+) -> list[Drawn]:
+    texts = rewriter.rewrite([(own.draft, own.said) for own in drawn], description, seed)
+    for text in texts:
+        name = "requests in a model's words" if text else "requests whose rewriting lost something, left as they were"
+        counts[name] = counts.get(name, 0) + 1
+    return [
+        own._replace(said=replace(own.said, text=text), rewritten=True) if text else own
+        for own, text in zip(drawn, texts, strict=True)
+    ]
 
 
 def draw_many(
