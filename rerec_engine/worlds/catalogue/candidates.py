@@ -59,9 +59,14 @@ class Judged:
     def _hard(self, rng: np.random.Generator, most: int, tempting: np.ndarray | None) -> list[int]:
         """Wrong items by what they miss in turn, so that each condition is needed to tell the right one."""
         pools = [] if tempting is None else [tempting[self.surely_wrong[tempting]]]
+        outs = [mask for mask, c in zip(self.masks, self._conditions, strict=True) if c.excluded]
+        wish = [mask for mask, c in zip(self.masks, self._conditions, strict=True) if not c.excluded]
+        if outs:
+            unwanted = np.flatnonzero(np.logical_and.reduce(wish) & ~self.banned)
+            pools.append(unwanted[~np.logical_and.reduce([mask[unwanted] for mask in outs])])
         if len(self.masks) > 1:
             near = np.flatnonzero(self.near & self.surely_wrong)
-            pools += [near[~mask[near]] for mask in self.masks]
+            pools += [near[~mask[near]] for mask in wish]
         drawn = [rng.permutation(pool)[:most] if len(pool) <= 4 * most else _some(rng, pool, most) for pool in pools]
         turns = [int(pool[i]) for i in range(most) for pool in drawn if i < len(pool)]
         return list(dict.fromkeys(turns))[:most]
