@@ -1,7 +1,7 @@
 """A teacher's reasoning over the requests of a catalogue, for the warm start: true by the graph, line by line.
 
 What is inferred comes first, then what is asked, then the candidates in turn until the right ones are found, then the
-box. A line of a candidate quotes the prompt's, the facts before the title as there: copying goes forward.
+box. Facts stand before the title, as in the prompt: copying goes forward.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 
 from rerec_engine.data.facts import Facts
 from rerec_engine.worlds.catalogue import phrases
+from rerec_engine.worlds.catalogue.candidates import Judged
 from rerec_engine.worlds.catalogue.conditions import Condition
 from rerec_engine.worlds.catalogue.drafts import Draft
-from rerec_engine.worlds.catalogue.shelf import Shelf
+from rerec_engine.worlds.catalogue.shelf import YEAR, Shelf
 from rerec_engine.worlds.catalogue.wording import Speaker
 
 
@@ -37,17 +38,38 @@ class Teacher:
         asked = self._semicolon.join(map(self._asked, draft.conditions))
         lines = [*self._inferred(draft), f"Asked{self._colon}{asked}"]
         if self._closed:
-            left = set(truth)
-            for number, item in enumerate(candidates, 1):
-                left.discard(item)
-                lines.append(f"{number}) {self._line(item, draft.asked)} {'yes' if item in truth else 'no'}")
-                if not left:
-                    break
+            lines += self._checked(draft, truth, candidates)
         else:
             lines += [f"- {self._line(item, draft.asked)}" for item in truth]
         lead = "\n " if self._closed else "\n"
         titles = lead.join(self._shelf.knowledge.titles[item] for item in truth)
         return "\n".join(lines) + f"\n\\boxed{{{' ' if self._closed else ''}{titles}}}"
+
+    def _checked(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
+        """Of each candidate up to the last right one what decides: of a wrong one the first condition that it misses.
+
+        The values stand without their clauses: an answer has to be short.
+        """
+        masks = Judged(self._shelf, draft.conditions, draft.named).masks
+        lines = []
+        for number, item in enumerate(candidates[: candidates.index(truth[-1]) + 1], 1):
+            missed = [c for c, mask in zip(draft.conditions, masks, strict=True) if not mask[item]]
+            names = dict.fromkeys(c.name for c in missed[:1] or draft.conditions)
+            told = self._semicolon.join(filter(None, (self._told(item, name) for name in names)))
+            title = self._shelf.knowledge.titles[item]
+            parts = (told, title) if self._shown else (title, told)
+            lines.append(f"{number}) {self._colon.join(filter(None, parts))} {'no' if missed else 'yes'}")
+        return lines
+
+    def _told(self, item: int, name: str) -> str:
+        """What is known of the item under a name."""
+        graph, knowledge = self._shelf.graph, self._shelf.knowledge
+        own = [self._shelf.names[a] for a in graph.ids_of(item) if graph.relations[a] == name]
+        if not own and name in knowledge.numbers:
+            return self._facts.number(item, name)
+        if not own and name == YEAR and knowledge.years[item] is not None:
+            return str(knowledge.years[item])
+        return self._comma.join(own)
 
     def _line(self, item: int, asked: Sequence[str]) -> str:
         fact, title = self._facts.of(item, asked), self._shelf.knowledge.titles[item]
