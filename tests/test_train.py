@@ -19,12 +19,13 @@ from huggingface_hub import ModelCard
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from transformers import AutoModelForCausalLM
 
+from rerec_engine.config import Config
 from rerec_engine.errors import UserError
-from rerec_engine.runs.settings import load_settings
+from rerec_engine.runs.settings import DEMO, flatten, load_settings, read_yaml
 from rerec_engine.train import train
 
 SMALL = {
-    "warm_start.epochs": 1,
+    "warm-start.epochs": 1,
     "model.hidden-size": 32,
     "model.layers": 2,
     "rollout.max-new-tokens": 40,
@@ -46,10 +47,16 @@ def command(data: Path | None, output: Path | None, **settings: object) -> list[
     words = [sys.executable, "-m", "rerec_engine.train"]
     chosen = {**SMALL, **settings}
     if data is not None:
-        chosen["data.path"] = data
+        chosen = {**published_settings(), **chosen, "data.path": data}
     if output is not None:
         chosen["output-dir"] = output
     return words + [w for name, value in chosen.items() for w in (f"--{name}", str(value))]
+
+
+def published_settings() -> dict[str, object]:
+    """Those in place of which the demo's stand where a model is made on the spot."""
+    demo = flatten(read_yaml(DEMO))
+    return {name.replace("_", "-"): value for name, value in flatten(Config()).items() if value != demo[name]}
 
 
 def run(words: list[str], code: int = 0) -> str:
@@ -175,7 +182,7 @@ def test_sigterm_ends_at_a_step_with_a_checkpoint(unbroken, mini_demo, tmp_path)
 
 
 def test_resumed_equals_unbroken_with_responses_generated_ahead(mini_demo, tmp_path):
-    settings = {"rollout.overlap": "true", "loss.importance-cap": 2, "train.steps": 4, "warm_start.epochs": 0}
+    settings = {"rollout.overlap": "true", "loss.importance-cap": 2, "train.steps": 4, "warm-start.epochs": 0}
     settings["data.order"] = "fresh"  # each query's candidates are drawn again, as they were
     for name in ("unbroken", "resumed"):
         train(*load_settings(command(mini_demo, tmp_path / name, **settings)[3:]))
@@ -224,7 +231,7 @@ def test_stopped_in_the_warm_start_it_is_kept_and_continued(unbroken, mini_demo,
 
 def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again(mini_demo, tmp_path):
     path = tmp_path / "run"
-    short = {"train.steps": 1, "warm_start.epochs": 0}
+    short = {"train.steps": 1, "warm-start.epochs": 0}
     for wrong in ({"data.path": tmp_path / "nowhere"}, {"data.path": mini_demo, "model.path": "./nowhere"}):
         with pytest.raises(UserError, match="nowhere"):
             train(*load_settings(command(None, path, **short, **wrong)[3:]))
@@ -238,7 +245,7 @@ def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again
 
 def test_start_and_end_tell_what_one_needs(unbroken, mini_demo, tmp_path, capsys):
     path = tmp_path / "run"
-    train(*load_settings(command(mini_demo, path, **{"train.steps": 1, "warm_start.epochs": 0})[3:]))
+    train(*load_settings(command(mini_demo, path, **{"train.steps": 1, "warm-start.epochs": 0})[3:]))
     told = capsys.readouterr().err
     assert f"1 steps of 8 queries, written to {path}" in told
     for words in (f"recommend --model {path} --data {mini_demo}", f"report {path}", f"train --resume {path}"):
@@ -261,7 +268,7 @@ SWITCHES = [
 
 @pytest.mark.parametrize("settings", SWITCHES, ids=lambda s: "+".join(f"{k.split('.')[-1]}={v}" for k, v in s.items()))
 def test_every_estimator_and_option_trains(mini_demo, tmp_path, settings):
-    words = command(mini_demo, tmp_path / "run", **{"train.steps": 2, "warm_start.epochs": 0, **settings})
+    words = command(mini_demo, tmp_path / "run", **{"train.steps": 2, "warm-start.epochs": 0, **settings})
     train(*load_settings(words[3:]))
     lines = metrics(tmp_path / "run")
     assert len(lines) == 2

@@ -45,6 +45,15 @@ AGENTS = {
 """What was done to an item -> who did it."""
 _ACTIVITIES = {"cinematography": "photographed by", "editing": "edited by"}
 """What a relation to people is called -> how it is said."""
+_CLAUSES = {role: "starring" if verb == "starring" else f"{verb} by" for verb, role in AGENTS.items()} | {
+    "actor": "starring",
+    "artist": "by",
+    "author": "by",
+    "band": "by",
+    "brand": "by",
+    "developer": "developed by",
+    "manufacturer": "made by",
+}
 _LINKED = re.compile(r".+ (?:at|by|for|from|in|of|on|to|with)|\w+ing")
 
 
@@ -136,12 +145,14 @@ class DatasetDescription:
 
 
 def default_wording(relation: str) -> Wording:
-    """From the relation's name: "Directed_by" is said "directed by", "publisher" "with the publisher"."""
+    """From the relation's name: "Directed_by" and "director" are said "directed by", "theme" "with the theme"."""
     last = re.split(r"[.:/]", relation)[-1] or relation
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", last).lower().strip()
     words = words or " ".join(relation.split()) or "value"
     words = _ACTIVITIES.get(words, words)
     role = AGENTS.get(words.removesuffix(" by"), words)
+    if words in _CLAUSES:
+        return Wording(_CLAUSES[words], role)
     if words in ("genre", "category", "type"):
         return Wording("", role)
     return Wording(words if _LINKED.fullmatch(words) else f"with the {words}", role)

@@ -15,6 +15,7 @@ from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import write_text
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
+SMALL = DEMO.with_name("small.yaml")
 RESUMABLE = ("train.steps", "threads", "device")
 """Settings that may differ when a run is continued; any other would make it another run."""
 
@@ -131,10 +132,12 @@ def train_parser() -> Parser:
     parser = Parser(
         prog="train",
         usage="[--data DIR] [--model DIR|NAME] [options]",
-        description="Reinforcement fine-tuning of a recommendation assistant (ReRec). Without --data, --config or "
-        "--resume: the demo, an invented world and a model of 0.8 M parameters, on this machine.",
+        description="Reinforcement fine-tuning of a recommendation assistant (ReRec). Without --model a "
+        "model of 0.8 M parameters is made on the spot, by the demo's settings; without --data too it learns the demo, "
+        "an invented world, on this machine.",
         examples=(
             "--output runs/demo",
+            "--data data/games --output runs/games --train.steps 20",
             "--data data/movies --model Qwen/Qwen3-0.6B",
             "--config run.yaml --train.steps 200",
             "--resume runs/demo --train.steps 100",
@@ -154,7 +157,8 @@ def train_parser() -> Parser:
 def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | None]:
     """The settings of a training run, and the run directory to continue, if any.
 
-    Where no dataset is named, the demo's settings stand in for the defaults.
+    Where no model is named, one is made on the spot: the demo's settings then stand in for the defaults. Without traces
+    of a dataset of one's own there is no warm start.
     """
     chosen = vars(train_parser().parse_args(args))
     file, resume = chosen.pop("config"), chosen.pop("resume")
@@ -162,14 +166,24 @@ def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | Non
         if resume is not None:
             return _resumed(resume, file, chosen), resume
         base = read_yaml(file) if file else Config()
-        if replaced(base, chosen).data.path is None:
-            base = read_yaml(DEMO)
+        if replaced(base, chosen).model.path is None:
+            base = _on_the_spot(replaced(base, chosen))
             base = read_yaml(file, base) if file else base
         config: Config = replaced(base, chosen)
         config.check()
     except ValueError as error:
         raise UserError(str(error)) from None
     return config, None
+
+
+def _on_the_spot(config: Config) -> Config:
+    """The defaults of a run that makes its own model."""
+    if config.data.path is None:
+        return read_yaml(DEMO)
+    small = read_yaml(SMALL, read_yaml(DEMO))
+    traces = config.warm_start.path or Path(config.data.path) / "warm_start.parquet"
+    without: Config = replaced(small, {"warm_start.epochs": 0})
+    return small if Path(traces).is_file() else without
 
 
 def _resumed(run: Path, file: Path | None, chosen: dict[str, Any]) -> Config:

@@ -41,7 +41,7 @@ def test_completed_fills_in_what_is_left_out() -> None:
     assert full.plural == "board games"
     assert list(full.relations) == ["designer", "genre", "publisher"]
     assert full.relations["designer"] == Wording("designed by", "designer")
-    assert full.relations["publisher"] == Wording("with the publisher", "publisher")
+    assert full.relations["publisher"] == Wording("published by", "publisher")
 
 
 def test_a_directory_without_the_file_has_the_defaults(tmp_path: Path) -> None:
@@ -59,10 +59,13 @@ def test_a_directory_without_the_file_has_the_defaults(tmp_path: Path) -> None:
         ("Starring", "starring", "star"),
         ("Set_in", "set in", "set in"),
         ("Genre", "", "genre"),
-        ("publisher", "with the publisher", "publisher"),
+        ("publisher", "published by", "publisher"),
+        ("brand", "by", "brand"),
+        ("actor", "starring", "actor"),
+        ("theme", "with the theme", "theme"),
         ("musicComposer", "with the music composer", "music composer"),
-        ("film.film.actor", "with the actor", "actor"),
-        ("http://dbpedia.org/ontology/writer", "with the writer", "writer"),
+        ("film.film.actor", "starring", "actor"),
+        ("http://dbpedia.org/ontology/writer", "written by", "writer"),
         ("...", "with the ...", "..."),
     ],
 )

@@ -25,7 +25,10 @@ SMALL = {
     "model.layers": 2,
     "rollout.max-new-tokens": 24,
     "rollout.responses-per-query": 4,
+    "advantage.outcome-gate": "false",
     "optim.learning-rate": 1e-3,
+    "optim.warmup-steps": 0,
+    "loss.beta": 0.01,
     "loss.entropy": 0.05,  # gradients that are not small, whatever the rewards
     "train.steps": 5,
     "train.queries-per-step": 8,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
-from rerec_engine.config import Config, TrainConfig
+from rerec_engine.config import Config
 from rerec_engine.errors import UserError
 from rerec_engine.runs.settings import DEMO, flatten, load_settings, read_yaml, replaced, with_settings, write_yaml
 
 
 def test_defaults_are_the_published_ones():
-    config, resume = load_settings(["--data.path", "somewhere"])
+    config, resume = load_settings(["--data", "somewhere", "--model", "of-ones-own"])
     assert resume is None
-    assert config == dataclasses.replace(Config(), data=dataclasses.replace(Config().data, path="somewhere"))
+    assert config == replaced(Config(), {"data.path": "somewhere", "model.path": "of-ones-own"})
     assert (config.rollout.responses_per_query, config.train.queries_per_step, config.train.queries_per_update) == (
         5,
         512,
@@ -26,6 +24,16 @@ def test_defaults_are_the_published_ones():
 def test_without_data_the_demo_stands_in():
     config, _ = load_settings([])
     assert config == read_yaml(DEMO)
+
+
+def test_a_model_made_on_the_spot_takes_the_demos_settings_with_data_too(tmp_path):
+    """A step of 512 queries and no warm start are for pretrained models."""
+    without, _ = load_settings(["--data", str(tmp_path)])
+    (tmp_path / "warm_start.parquet").touch()
+    config, _ = load_settings(["--data", str(tmp_path), "--train.steps", "20"])
+    small = {"data.path": str(tmp_path), "rollout.max_new_tokens": 320}
+    assert config == replaced(read_yaml(DEMO), {**small, "train.steps": 20})
+    assert without == replaced(read_yaml(DEMO), {**small, "warm_start.epochs": 0})
 
 
 def test_command_line_over_file_over_default(tmp_path):
@@ -105,7 +113,7 @@ def test_mistakes_in_the_file(tmp_path, text, message):
 
 
 def test_saved_settings_read_back(tmp_path):
-    config = dataclasses.replace(Config(), output_dir="x y", train=TrainConfig(steps=3), seed=8)
+    config = replaced(Config(), {"output_dir": "x y", "train.steps": 3, "seed": 8})
     write_yaml(config, tmp_path / "config.yaml")
     assert read_yaml(tmp_path / "config.yaml") == config
 
