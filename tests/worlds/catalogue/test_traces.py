@@ -1,0 +1,75 @@
+"""The teacher's answers, and the phrases that they and the prompts are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rerec_engine.data.knowledge import Knowledge
+from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.model.small_model import SPECIAL, phrase_tokenizer
+from rerec_engine.reward import RewardEngine, RewardWeights
+from rerec_engine.worlds.catalogue import make_requests
+from rerec_engine.worlds.catalogue.make import Maker, draw_many
+from rerec_engine.worlds.options import CatalogueRequestOptions
+
+
+@pytest.mark.parametrize("form", ["sentences", "chat"])
+@pytest.mark.parametrize("facts", ["asked", "none"])
+def test_every_answer_is_the_right_one(games: Callable[..., Knowledge], form: str, facts: str) -> None:
+    knowledge = games(form)
+    knowledge = replace(knowledge, description=replace(knowledge.description, facts=facts))
+    maker, rng = Maker(knowledge, CatalogueRequestOptions(traces=120)), np.random.default_rng(0)
+    drawn = draw_many(maker, "train", [20] * 120, rng, set())
+    answers = [maker._teacher.reason(own.draft, own.truth, own.candidates) for own in drawn]
+    engine = RewardEngine(
+        Catalogue(list(knowledge.titles), list(knowledge.years)),
+        knowledge.attributes.item_attributes.astype(np.float32),
+        np.ones((knowledge.item_count, 1), np.float32),
+        RewardWeights(k=5),
+    )
+    truth = [[knowledge.titles[item] for item in own.truth] for own in drawn]
+    scores = engine.score(answers, truth, [list(own.candidates) for own in drawn])
+    assert (scores.ndcg == 1).all()
+    assert (scores.format == 0.5).all()
+
+
+def test_candidates_are_checked_in_turn_up_to_the_last_right_one(games: Callable[..., Knowledge]) -> None:
+    knowledge = games("sentences")
+    maker, rng = Maker(knowledge, CatalogueRequestOptions()), np.random.default_rng(0)
+    for own in draw_many(maker, "train", [12] * 60, rng, set()):
+        lines = maker._teacher.reason(own.draft, own.truth, own.candidates).split("\n")
+        checked = [line for line in lines if line[0].isdigit()]
+        shown = own.candidates[: len(checked)]
+        assert shown[-1] in own.truth
+        assert set(own.truth) <= set(shown)
+        for item, line in zip(shown, checked, strict=True):
+            assert knowledge.titles[item] in line
+            assert line.endswith(" yes" if item in own.truth else " no")
+
+
+def test_a_chat_answer_quotes_the_right_line_of_the_prompt(games: Callable[..., Knowledge]) -> None:
+    made = make_requests(games("chat"), CatalogueRequestOptions(traces=60))
+    for trace in made.traces:
+        quoted = [line for line in trace.response.split("\n") if line.startswith("- ")]
+        assert quoted
+        assert all(line in trace.prompt[0]["content"].split("\n") for line in quoted)
+
+
+def test_every_text_is_made_of_the_vocabulary(games: Callable[..., Knowledge]) -> None:
+    made = make_requests(games("sentences"), CatalogueRequestOptions(train_queries=100, test_queries=100, traces=200))
+    tokenizer = phrase_tokenizer(made.vocabulary)
+    single = set(tokenizer.get_vocab()) - set(SPECIAL) - set(made.vocabulary)
+    texts = [trace.response for trace in made.traces] + [trace.prompt[0]["content"] for trace in made.traces]
+    texts += [query.messages[0]["content"] for queries in made.splits.values() for query in queries]
+    for text in texts:
+        assert not single & set(tokenizer.tokenize(text)), text
+
+
+def test_a_model_of_its_own_phrases_has_short_lists_first(games: Callable[..., Knowledge]) -> None:
+    made = make_requests(games("sentences"), CatalogueRequestOptions(traces=40))
+    assert list(dict.fromkeys(trace.phase for trace in made.traces)) == ["short", "medium", "full"]
+    assert len(made.traces) == 40
