@@ -13,8 +13,8 @@ from rerec_engine.worlds.options import CatalogueRequestOptions, DemoOptions
 
 def test_the_catalogue_stays_and_the_queries_are_new(tmp_path: Path) -> None:
     small = DemoOptions(
-        train_queries=10, val_queries=5, test_queries=5, short_traces=3, medium_traces=3, full_traces=3, biased_traces=3,
-        embedding_epochs=1,
+        train_queries=10, val_queries=5, test_queries=5, short_traces=3, medium_traces=3,
+        full_traces=3, biased_traces=3, embedding_epochs=1,
     )  # fmt: skip
     run(Demo(tmp_path / "demo", small))
     options = CatalogueRequestOptions(train_queries=20, val_queries=5, test_queries=8, traces=12)
