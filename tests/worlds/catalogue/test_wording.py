@@ -29,7 +29,7 @@ SAID = DatasetDescription(
         ("of", ["War"], False, ("war", "", "that is of the genre war", "It should be a war film")),
         ("of", ["Pens & Refills"], False, ("", "of the genre Pens & Refills", "that is of the genre Pens & Refills",
                                            "It should be of the genre Pens & Refills")),
-        ("publisher", ["X"], False, ("", "with the publisher X", "whose publisher is X", "The publisher should be X")),
+        ("theme", ["X"], False, ("", "with the theme X", "whose theme is X", "The theme should be X")),
     ],
 )  # fmt: skip
 def test_values_are_said(name: str, values: list[str], plural: bool, expected: tuple[str, ...]) -> None:
