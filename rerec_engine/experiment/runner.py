@@ -34,7 +34,7 @@ from rerec_engine.errors import RunError, UserError, file_error
 from rerec_engine.experiment.suite import Suite
 from rerec_engine.files import replacing_directory, write_json
 from rerec_engine.runs.records import read_records
-from rerec_engine.runs.settings import as_words, changed, flatten, read_yaml, replaced
+from rerec_engine.runs.settings import as_words, changed, flatten, read_yaml, replaced, taken_by_default
 from rerec_engine.worlds.doors import write_made
 
 Places = Mapping[str, Path]
@@ -199,13 +199,14 @@ def command(run: Run) -> list[str]:
     words = [sys.executable, "-m", "rerec_engine.train"]
     if resumable(run):
         return [*words, "--resume", str(run.path), "--threads", "1"]
-    return words + as_words(changed(dataclasses.replace(run.config, output_dir=str(run.path), threads=1)))
+    config = dataclasses.replace(run.config, output_dir=str(run.path), threads=1)
+    return words + as_words(changed(config, taken_by_default(config)))
 
 
 def command_line(suite: Suite, arm: str) -> str:
     """The command of an arm's run, with the suite's places left open."""
     config = arm_runs(suite, Path("OUTPUT"), open_places(suite), [arm], suite.seeds[:1])[0].config
-    return " ".join(["python -m rerec_engine.train", *as_words(changed(config))])
+    return " ".join(["python -m rerec_engine.train", *as_words(changed(config, taken_by_default(config)))])
 
 
 def cpu_seconds(path: Path) -> float:

@@ -75,10 +75,15 @@ def replaced(config: Any, values: Mapping[str, Any]) -> Any:
     return dataclasses.replace(config, **parts)
 
 
-def changed(config: Config) -> dict[str, Any]:
-    """Settings, by dotted name, that differ from their defaults."""
-    default = flatten(Config())
-    return {name: value for name, value in flatten(config).items() if value != default[name]}
+def changed(config: Config, default: Config | None = None) -> dict[str, Any]:
+    """Settings, by dotted name, that differ from `default`; none: from the published ones."""
+    before = flatten(default or Config())
+    return {name: value for name, value in flatten(config).items() if value != before[name]}
+
+
+def taken_by_default(config: Config) -> Config:
+    """What `train` starts from for a run of this dataset and model: the command line need not name it."""
+    return Config() if config.model.path is not None else _on_the_spot(config)
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -166,9 +171,8 @@ def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | Non
         if resume is not None:
             return _resumed(resume, file, chosen), resume
         base = read_yaml(file) if file else Config()
-        if replaced(base, chosen).model.path is None:
-            base = _on_the_spot(replaced(base, chosen))
-            base = read_yaml(file, base) if file else base
+        base = taken_by_default(replaced(base, chosen))
+        base = read_yaml(file, base) if file else base
         config: Config = replaced(base, chosen)
         config.check()
     except ValueError as error:

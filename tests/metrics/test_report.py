@@ -74,6 +74,8 @@ def test_a_line_holds_what_curves_need() -> None:
         "unknown_item_rate": 0.01,
         "outside_rate": 0.02,
         "mean_length": 17.25,
+        "statements": 0.0,
+        "true_reasons": None,
         "by_category": {"explicit": 2 / 3, "implicit": 0.0},
         "interval_by_category": {"explicit": [0.1, 0.9], "implicit": [0.0, 0.0]},
     }

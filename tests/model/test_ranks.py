@@ -28,6 +28,8 @@ SMALL = {
     "advantage.outcome-gate": "false",
     "optim.learning-rate": 1e-3,
     "optim.warmup-steps": 0,
+    "optim.final-share": 1.0,
+    "optim.weight-decay": 0.01,
     "loss.beta": 0.01,
     "loss.entropy": 0.05,  # gradients that are not small, whatever the rewards
     "train.steps": 5,

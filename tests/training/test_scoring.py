@@ -55,7 +55,8 @@ def test_each_response_is_scored_against_its_own_query(policy, dataset, reward):
     scored = score_batch(batch_of(policy, [first, second], texts, 3), reward=reward, policy=policy, config=Config())
     owners = [first] * 3 + [second] * 3
     expected = reward.score(texts, [q.ground_truth for q in owners], [q.candidates for q in owners])
-    assert scored.scores.keys() == {"reward", "ndcg", "format", "qas", "pas", "hit"}
+    reasons = {"statements", "true_statements"}
+    assert scored.scores.keys() == {"reward", "ndcg", "format", "qas", "pas", "hit", *reasons}
     assert scored.scores["hit"].tolist() == [1, 0, 0, 0, 0, 1]
     assert scored.scores["format"].tolist() == [0.5, 0.5, -0.5, -0.5, 0.5, 0.5]
     assert scored.scores["reward"].tolist() == expected.total.tolist()
