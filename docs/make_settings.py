@@ -16,9 +16,9 @@ HEAD = """# Settings
 
 Every setting of `python -m rerec_engine.train`, as `--section.name value` on the command line or in a YAML file
 (`--config FILE`); the command line goes first. Defaults are those published with ReRec where it names them. Without
-`--model.path` a small model is made on the spot, and the demo's values hold, which stand beside the defaults where
-they differ (with a dataset of one's own `rollout.max_new_tokens` is 320). A value out of range, or a name that is not
-here, is an error of one line.
+`--data.path` or `--model.path` the demo's data or a small model is made on the spot, and the demo's values hold,
+which stand beside the defaults where they differ (with a dataset of one's own `rollout.max_new_tokens` is 320). A
+value out of range, or a name that is not here, is an error of one line.
 
 This file is made by `python docs/make_settings.py` from [rerec_engine/config.py](../rerec_engine/config.py).
 """

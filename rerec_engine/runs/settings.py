@@ -83,7 +83,14 @@ def changed(config: Config, default: Config | None = None) -> dict[str, Any]:
 
 def taken_by_default(config: Config) -> Config:
     """What `train` starts from for a run of this dataset and model: the command line need not name it."""
-    return Config() if config.model.path is not None else _on_the_spot(config)
+    if config.data.path is None:
+        return read_yaml(DEMO)
+    if config.model.path is not None:
+        return Config()
+    small = read_yaml(SMALL, read_yaml(DEMO))
+    traces = config.warm_start.path or Path(config.data.path) / "warm_start.parquet"
+    without: Config = replaced(small, {"warm_start.epochs": 0})
+    return small if Path(traces).is_file() else without
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -162,8 +169,8 @@ def train_parser() -> Parser:
 def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | None]:
     """The settings of a training run, and the run directory to continue, if any.
 
-    Where no model is named, one is made on the spot: the demo's settings then stand in for the defaults. Without traces
-    of a dataset of one's own there is no warm start.
+    Where no dataset or no model is named, the demo's settings stand in for the defaults. Without traces in a dataset of
+    one's own there is no warm start.
     """
     chosen = vars(train_parser().parse_args(args))
     file, resume = chosen.pop("config"), chosen.pop("resume")
@@ -178,16 +185,6 @@ def load_settings(args: Sequence[str] | None = None) -> tuple[Config, Path | Non
     except ValueError as error:
         raise UserError(str(error)) from None
     return config, None
-
-
-def _on_the_spot(config: Config) -> Config:
-    """The defaults of a run that makes its own model."""
-    if config.data.path is None:
-        return read_yaml(DEMO)
-    small = read_yaml(SMALL, read_yaml(DEMO))
-    traces = config.warm_start.path or Path(config.data.path) / "warm_start.parquet"
-    without: Config = replaced(small, {"warm_start.epochs": 0})
-    return small if Path(traces).is_file() else without
 
 
 def _resumed(run: Path, file: Path | None, chosen: dict[str, Any]) -> Config:

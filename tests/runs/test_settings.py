@@ -22,8 +22,8 @@ def test_defaults_are_the_published_ones():
 
 
 def test_without_data_the_demo_stands_in():
-    config, _ = load_settings([])
-    assert config == read_yaml(DEMO)
+    assert load_settings([])[0] == read_yaml(DEMO)
+    assert load_settings(["--model", "m"])[0] == replaced(read_yaml(DEMO), {"model.path": "m"})
 
 
 def test_a_model_made_on_the_spot_takes_the_demos_settings_with_data_too(tmp_path):
