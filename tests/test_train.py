@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError
-from rerec_engine.runs.settings import DEMO, flatten, load_settings, read_yaml
+from rerec_engine.runs.settings import DEMO, changed, load_settings, read_yaml
 from rerec_engine.train import train
 
 SMALL = {
@@ -55,8 +55,7 @@ def command(data: Path | None, output: Path | None, **settings: object) -> list[
 
 def published_settings() -> dict[str, object]:
     """Those in place of which the demo's stand where a model is made on the spot."""
-    demo = flatten(read_yaml(DEMO))
-    return {name.replace("_", "-"): value for name, value in flatten(Config()).items() if value != demo[name]}
+    return {name.replace("_", "-"): value for name, value in changed(Config(), read_yaml(DEMO)).items()}
 
 
 def run(words: list[str], code: int = 0) -> str:

@@ -45,7 +45,10 @@ AGENTS = {
 """What was done to an item -> who did it."""
 _ACTIVITIES = {"cinematography": "photographed by", "editing": "edited by"}
 """What a relation to people is called -> how it is said."""
-_CLAUSES = {role: "starring" if verb == "starring" else f"{verb} by" for verb, role in AGENTS.items()} | {
+DEEDS = {role: deed for deed, role in AGENTS.items() if deed != "starring"}
+"""Who -> what was done to the item: "designer" -> "designed"."""
+_CLAUSES = {role: f"{deed} by" for role, deed in DEEDS.items()} | {
+    "star": "starring",
     "actor": "starring",
     "artist": "by",
     "author": "by",

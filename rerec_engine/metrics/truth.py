@@ -24,8 +24,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from rerec_engine.data.description import DatasetDescription
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.metrics.names import ItemMention, Names, Token, Value, listed, plain, tokens
@@ -363,10 +361,3 @@ class _LineReader:
             state.mask, state.direct, state.hidden, state.role = state.role, True, 0, 0
         elif kind not in (Kind.ARTICLE, Kind.ONLY, Kind.NOT):
             state.direct = False
-
-
-def true_share(counts: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """(share of true statements, statements a response) of (statements, true) by response; NaN where there is none."""
-    told = np.array(counts, dtype=np.float64).reshape(-1, 2)
-    statements, true = told.sum(axis=0) if len(told) else (0.0, 0.0)
-    return (true / statements if statements else float("nan")), (statements / len(told) if len(told) else float("nan"))

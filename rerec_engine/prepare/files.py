@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,7 +41,6 @@ class Files:
     def run(self) -> str:
         """Write the dataset directory; what was read, and as what, as text. Raises UserError."""
         from rerec_engine.data.assemble import Prepared, finish
-        from rerec_engine.data.description import VOCABULARY
         from rerec_engine.data.files.catalogue import read_catalogue
         from rerec_engine.data.traces import write_traces
         from rerec_engine.worlds.catalogue import make_requests
@@ -69,7 +67,7 @@ class Files:
             user_ids=read.user_ids,
             texts=read.knowledge.texts,
             numbers=read.knowledge.numbers,
-            files={VOCABULARY: json.dumps(made.vocabulary, indent=0)} if made.vocabulary else {},
+            files=made.files,
         )
         settings = {
             "sources": str(sources),

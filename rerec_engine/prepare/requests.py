@@ -32,7 +32,6 @@ class Requests:
     def run(self) -> str:
         """Write the dataset directory; what was made, as text. Raises UserError."""
         from rerec_engine.data.dataset import load_dataset, write_dataset
-        from rerec_engine.data.description import VOCABULARY
         from rerec_engine.data.knowledge import Knowledge
         from rerec_engine.data.traces import write_traces
         from rerec_engine.worlds.catalogue import make_requests
@@ -52,9 +51,7 @@ class Requests:
             "notes": made.counts,
             "settings": {"data": str(self.data), **asdict(self.options)},
         }
-        files = {"prepare_report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n"}
-        if made.vocabulary:
-            files[VOCABULARY] = json.dumps(made.vocabulary, indent=0)
+        files = {**made.files, "prepare_report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n"}
         with waiting(f"writing {self.output}"):
             write_dataset(
                 self.output,

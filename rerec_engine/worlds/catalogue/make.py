@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rerec_engine.data.description import DatasetDescription
+from rerec_engine.data.description import VOCABULARY, DatasetDescription
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.prompter import Prompter
 from rerec_engine.data.traces import Trace
@@ -50,6 +51,11 @@ class MadeRequests:
     description: DatasetDescription
     counts: dict[str, int] = field(default_factory=dict)
     """What happened by the way, in words."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Further files of the directory, by name."""
+        return {VOCABULARY: json.dumps(self.vocabulary, indent=0)} if self.vocabulary else {}
 
 
 class Drawn(NamedTuple):

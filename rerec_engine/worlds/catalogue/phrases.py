@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rerec_engine.data.description import AGENTS, DatasetDescription, Number, plural_of
+from rerec_engine.data.description import DEEDS, DatasetDescription, Number, plural_of
 from rerec_engine.worlds.catalogue.conditions import Span
 from rerec_engine.worlds.catalogue.english import DECADES, Atom, article, in_words, listed, pieces_of
 from rerec_engine.worlds.catalogue.shelf import YEAR
@@ -18,10 +18,6 @@ _NAMES = re.compile(
     r"|gree[kc]|egypt|arthur|victor|russia|celtic|norse|olymp)"
 )
 _SEATED = ("players", "people", "persons", "guests", "children", "adults")
-
-
-MADE = {role: word for word, role in AGENTS.items() if word != "starring"}
-"""What somebody of the role has done: "designer" -> "designed"."""
 
 
 class Phrase(NamedTuple):
@@ -63,8 +59,8 @@ def wanted(description: DatasetDescription, name: str, values: Sequence[str], pl
     if clause[:2] == ["with", "the"] and len(values) > 1:
         clause = ["with", "the", *plural_of(" ".join(clause[2:])).split()]
     one = len(values) == 1
-    if wording.role in MADE and clause[0] == "with" and choice % 2:
-        clause = [MADE[wording.role], "by"]
+    if wording.role in DEEDS and clause[0] == "with" and choice % 2:
+        clause = [DEEDS[wording.role], "by"]
     after = [*clause, *named]
     relative = after
     if clause[-1] == "by":
@@ -85,8 +81,8 @@ def unwanted(
     clause, role = wording.clause.split(), wording.role.split()
     named = listed([[Atom(value)] for value in values], "or")
     if clause:
-        if wording.role in MADE and clause[0] == "with" and choice // 2 % 2:
-            clause = [MADE[wording.role], "by"]
+        if wording.role in DEEDS and clause[0] == "with" and choice // 2 % 2:
+            clause = [DEEDS[wording.role], "by"]
         inline = ("but" if choice % 2 else "just", "not")
         alone = (["Nothing", *clause, *named, ",", "please"], ["But", "nothing", *clause, *named])[choice % 2]
         return [*inline, *clause, *named], alone
