@@ -99,11 +99,10 @@ def test_every_room_is_a_package_that_git_keeps() -> None:
 
 def test_git_ignores_no_source_or_test() -> None:
     kept = {path.relative_to(ROOT) for path in tracked_files()}
-    there = {
-        p.relative_to(ROOT) for top in ("rerec_engine", "tests", "kernels", "bench") for p in (ROOT / top).rglob("*.py")
-    }
+    tops = ("rerec_engine", "tests", "kernels", "bench")
+    there = {p.relative_to(ROOT) for top in tops for p in (ROOT / top).rglob("*.py")}
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--others", "--ignored", "--exclude-standard"],
+        ["git", "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *tops],
         cwd=ROOT,
         capture_output=True,
         check=True,

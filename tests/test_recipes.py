@@ -154,6 +154,7 @@ def rank_gradients() -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_fsdp2_on_two_ranks() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

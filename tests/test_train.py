@@ -134,6 +134,7 @@ def test_run_directory(unbroken):
     assert card.data.eval_results[0].metric_value == evaluations[-1]["accuracy"]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_unbroken(unbroken, mini_demo, tmp_path):
     path = tmp_path / "killed"
     process = subprocess.Popen(command(mini_demo, path), stderr=subprocess.DEVNULL)
@@ -152,19 +153,21 @@ def test_killed_and_resumed_equals_unbroken(unbroken, mini_demo, tmp_path):
     assert_same_run(path, unbroken)
 
 
-def test_truncated_checkpoint_is_refused_and_the_one_before_used(mini_demo, tmp_path):
-    path, whole = tmp_path / "run", tmp_path / "whole"
-    run(command(mini_demo, path, **{"train.steps": 4}))
-    run(command(mini_demo, whole, **{"train.steps": 4}))
-    model = path / "checkpoints" / "step_4" / "model.safetensors"
+@pytest.mark.slow
+def test_truncated_checkpoint_is_refused_and_the_one_before_used(unbroken, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(unbroken, path)
+    shutil.rmtree(path / "final")
+    model = path / "checkpoints" / "step_6" / "model.safetensors"
     os.truncate(model, 1000)
     told = run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path)])
     assert "model.safetensors: has 1000 of" in told
     assert "resuming" in told
-    assert "after step 2" in told
-    assert_same_run(path, whole)
+    assert "after step 4" in told
+    assert_same_run(path, unbroken)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_at_a_step_with_a_checkpoint(unbroken, mini_demo, tmp_path):
     path = tmp_path / "stopped"
     words = command(mini_demo, path, **{"train.checkpoint-every": 0})
@@ -192,23 +195,24 @@ def test_resumed_equals_unbroken_with_responses_generated_ahead(mini_demo, tmp_p
     assert_same_run(tmp_path / "resumed", tmp_path / "unbroken")
 
 
-def test_a_checkpoint_that_the_disk_refuses_ends_the_run_and_the_one_before_is_good(mini_demo, tmp_path):
-    """A limit on the size of a file stands in for the disk: the model of step 2 does not fit, step 0's did."""
+@pytest.mark.slow
+def test_a_checkpoint_that_the_disk_refuses_ends_the_run_and_the_one_before_is_good(unbroken, tmp_path):
+    """A limit on the size of a file stands in for the disk: the model of step 8 does not fit."""
     path = tmp_path / "full"
-    words = command(mini_demo, path, **{"train.steps": 4})
-    run(command(mini_demo, path, **{"train.steps": 1, "train.checkpoint-every": 1}))
-    size = (path / "checkpoints" / "step_1" / "model.safetensors").stat().st_size
+    shutil.copytree(unbroken, path)
+    size = (path / "checkpoints" / "step_6" / "model.safetensors").stat().st_size
     limited = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size // 2}, {size // 2})); "
     limited += "runpy.run_module('rerec_engine.train', run_name='__main__')"
-    words = [sys.executable, "-c", limited, "--resume", str(path), "--train.steps", "4"]
-    told = run(words, code=2)
-    assert "step_2: cannot write the checkpoint" in told.splitlines()[-1]
+    go_on = ["--resume", str(path), "--train.steps", "8"]
+    told = run([sys.executable, "-c", limited, *go_on], code=2)
+    assert "step_8: cannot write the checkpoint" in told.splitlines()[-1]
     assert "the ones before it are untouched" in told
-    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == ["step_0", "step_1"]
-    run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path), "--train.steps", "4"])
-    assert [line["step"] for line in metrics(path)] == [1, 2, 3, 4]
+    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == ["step_4", "step_6"]
+    run([sys.executable, "-m", "rerec_engine.train", *go_on])
+    assert [line["step"] for line in metrics(path)] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.slow
 def test_stopped_in_the_warm_start_it_is_kept_and_continued(unbroken, mini_demo, tmp_path):
     path = tmp_path / "stopped"
     process = subprocess.Popen(command(mini_demo, path), stderr=subprocess.PIPE, text=True)
@@ -242,7 +246,7 @@ def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again
     assert len(metrics(path)) == 1
 
 
-def test_start_and_end_tell_what_one_needs(unbroken, mini_demo, tmp_path, capsys):
+def test_start_and_end_tell_what_one_needs(mini_demo, tmp_path, capsys):
     path = tmp_path / "run"
     train(*load_settings(command(mini_demo, path, **{"train.steps": 1, "warm-start.epochs": 0})[3:]))
     told = capsys.readouterr().err

@@ -93,6 +93,7 @@ def test_suites_share_a_warm_start_where_its_settings_are_the_same(suite, tmp_pa
         assert (start_key(load_suite(str(other))) == start_key(base)) == same, change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["data", "films"])
 def test_answers_are_the_train_queries_truth(done, starts, name):
     place = starts if name == "data" else done / "data"
@@ -104,6 +105,7 @@ def test_answers_are_the_train_queries_truth(done, starts, name):
         assert trace.response == f"\n\\boxed{{ {dataset.titles[query.ground_truth[0]]}}}"
 
 
+@pytest.mark.slow
 def test_results_tell_what_was_run(done):
     record = json.loads((done / "results.json").read_text())
     assert [row["arm"] for row in record["table"]] == ["sft", "rerec"]
