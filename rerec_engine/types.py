@@ -23,7 +23,8 @@ class Query:
     candidates is empty where the query is open (the whole catalogue may be named). request: the words as asked, without
     candidates, history and instructions; empty where only the prompt is known. asked: the relations and numbers that
     the request is about, as its maker knows them; empty where nobody does. profile: the user in a few words.
-    marks: what else it is counted under in an evaluation ("exclusion", "unseen wording").
+    marks: what else it is counted under in an evaluation ("exclusion", "unseen wording"). named: items that the request
+    names, as far as its maker knows, of which a prompt with facts tells what is known.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Query:
     asked: tuple[str, ...] = ()
     profile: str = ""
     marks: tuple[str, ...] = ()
+    named: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,8 @@ class Preparer:
             request, chosen = self._choose(text, request, history)
         prompted = self._style.say(request, text, chosen.items, history)
         asked = (query and query.asked) or self._style.asked(request, text, chosen.items, history)
-        made = Query("", (), (), chosen.items, history=history, request=prompted, asked=asked)
+        named = (query and query.named) or self._parser.read(prompted).titles
+        made = Query("", (), (), chosen.items, history=history, request=prompted, asked=asked, named=named)
         messages = self._prompter.messages(made)
         return Ask(text, messages, chosen.items, chosen.reason, request, prompted)
 

@@ -37,7 +37,7 @@ from rerec_engine.data.directory import (
     rows_of,
     write_tables,
 )
-from rerec_engine.data.rows import COLUMNS, ItemResolver, RowError, parse_row, row_schema, to_row
+from rerec_engine.data.rows import COLUMNS, NAMED_FIELDS, ItemResolver, RowError, parse_row, row_schema, to_row
 from rerec_engine.data.store import read_csr, read_embeddings, read_rows, write_csr, write_embeddings
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import replacing_directory
@@ -233,12 +233,15 @@ def _write_splits(
         raise UserError(f"{path}: a split must be one of {', '.join(SPLITS)}, got {unknown[0]!r}")
     names = dict.fromkeys(name for further in extra_info.values() for name in further)
     further_types = {name: _infer([further.get(name) for further in extra_info.values()]) for name in names}
-    schema = row_schema(further_types)
+    names_items = any(query.named for queries in splits.values() for query in queries)
+    schema = row_schema({**(NAMED_FIELDS if names_items else {}), **further_types})
     for split, queries in splits.items():
         rows = []
         for index, query in enumerate(queries):
             out_of_range = [
-                i for i in (*query.ground_truth, *query.candidates, *query.history) if not 0 <= i < len(titles)
+                item
+                for item in (*query.ground_truth, *query.candidates, *query.history, *query.named)
+                if not 0 <= item < len(titles)
             ]
             if out_of_range:
                 raise file_error(path / f"{split}.parquet", f"item {out_of_range[0]} is out of range", index + 1)

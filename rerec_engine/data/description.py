@@ -105,9 +105,10 @@ class DatasetDescription:
     numbers: Mapping[str, Number] = field(default_factory=dict)
     """How the numbers of items are said, by field."""
     facts: str = "none"
-    """What a prompt tells of each candidate, one of FACTS: nothing, what the request is about, or all that is known."""
+    """What a prompt tells of the candidates and of the items that the request or the history names, one of FACTS:
+    nothing, what the request is about, or all that is known."""
     fact_tokens: int = 60
-    """What is told of one candidate has at most so many tokens, taken as four characters each."""
+    """What is told of one item has at most so many tokens, taken as four characters each."""
     order: str = "fixed"
     """Of the candidates, one of ORDERS: as they lie in the split's file, or drawn each time a query is asked."""
 
@@ -130,13 +131,23 @@ class DatasetDescription:
         candidates: Sequence[str] = (),
         facts: Sequence[str] = (),
         history: Sequence[str] = (),
+        history_facts: Sequence[str] = (),
+        named: Mapping[str, str] | None = None,
         profile: str = "",
         noun: str = "",
     ) -> tuple[Message, ...]:
         """The messages of one request in the dataset's form, see `prompts.chat_prompt`. noun: of the item asked for,
         where it is a special one."""
-        told = {"candidates": candidates, "facts": facts, "history": history, "profile": profile}
-        return self.prompt_form.build(request, **told, item=noun or self.noun)
+        return self.prompt_form.build(
+            request,
+            candidates=candidates,
+            facts=facts,
+            history=history,
+            history_facts=history_facts,
+            named=named,
+            profile=profile,
+            item=noun or self.noun,
+        )
 
     def completed(self, relations: Iterable[str]) -> DatasetDescription:
         """With plural and a wording of each relation filled in."""

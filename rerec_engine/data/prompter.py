@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,15 +22,17 @@ class Prompter:
         self._titles, self._said = knowledge.titles, knowledge.description
 
     def messages(self, query: Query, order: Sequence[int] | None = None, noun: str = "") -> tuple[Message, ...]:
-        """From request, candidates, history, profile and what is asked. order: places of the candidates, each once, as
-        they are to be shown. noun: of the item asked for, where it is a special one. Raises ValueError for an order
-        that is none."""
+        """From request, candidates, history, profile, what is asked and what is named. order: places of the candidates,
+        each once, as they are to be shown. noun: of the item asked for, where it is a special one. Raises ValueError
+        for an order that is none."""
         shown = query.candidates if order is None else _ordered(query.candidates, order)
         return self._said.prompt(
             query.request,
             candidates=[self._titles[item] for item in shown],
             facts=[self.facts.of(item, query.asked) for item in shown],
             history=[self._titles[item] for item in query.history],
+            history_facts=[self.facts.of(item, query.asked) for item in query.history],
+            named={self._titles[item]: told for item, told in self._named(query)},
             profile=query.profile,
             noun=noun,
         )
@@ -54,7 +56,14 @@ class Prompter:
         for row, query in enumerate(queries, 1):
             if query.candidates and self._noun_of(query) is None:
                 fault = f"the prompt of query {query.id!r} is not what dataset.json makes of its fields"
-                raise file_error(path, f"{fault}, so that its candidates have no other order: {remedy}", row)
+                told = f"{fault}, so that its candidates have no other order: {remedy}, or prepare the dataset again"
+                raise file_error(path, told, row)
+
+    def _named(self, query: Query) -> Iterator[tuple[int, str]]:
+        """Items that the request names without offering them, of which something is known; and that."""
+        for item in query.named:
+            if item not in query.candidates and (told := self.facts.of(item, query.asked)):
+                yield item, told
 
     def _noun_of(self, query: Query) -> str | None:
         """What the stored prompt calls the item, "" for the dataset's noun; None where it is not one of this form."""

@@ -5,7 +5,7 @@ Every form is one user message, since not every chat template takes a system mes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rerec_engine.types import Message
@@ -28,32 +28,47 @@ def chat_prompt(
     candidates: Sequence[str] = (),
     facts: Sequence[str] = (),
     history: Sequence[str] = (),
+    history_facts: Sequence[str] = (),
+    named: Mapping[str, str] | None = None,
     profile: str = "",
     item: str = "item",
 ) -> tuple[Message, ...]:
     """The messages of one request.
 
     candidates and history are titles, the history oldest first. Without candidates the form is open: any item may be
-    named. facts: what is known of each candidate, "" for nothing; none at all, or as many as candidates. profile
-    describes the user in a few words; item is what is recommended ("movie", "book").
+    named. facts: what is known of each candidate, "" for nothing; none at all, or as many as candidates. history_facts:
+    the same of the history. named: what is known of titles that the request names, by title. profile describes the user
+    in a few words; item is what is recommended ("movie", "book").
     """
     parts = [(_CLOSED if candidates else _OPEN).format(item=item), f"Request: {request.strip()}"]
+    if other := {title: told for title, told in (named or {}).items() if title not in history}:
+        parts.append("What is known of the titles named:\n" + _listed(_before_facts([*other], [*other.values()], ": ")))
     if profile:
         parts.append(f"The user: {profile}")
     if history:
-        parts.append("Recently chosen by the user, oldest first:\n" + _listed(history))
+        told = ", each before what is known of it" if any(history_facts) else ""
+        lines = _before_facts(history, history_facts, ": ")
+        parts.append(f"Recently chosen by the user, oldest first{told}:\n" + _listed(lines))
     if candidates:
         told = ", each after what is known of it" if any(facts) else ""
-        parts.append(f"Candidates{told}:\n" + _listed(_with_facts(candidates, facts, ": ")))
+        parts.append(f"Candidates{told}:\n" + _listed(_after_facts(candidates, facts, ": ")))
     return (Message(role="user", content="\n\n".join(parts)),)
 
 
 def sentence_prompt(
-    request: str, *, candidates: Sequence[str] = (), facts: Sequence[str] = (), **unread: object
+    request: str,
+    *,
+    candidates: Sequence[str] = (),
+    facts: Sequence[str] = (),
+    named: Mapping[str, str] | None = None,
+    **unread: object,
 ) -> tuple[Message, ...]:
-    """The request, then the numbered candidates with their facts. The models that it is for read no more than that."""
-    lines = "".join(f"\n{number}) {line}" for number, line in enumerate(_with_facts(candidates, facts, " : "), 1))
-    return (Message(role="user", content=request + lines),)
+    """The request, the titles that it names with their facts, then the numbered candidates with theirs. The models that
+    it is for read no more than that."""
+    told = named or {}
+    lines = [f"\n {line}" for line in _before_facts([*told], [*told.values()], " : ")]
+    lines += [f"\n{number}) {line}" for number, line in enumerate(_after_facts(candidates, facts, " : "), 1)]
+    return (Message(role="user", content=request + "".join(lines)),)
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,18 @@ class PromptForm:
 FORMS = {"chat": PromptForm(chat_prompt), "sentences": PromptForm(sentence_prompt, closed=True)}
 
 
-def _with_facts(titles: Sequence[str], facts: Sequence[str], colon: str) -> list[str]:
-    """Facts come before the title: who looks for one reads on to what has it."""
+def _after_facts(titles: Sequence[str], facts: Sequence[str], colon: str) -> list[str]:
+    """Candidates behind their facts: who looks for a fact reads on to the title that has it."""
     if not facts:
         return list(titles)
     return [f"{fact}{colon}{title}" if fact else title for fact, title in zip(facts, titles, strict=True)]
+
+
+def _before_facts(titles: Sequence[str], facts: Sequence[str], colon: str) -> list[str]:
+    """Items told of before their facts: who knows the title reads on to what is to be known of it."""
+    if not facts:
+        return list(titles)
+    return [f"{title}{colon}{fact}" if fact else title for fact, title in zip(facts, titles, strict=True)]
 
 
 def _listed(titles: Sequence[str]) -> str:

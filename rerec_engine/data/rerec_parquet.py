@@ -176,7 +176,7 @@ def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -
     extra = dict(row.get("extra_info") or {})
     prompt = row.get("prompt")
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    for name in ("candidate_ids", "ground_truth_ids", "history_ids", "user_id"):
+    for name in ("candidate_ids", "ground_truth_ids", "history_ids", "named_ids", "user_id"):
         extra.pop(name, None)
     extra["id"] = str(extra["id"]) if extra.get("id") is not None else None
     told = [m for m in messages if _is_text(m)] if isinstance(messages, list) else []

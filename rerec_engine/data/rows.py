@@ -5,7 +5,7 @@
     ability       string
     reward_model  {style: "rule", ground_truth: list of titles}
     extra_info    {index, split, id, request, asked, profile, category, condition_num, candidates, candidate_ids,
-                   ground_truth_ids, user_id, history, history_ids, ...}
+                   ground_truth_ids, user_id, history, history_ids, perhaps named, named_ids, ...}
 
 Titles are there for other readers, ids for this one. Both must agree; a row with titles alone is resolved by the
 catalogue.
@@ -38,6 +38,8 @@ EXTRA_FIELDS: dict[str, pa.DataType] = {
     "history": _TEXTS,
     "history_ids": _IDS,
 }
+NAMED_FIELDS: dict[str, pa.DataType] = {"named": _TEXTS, "named_ids": _IDS}
+"""Of a dataset in which some query has `named` items."""
 
 
 class RowError(ValueError):
@@ -99,6 +101,7 @@ def parse_row(row: Mapping[str, Any], items: ItemResolver, *, users: int, defaul
         asked=_strings(extra.get("asked"), "asked"),
         profile=_string(extra.get("profile"), "profile", ""),
         marks=_marks(extra),
+        named=_items(extra.get("named"), extra.get("named_ids"), "named", items),
     )
 
 
@@ -117,6 +120,7 @@ def check_candidates(ground_truth: Sequence[int], candidates: Sequence[int], tit
 
 def to_row(query: Query, index: int, split: str, titles: Sequence[str], data_source: str) -> dict[str, Any]:
     """The row of a query; the inverse of `parse_row`."""
+    named = {"named": [titles[item] for item in query.named], "named_ids": list(query.named)} if query.named else {}
     return {
         "data_source": data_source,
         "prompt": [{"role": m["role"], "content": m["content"]} for m in query.messages],
@@ -137,6 +141,7 @@ def to_row(query: Query, index: int, split: str, titles: Sequence[str], data_sou
             "user_id": query.user_id,
             "history": [titles[item] for item in query.history],
             "history_ids": list(query.history),
+            **named,
         },
     }
 

@@ -85,6 +85,20 @@ def test_all_facts_whatever_is_asked(films: Dataset) -> None:
     )
 
 
+def test_facts_of_the_titles_that_the_words_name(films: Dataset) -> None:
+    named = "What is known of the titles named:\n- Stalker (1979): Science fiction; directed by Andrei Tarkovsky\n"
+    assert named in prompt_of(films, "anything like Stalker (1979)")
+    assert "titles named" not in prompt_of(films, "anything like Stalker (1979)", "none")
+    offered = prompt_of(films, "anything like Stalker (1979)", candidates=["Stalker", "Heat"])
+    assert "titles named" not in offered
+
+
+def test_facts_of_a_users_history(films: Dataset) -> None:
+    lines = prompt_of(films, "I want a drama", user=1).split("\n")
+    assert "- Gladiator (2000): Drama" in lines
+    assert "- Gladiator (2000)" in prompt_of(films, "I want a drama", "none", user=1).split("\n")
+
+
 def test_facts_of_given_candidates(films: Dataset) -> None:
     lines = prompt_of(films, "a horror film", candidates=["Alien", "Heat"]).split("\n")
     assert lines[-2:] == ["- Horror: Alien (1979)", "- Crime: Heat (1995)"]

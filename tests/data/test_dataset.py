@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,21 @@ def test_rows_with_titles_alone_are_resolved(written: Write) -> None:
     (query,) = load_dataset(path).queries("test")
     assert query.candidates == (1, 0, 4)
     assert query.ground_truth == (0,)
+
+
+def test_items_named_change_the_files_of_no_other_dataset(written: Write, arguments: dict[str, Any]) -> None:
+    def fields(path: Path, split: str) -> set[str]:
+        return {field.name for field in pq.read_schema(path / f"{split}.parquet").field("extra_info").type}
+
+    assert not {"named", "named_ids"} & fields(written(), "test")
+    splits = {**arguments["splits"], "train": [replace(arguments["splits"]["train"][0], named=(3, 4))]}
+    path = written(splits=splits)
+    assert {"named", "named_ids"} <= fields(path, "train") & fields(path, "test")
+    data = load_dataset(path)
+    assert [data.queries(split)[0].named for split in ("train", "test")] == [(3, 4), ()]
+    splits["train"] = [replace(splits["train"][0], named=(5,))]
+    with pytest.raises(UserError, match="item 5 is out of range"):
+        written(splits=splits)
 
 
 def test_a_joined_ground_truth_is_split(written: Write) -> None:

@@ -46,6 +46,34 @@ def test_facts_stand_before_the_titles() -> None:
     assert content(query(prompter(), asked=())).endswith("Candidates:\n- Heat (1995)\n- Ra\n- Pax")
 
 
+def test_facts_of_the_items_named_and_of_the_history() -> None:
+    told = content(query(prompter(), candidates=(2,), named=(0, 1, 2), history=(0, 1))).split("\n\n")
+    lead = "Recently chosen by the user, oldest first, each before what is known of it:"
+    assert told[2:] == [
+        f"{lead}\n- Pax: made by Jo Roe\n- Ra",
+        "Candidates, each after what is known of it:\n- made by Bo Bent: Heat (1995)",
+    ]
+    assert "What is known of the titles named:\n- Pax: made by Jo Roe\n\n" in content(
+        query(prompter(), candidates=(2,), named=(0, 1, 2))
+    )
+    assert content(query(prompter(form="sentences"), candidates=(1,), named=(0, 1), history=(2,))) == (
+        "by Jo Roe\n Pax : made by Jo Roe\n1) Ra"
+    )
+
+
+@pytest.mark.parametrize("form", ["chat", "sentences"])
+def test_no_facts_of_what_is_named_where_none_are_told(form: str) -> None:
+    prompts = prompter(form=form, facts="none")
+    assert content(query(prompts, candidates=(1,), named=(0,))) == content(query(prompts, candidates=(1,)))
+
+
+def test_items_named_stay_in_another_order() -> None:
+    prompts = prompter()
+    other = prompts.reordered(query(prompts, candidates=(1, 2), named=(0,)), [1, 0])
+    assert other.messages == query(prompts, candidates=(2, 1), named=(0,)).messages
+    assert other.named == (0,)
+
+
 def test_another_order_of_the_candidates() -> None:
     prompts = prompter(form="sentences")
     stored = query(prompts)

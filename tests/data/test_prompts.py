@@ -35,6 +35,27 @@ def test_facts_lead_to_the_title_that_has_them() -> None:
         chat_prompt("x", candidates=["A", "B"], facts=["by Jo"])
 
 
+def test_what_is_known_of_items_told_of_follows_their_title() -> None:
+    told = {"candidates": ["A"], "history": ["C", "D"], "history_facts": ["", "by Bo"], "named": {"B": "by Jo"}}
+    (chat,), (sentence,) = chat_prompt("like B", **told), sentence_prompt("like B", **told)
+    assert chat["content"].split("\n\n")[1:] == [
+        "Request: like B",
+        "What is known of the titles named:\n- B: by Jo",
+        "Recently chosen by the user, oldest first, each before what is known of it:\n- C\n- D: by Bo",
+        "Candidates:\n- A",
+    ]
+    assert sentence["content"] == "like B\n B : by Jo\n1) A"
+    with pytest.raises(ValueError, match="zip"):
+        chat_prompt("x", history=["A", "B"], history_facts=["by Jo"])
+
+
+def test_a_title_named_that_stands_in_the_history_is_told_of_there_alone() -> None:
+    told = {"history": ["C"], "history_facts": ["by Jo"], "named": {"C": "by Jo"}}
+    (message,) = chat_prompt("like C", **told)
+    assert message["content"].count("by Jo") == 1
+    assert "titles named" not in message["content"]
+
+
 def test_chat_form_without_candidates_is_open() -> None:
     (message,) = chat_prompt("A slow one?")
     assert message["content"] == (

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from rerec_engine.data.rows import (
+    NAMED_FIELDS,
     ItemResolver,
     RowError,
     check_candidates,
@@ -34,6 +36,17 @@ def test_row_and_query_are_inverse() -> None:
     assert (row["extra_info"]["index"], row["extra_info"]["request"]) == (4, "a film")
     assert parsed(row) == QUERY
     assert pa.Table.from_pylist([row], row_schema({})).to_pylist() == [row]
+
+
+def test_items_named_are_there_where_some_query_names_one() -> None:
+    assert not {"named", "named_ids"} & set(to_row(QUERY, 0, "train", TITLES, "films")["extra_info"])
+    own = replace(QUERY, named=(2, 0))
+    row = to_row(own, 0, "train", TITLES, "films")
+    assert row["extra_info"]["named_ids"] == [2, 0]
+    assert parsed(row) == own
+    assert pa.Table.from_pylist([row], row_schema(NAMED_FIELDS)).to_pylist() == [row]
+    del row["extra_info"]["named_ids"]
+    assert parsed(row) == own
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ class Maker:
             history=history,
             request=drawn.said.text,
             asked=draft.asked,
+            named=draft.named if knowledge.description.facts != "none" else (),
         )
         return replace(query, messages=self._prompter.messages(query))
 
