@@ -56,7 +56,7 @@ INSIDE = {
         "options waits",
     ),
     "data": (
-        "candidates counts matching options prompts rows sampling store",
+        "articles candidates counts matching options prompts rows sampling store",
         "description directory tables traces",
         "dataset recbench_rows sources",
         "knowledge",

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from rerec_engine.assistant.conditions import KIND, Request
+from rerec_engine.data.articles import article, with_article
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.data.description import VOCABULARY
 from rerec_engine.data.facts import clean_names
@@ -44,7 +45,8 @@ class Style:
             return self._sentence(request, items, history)
         if not request.follows or self._description.prompt_form.closed:
             return text
-        parts = [f"I am looking for a {self._description.noun}"]
+        noun = self._description.noun
+        parts = [f"I am looking for {article(noun)} {noun}"]
         if request.wanted:
             parts.append("with " + "; ".join(c.text for c in request.wanted))
         if request.excluded:
@@ -88,7 +90,10 @@ class Style:
         parts = [f" {names[a]}" for r in order if r in before for a in asked[r]]
         parts += [f" {noun}"]
         parts += [f" {said.wording(r).clause} {names[a]}" for r in order if r not in before for a in asked[r]]
-        return said.openings[0] + "".join(parts)
+        opening = with_article(said.openings[0], "".join(parts))
+        if self._phrases and opening.endswith(" an") and " an" not in self._phrases:
+            opening = said.openings[0]  # words that its model does not know help less than a wrong article
+        return opening + "".join(parts)
 
     def _chosen(self, request: Request, items: Sequence[int], history: Sequence[int]) -> dict[str, tuple[int, ...]]:
         """The attributes that a sentence asks for, by relation."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rerec_engine.data.articles import with_article
 from rerec_engine.data.prompts import OPENINGS
 from rerec_engine.types import CATEGORIES
 from rerec_engine.worlds.beliefs import Beliefs
@@ -64,10 +65,11 @@ def _candidates(
     return tuple(int(i) for i in rng.permutation(chosen))
 
 
-def _clauses(conditions: dict[str, str], noun: str) -> str:
+def _wish(opening: str, conditions: dict[str, str], noun: str) -> str:
     genre = f" {conditions['Genre']}" if "Genre" in conditions else ""
     rest = "".join(f" {WORDING[r].clause} {v}" for r, v in conditions.items() if r != "Genre")
-    return f"{genre} {noun}{rest}"
+    told = f"{genre} {noun}{rest}"
+    return with_article(opening, told) + told
 
 
 def liked_text(world: World, liked: Sequence[int], wish: str) -> str:
@@ -86,7 +88,7 @@ def _phrase(
     noun, opening = world.domain[target], OPENINGS[int(rng.integers(len(OPENINGS)))]
     believed = dict(conditions)
     if category == "explicit":
-        return f"{opening}{_clauses(conditions, noun)}", "", believed, ()
+        return _wish(opening, conditions, noun), "", believed, ()
     peers = [int(i) for i in world.domain_items[noun] if i != target]
     relation = next(r for r in conditions if r != "Genre")
     rest = {r: v for r, v in conditions.items() if r != relation}
@@ -99,14 +101,14 @@ def _phrase(
         via = _pick(same, rng)
         told = {r: v for r, v in conditions.items() if r != hop}
         believed[hop] = beliefs.tell(world, via, hop, rng)
-        text = f"{opening}{_clauses(told, noun)} with the {WORDING[hop].role} of {world.titles[via]}"
+        text = f"{_wish(opening, told, noun)} with the {WORDING[hop].role} of {world.titles[via]}"
         return text, f" {world.titles[via]} {believed[hop]}\n", believed, ()
     if category == "misinformed":
         wrong = [i for i in peers if world.facts[i].get(relation, conditions[relation]) != conditions[relation]]
         if not same or not wrong:
             return None
         via, false = _pick(same, rng), world.facts[_pick(wrong, rng)][relation]
-        text = f"{opening}{_clauses(rest, noun)} {WORDING[relation].clause} {false} as in {world.titles[via]}"
+        text = f"{_wish(opening, rest, noun)} {WORDING[relation].clause} {false} as in {world.titles[via]}"
         return text, f" {world.titles[via]} {conditions[relation]} not {false}\n", believed, ()
     if category == "interest":
         others = [r for r in world.relations[noun] if r != relation]
@@ -115,7 +117,7 @@ def _phrase(
                 return None
             a, b = (same[i] for i in rng.permutation(len(same))[:2])
             if not any(r in world.facts[a] and world.facts[a][r] == world.facts[b].get(r) for r in others):
-                text = liked_text(world, (a, b), f"{opening}{_clauses(rest, noun)}")
+                text = liked_text(world, (a, b), _wish(opening, rest, noun))
                 both = f" {conditions[relation]}\n"
                 return text, f" {world.titles[a]}{both} {world.titles[b]}{both}", believed, (a, b)
         return None
@@ -124,7 +126,7 @@ def _phrase(
         return None
     age, job = groups[int(rng.integers(len(groups)))]
     told = {r: v for r, v in conditions.items() if r != "Genre"}
-    text = f"I am a {age} {job} . {opening}{_clauses(told, noun)} for people like me"
+    text = f"I am a {age} {job} . {_wish(opening, told, noun)} for people like me"
     return text, f" {age} {job} {conditions['Genre']}\n", believed, ()
 
 

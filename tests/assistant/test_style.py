@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -100,3 +101,25 @@ def test_a_kind_may_be_told_by_a_value(world: Dataset) -> None:
     own = replace(world, description=replace(world.description, kinds={"short": Kind("Genre", genre)}))
     (ids,) = Style(own).kinds.values()
     assert [own.attributes.values[a] for a in ids] == [genre]
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "said"),
+    [([" a", " an"], "Find an epic"), ([" a"], "Find a epic"), (None, "Find an epic")],
+)
+def test_the_article_is_that_of_the_next_word_where_the_model_knows_it(
+    world: Dataset, tmp_path: Path, vocabulary: list[str] | None, said: str
+) -> None:
+    if vocabulary is not None:
+        (tmp_path / "vocabulary.json").write_text(json.dumps(vocabulary))
+    kinds = {"epic": Kind("Directed_by")}
+    own = replace(world, path=tmp_path, description=replace(world.description, kinds=kinds))
+    director = value(world, "Directed_by", 0)
+    request = RequestParser(own, Style(own).kinds).parse(f"hm, an epic by {director}")
+    assert Style(own).say(request, "?", [], ()).startswith(f"{said} directed by {director}")
+
+
+def test_a_follow_up_in_a_chat_begins_with_the_right_article(world: Dataset) -> None:
+    own = replace(world, description=replace(world.description, form="chat", noun="item"))
+    request = replace(RequestParser(own, {}).parse("something newer"), follows=True)
+    assert Style(own).say(request, "newer", [], ()).startswith("I am looking for an item")

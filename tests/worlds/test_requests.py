@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,3 +62,13 @@ def test_personal_candidates_are_of_the_genre_asked_for(world):
     assert genres.count(query.conditions["Genre"]) >= 4
     right = [i for i in own.candidates if all(world.facts[i].get(r) == v for r, v in query.conditions.items())]
     assert right == [query.target]
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_the_article_is_that_of_the_next_word(world, category):
+    facts = tuple({**own, "Genre": f"e{own['Genre']}"} for own in world.facts)
+    groups = {group: f"e{genre}" for group, genre in world.group_genre.items()}
+    own, rng = replace(world, facts=facts, group_genre=groups), np.random.default_rng(1)
+    texts = [draw_query(own, category, "train", SEED, rng)[0].text for _ in range(20)]
+    assert [text for text in texts if re.search(r" a e\w| an [bf]", text)] == []
+    assert category == "demographics" or any(re.search(r" an e\w+ (?:film|book)", text) for text in texts)

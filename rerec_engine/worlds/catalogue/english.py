@@ -1,4 +1,4 @@
-"""Pieces of English: articles, lists, numbers, and a text out of pieces that are one token each."""
+"""Pieces of English: lists, numbers, and a text out of pieces that are one token each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ DECADES = {
     1920 + 10 * i: word
     for i, word in enumerate("twenties thirties forties fifties sixties seventies eighties nineties".split())
 }
-_VOWEL = re.compile(r"(?i)(?!uni(?!n|m)|us[aeiu]|eu|one\b|once|ufo|ut[ei])[aeiou]|hour|honest|heir|8|11\b|18\b")
-_SPELT = re.compile(r"[FHLMNRSX](?:[A-Z0-9]|\b)")
 _PIECE = re.compile(r"\{\w+\}|[^\s{}.,;:?!]+(?:[.,:][^\s{}.,;:?!]+)*|[.,;:?!]")
 _GLUED = frozenset(".,;:?!")
 
@@ -21,14 +19,6 @@ class Atom(str):
     """A piece that is not the grammar's own: a title, a value, a number."""
 
     __slots__ = ()
-
-
-def article(word: str) -> str:
-    """
-    >>> [article(word) for word in ("adventure", "war", "European", "hour", "LGBT", "8-bit", "unusual", "used")]
-    ['an', 'a', 'a', 'an', 'an', 'an', 'an', 'a']
-    """
-    return "an" if _VOWEL.match(word) or _SPELT.match(word) else "a"
 
 
 @lru_cache(4096)

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import scipy.sparse as sp
 
-from rerec_engine.worlds.catalogue.english import article
+from rerec_engine.data.articles import article
 from rerec_engine.worlds.catalogue.shelf import Shelf
 
 FEWEST = 10

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rerec_engine.data.articles import article
 from rerec_engine.data.description import VOCABULARY, DatasetDescription
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.prompter import Prompter
@@ -16,7 +17,6 @@ from rerec_engine.errors import UserError
 from rerec_engine.types import Query
 from rerec_engine.worlds.catalogue.candidates import FEWEST_WRONG, Judged
 from rerec_engine.worlds.catalogue.drafts import Draft, Picker
-from rerec_engine.worlds.catalogue.english import article
 from rerec_engine.worlds.catalogue.grammar import UNSEEN
 from rerec_engine.worlds.catalogue.kinds import KINDS, kinds_of
 from rerec_engine.worlds.catalogue.rewrite import Rewriter

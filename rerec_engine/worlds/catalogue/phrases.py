@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rerec_engine.data.articles import article
 from rerec_engine.data.description import DEEDS, DatasetDescription, Number, plural_of
 from rerec_engine.worlds.catalogue.conditions import Span
-from rerec_engine.worlds.catalogue.english import DECADES, Atom, article, in_words, listed, pieces_of
+from rerec_engine.worlds.catalogue.english import DECADES, Atom, in_words, listed, pieces_of
 from rerec_engine.worlds.catalogue.shelf import YEAR
 
 _NAMES = re.compile(

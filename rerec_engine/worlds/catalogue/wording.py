@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rerec_engine.data.articles import article
 from rerec_engine.data.description import Number
 from rerec_engine.worlds.catalogue import grammar, phrases
 from rerec_engine.worlds.catalogue.conditions import Condition
 from rerec_engine.worlds.catalogue.drafts import Draft
-from rerec_engine.worlds.catalogue.english import Atom, article, filled, in_words, joined, listed, pieces_of, sentences
+from rerec_engine.worlds.catalogue.english import Atom, filled, in_words, joined, listed, pieces_of, sentences
 from rerec_engine.worlds.catalogue.shelf import Shelf
 
 REASONS, LATER, CLOSINGS = 0.4, 0.3, 0.15

@@ -11,7 +11,7 @@ from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.errors import UserError
 from rerec_engine.worlds.catalogue import make_requests, phrases
 from rerec_engine.worlds.catalogue.conditions import Span
-from rerec_engine.worlds.catalogue.english import article, in_words, joined, listed, pieces_of, sentences
+from rerec_engine.worlds.catalogue.english import in_words, joined, listed, pieces_of, sentences
 from rerec_engine.worlds.catalogue.grammar import FRAMES, seen
 from rerec_engine.worlds.options import CatalogueRequestOptions
 
@@ -63,11 +63,6 @@ def test_exclusions_are_said(name: str, values: list[str], inline: str, alone: s
 )
 def test_numbers_are_said(field: str, number: Number, span: Span, expected: str) -> None:
     assert joined(phrases.spanned(field, number, span, plural=False)[0]) == expected
-
-
-@pytest.mark.parametrize(("word", "expected"), [("hour", "an"), ("European", "a"), ("8-bit", "an"), ("LGBT", "an")])
-def test_articles(word: str, expected: str) -> None:
-    assert article(word) == expected
 
 
 def test_pieces_become_a_text() -> None:
