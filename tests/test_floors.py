@@ -61,7 +61,7 @@ INSIDE = {
         "dataset recbench_rows sources",
         "knowledge",
         "assemble facts gexf join profiles",
-        "files.encoding files.fetching files.numerals files.roles files.table files.times",
+        "files.encoding files.fetching files.hub files.numerals files.roles files.table files.times",
         "movielens prompter recbench rerec_parquet",
         "files.cells files.delimited files.json_rows",
         "files.columns files.reading",

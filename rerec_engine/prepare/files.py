@@ -19,8 +19,9 @@ PresetName = Literal["", "amazon-2023", "amazon-office", "goodreads", "lastfm", 
 
 @dataclass(frozen=True)
 class Files:
-    """Your own catalogue: items, attributes and interactions as CSV, TSV, JSON, JSON lines or parquet, plain or packed;
-    requests over it are written for you."""
+    """Your own catalogue: items, attributes and interactions as CSV, TSV, JSON, JSON lines or parquet, plain or packed,
+    or as datasets of the Hugging Face Hub (hf://OWNER/NAME/FILE, hf://OWNER/NAME:CONFIG:SPLIT); requests over it are
+    written for you."""
 
     output: Path
     """Dataset directory to write."""

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.description import DatasetDescription, Number
 from rerec_engine.data.files.columns import Attribute, Choices
+from rerec_engine.data.files.hub import hub_address
 from rerec_engine.data.files.items import FileItems, items_of_log, read_items
 from rerec_engine.data.files.log import Log, read_log
 from rerec_engine.data.files.presets import Preset, with_preset
@@ -38,7 +39,8 @@ class FileSources:
     """Where the preset's files are."""
 
     def __str__(self) -> str:
-        return ", ".join(str(path) for path in (self.items, self.attributes, *self.interactions) if path)
+        paths = [path for path in (self.items, self.attributes, *self.interactions) if path]
+        return ", ".join(str(hub_address(path) or path) for path in paths)
 
 
 @dataclass(eq=False)

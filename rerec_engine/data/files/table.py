@@ -126,6 +126,8 @@ def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | 
     A number that is whole has no decimals: tables with gaps hold whole numbers as 3.0.
     """
     kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):  # datasets 5 keeps objects of many keys as Arrow's JSON
+        return as_text(column.cast(kind.storage_type))
     if pa.types.is_dictionary(kind):
         return as_text(column.cast(kind.value_type))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
