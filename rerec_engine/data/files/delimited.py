@@ -27,6 +27,8 @@ DELIMITERS = (",", ";", "\t", "|", DOUBLE)
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", DOUBLE: "double colons", " ": "blanks"}
 _TYPED = re.compile(r"(.+):(token|float|token_seq|float_seq)")
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+_SEP = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
+"""A first line that tells Excel the delimiter."""
 BLOCK = 1 << 24
 SAMPLE = 1 << 16
 
@@ -38,16 +40,18 @@ class Layout:
     encoding: Encoding
     delimiter: str
     quoted: bool
+    escaped: bool
+    """Quotes in cells have a backslash before them, instead of being doubled."""
     header: bool
-    blank: int
-    """Empty lines before the first."""
+    before: int
+    """Lines before the first row: empty ones, and Excel's `sep=;`."""
     names: tuple[str, ...]
     separators: dict[str, str]
     """By column, from RecBole's typed header."""
 
     def row(self, bad: Any) -> int:
-        """The number, from 0, of a row that Arrow counts from 1, the header and the empty lines before it included."""
-        return int(bad.number) - 1 - self.blank - int(self.header)
+        """The number, from 0, of a row that Arrow counts from 1, the header and the lines before it included."""
+        return int(bad.number) - 1 - self.before - int(self.header)
 
     @property
     def told(self) -> str:
@@ -61,16 +65,19 @@ def find_layout(path: Path, header: bool | None = None, delimiter: str = "") -> 
     text = start_of(path).decode(encoding.name.replace("utf-8-sig", "utf-8"), "replace").removeprefix("\ufeff")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     start = text.lstrip("\n")
+    if named := _SEP.match(start):
+        delimiter, start = delimiter or named[1], start[named.end() :].lstrip("\n")
     if not start.strip():
         raise file_error(path, "is empty")
     delimiter = delimiter or max(DELIMITERS, key=lambda mark: _fit(start, mark))
-    quoted = _quotes(start, delimiter)
-    first = next(filter(None, _reader(io.StringIO(start), delimiter, quoted)))
+    quoted, escaped = _quotes(start, delimiter)
+    first = next(filter(None, _reader(io.StringIO(start), delimiter, quoted, escaped)))
     if header is None:
         header = not any(_NUMBER.fullmatch(cell.strip()) for cell in first)
     if header and not start.rstrip("\n").count("\n"):
         raise file_error(path, "holds a header and no row")
-    return _named(Layout(encoding, delimiter, quoted, header, len(text) - len(start), (), {}), first)
+    before = text[: len(text) - len(start)].count("\n")
+    return _named(Layout(encoding, delimiter, quoted, escaped, header, before, (), {}), first)
 
 
 def _named(layout: Layout, first: Sequence[str]) -> Layout:
@@ -89,27 +96,32 @@ def _named(layout: Layout, first: Sequence[str]) -> Layout:
     return replace(layout, names=tuple(names), separators=separators)
 
 
-def _reader(lines: Iterable[str], delimiter: str, quoted: bool) -> Any:
+def _reader(lines: Iterable[str], delimiter: str, quoted: bool, escaped: bool) -> Any:
     """Reads rows as `csv` does; "::" never stands in quotes."""
     csv.field_size_limit((1 << 31) - 1)
-    form: dict[str, Any] = {} if quoted else {"quoting": csv.QUOTE_NONE}
+    form: dict[str, Any] = {"escapechar": "\\" if escaped else None} if quoted else {"quoting": csv.QUOTE_NONE}
     if delimiter == DOUBLE:
         return csv.reader((line.replace(DOUBLE, UNIT) for line in lines), delimiter=UNIT, quoting=csv.QUOTE_NONE)
     return csv.reader(lines, delimiter=delimiter, **form)
 
 
-def _quotes(text: str, delimiter: str) -> bool:
-    """Whether quotes hold cells; where most are never closed before a delimiter, they are part of the text."""
-    mark = re.escape(delimiter)
-    held = re.compile(rf'(?:(?<=\n)|(?<={mark})|\A)"(?:[^"]|"")*"(?={mark}|\n|\Z)')
-    proper = len(held.findall(text[:SAMPLE]))
-    return len(re.findall(rf'(?:\n|{mark}|\A)"', held.sub("", text[:SAMPLE]))) <= proper
+def _quotes(text: str, delimiter: str) -> tuple[bool, bool]:
+    """Whether quotes hold cells, and whether backslashes stand before those in cells.
+
+    Where most quotes are never closed before a delimiter, they are part of the text.
+    """
+    mark, sample = re.escape(delimiter), text[:SAMPLE]
+    held = re.compile(rf'(?:(?<=\n)|(?<={mark})|\A)"(?:[^"]|""|(?<=\\)")*"(?={mark}|\n|\Z)')
+    proper = len(held.findall(sample))
+    quoted = len(re.findall(rf'(?:\n|{mark}|\A)"', held.sub("", sample))) <= proper
+    return quoted, quoted and re.search(rf'(?<!\\)\\"(?!"|{mark}|\n|\Z)', sample) is not None
 
 
 def _fit(text: str, delimiter: str) -> tuple[float, int]:
     """How well the first rows agree with the first: the share of as many cells, and how many these are."""
     try:
-        rows = list(islice(filter(None, _reader(io.StringIO(text[:SAMPLE]), delimiter, _quotes(text, delimiter))), 200))
+        reader = _reader(io.StringIO(text[:SAMPLE]), delimiter, *_quotes(text, delimiter))
+        rows = list(islice(filter(None, reader), 200))
     except csv.Error:
         return 0.0, 0
     cut = rows[:-1] if len(rows) > 1 and len(text) > SAMPLE else rows
@@ -137,13 +149,14 @@ def read_delimited(path: Path, layout: Layout, rows: Rows, columns: Sequence[str
                 pa.csv.ReadOptions(
                     use_threads=False,  # only then are broken rows numbered
                     block_size=BLOCK,
-                    skip_rows=layout.blank,
+                    skip_rows=layout.before,
                     column_names=list(layout.names),
                     skip_rows_after_names=int(layout.header),
                 ),
                 pa.csv.ParseOptions(
                     delimiter=UNIT if layout.delimiter == DOUBLE else layout.delimiter,
                     quote_char='"' if layout.quoted else False,
+                    escape_char="\\" if layout.escaped else False,
                     newlines_in_values=layout.quoted,
                     invalid_row_handler=handle,
                 ),
@@ -172,7 +185,7 @@ def read_delimited(path: Path, layout: Layout, rows: Rows, columns: Sequence[str
     strange = np.zeros(table.count, bool)
     for name in table.columns:
         strange |= pc.fill_null(pc.match_substring(table.column(name), "\ufffd"), False).to_numpy(zero_copy_only=False)
-    return table.without_broken(strange, lambda _: "bytes that are not UTF-8, which the rest of the file is", rows)
+    return table.without_broken(strange, lambda _: layout.encoding.fault, rows)
 
 
 def _check_closed(table: Table, last: str) -> None:
@@ -183,7 +196,8 @@ def _check_closed(table: Table, last: str) -> None:
 
 def _wrong(row: Any, layout: Layout) -> str:
     told = " ".join((row.text or "").replace(UNIT, DOUBLE).split())[:60]
-    cells = f"expected {row.expected_columns} cells, separated by {_NAMES[layout.delimiter]}, got {row.actual_columns}"
+    mark = _NAMES.get(layout.delimiter, repr(layout.delimiter))
+    cells = f"expected {row.expected_columns} cells, separated by {mark}, got {row.actual_columns}"
     return f"{cells}: {told}" if layout.header else f"{cells} (the first line decides): {told}"
 
 
@@ -210,12 +224,13 @@ class _Lines:
 
     def __call__(self, row: int) -> int:
         with told_faults(self.path), text_of(self.path, self.layout.encoding) as text:
-            reader = _reader(text, self.layout.delimiter, self.layout.quoted)
-            wanted = row + int(self.layout.header)
+            layout = self.layout
+            reader = _reader(islice(text, layout.before, None), layout.delimiter, layout.quoted, layout.escaped)
+            wanted = row + int(layout.header)
             with suppress(csv.Error):
-                found, before = 0, 0
+                found, last = 0, layout.before
                 for cells in reader:
                     if cells and found == wanted:
-                        return before + 1
-                    found, before = found + bool(cells), int(reader.line_num)
+                        return last + 1
+                    found, last = found + bool(cells), layout.before + int(reader.line_num)
         return wanted + 1

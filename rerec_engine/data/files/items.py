@@ -20,6 +20,7 @@ from rerec_engine.errors import file_error
 from rerec_engine.graph.numbers import ItemNumbers
 
 NO_TITLE = "no title"
+NO_ID = ("", "nan", "NaN", "None", "<NA>", "NULL", "null", "\\N")
 LONGEST = 40
 """Characters of a value that tells two items of one title apart, at most."""
 
@@ -88,9 +89,12 @@ def items_of_log(column: pa.Array, noun: str) -> FileItems:
 
 
 def clean_ids(column: pa.Array) -> pa.Array:
-    """Ids as the source writes them, blanks around them taken off; 3.0 is 3 where all ids are so (a pandas table)."""
+    """Ids as the source writes them, blanks around them taken off; 3.0 is 3 where all ids are so (a pandas table).
+
+    Null where none is given: what pandas, databases and R write for a gap is no id.
+    """
     column = pc.utf8_trim_whitespace(_text(column))
-    column = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+    column = pc.if_else(pc.is_in(column, pa.array(NO_ID, column.type)), pa.scalar(None, column.type), column)
     if pc.all(pc.match_substring_regex(column, r"^\d+\.0$")).as_py():
         column = pc.replace_substring(column, ".0", "")
     return column

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -14,33 +15,35 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
-from rerec_engine.data.files.encoding import Encoding, find_encoding, start_of, text_of, told_faults, utf8_stream
+from rerec_engine.data.files.encoding import Encoding, beginning, find_encoding, text_of, told_faults, utf8_stream
 from rerec_engine.data.files.table import Rows, Table, as_text, from_values
 from rerec_engine.errors import UserError, file_error
 
 PEEK = 200
 BATCH = 50_000
 _NAMED = ("name", "title", "value", "label")
+_LONE = re.compile("[\ud800-\udfff]")
+"""Halves of characters, as JSON's escapes leave them where a text was cut."""
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def is_json(path: Path) -> bool:
     """Whether the file begins as JSON does."""
-    start = start_of(path, 4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    return start[:1] == b"{" or (start[:1] == b"[" and start[1:].lstrip()[:1] in (b"{", b"]"))
+    start = beginning(path, 4096)
+    return start[:1] == "{" or (start[:1] == "[" and start[1:].lstrip()[:1] in ("{", "]"))
 
 
 def is_document(path: Path) -> bool:
     """Whether the rows are parts of one value, not a line each."""
-    start = start_of(path).lstrip(b"\xef\xbb\xbf \t\r\n")
-    line = start.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
+    start = beginning(path)
+    line = start.split("\n", 1)[0]
     if line.startswith("["):
         return True
     try:
         first = parse_line(line)
     except ValueError:
         return True
-    rest = start[len(line.encode()) :].strip()
+    rest = start[len(line) :].strip()
     lists = [value for value in first.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
     return not rest and (len(lists) == 1 or all(isinstance(value, (dict, list)) for value in first.values()))
 
@@ -200,7 +203,7 @@ def _objects(path: Path, encoding: Encoding, rows: Rows) -> Iterator[dict[str, A
             rows.counts.read(rows.kind)
             try:
                 if encoding.broken and "\ufffd" in line:
-                    raise ValueError("bytes that are not UTF-8, which the rest of the file is")
+                    raise ValueError(encoding.fault)
                 entry = parse_line(line.removeprefix("\ufeff"))
             except ValueError as error:
                 rows.broken(path, number, str(error))
@@ -248,8 +251,10 @@ def flat(entry: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def cell_of(value: Any) -> str | list[str] | None:
     """A value as a cell: text, a list of texts, or nothing. What stands in a list may be named objects, or lists."""
-    if value is None or isinstance(value, str):
-        return value
+    if isinstance(value, str):
+        return value if value.isascii() else _LONE.sub("\ufffd", value)
+    if value is None:
+        return None
     if isinstance(value, (list, tuple)):
         found: list[str] = []
         for part in value:
@@ -261,7 +266,9 @@ def cell_of(value: Any) -> str | list[str] | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return None if value != value else str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        if value - value != 0:  # neither NaN nor an infinity is a number
+            return None
+        return str(int(value)) if value.is_integer() and abs(value) <= 2**53 else repr(value)
     return str(value)
 
 

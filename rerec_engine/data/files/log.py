@@ -47,7 +47,7 @@ def read_log(table: Table, roles: Roles, item_ids: pa.Array, rows: Rows) -> Log:
     users = clean_ids(table.column(names["user"]))
     items = clean_ids(table.column(names["item"]))
     item = whole(pc.index_in(items, value_set=item_ids.cast(items.type))).fill_null(-1).to_numpy(zero_copy_only=False)
-    seconds = np.zeros(table.count, np.int64)
+    seconds = np.zeros(table.count)
     broken = users.is_null().to_numpy(zero_copy_only=False) | (item < 0)
     wrong = np.zeros(table.count, bool)
     if "time" in names:

@@ -71,7 +71,8 @@ class TableFile:
         is not there is left out.
         """
         inner = {name: outer for name in columns or () if (outer := self._outer(name))}
-        table = self._read(rows, columns and list(dict.fromkeys(inner.get(name, name) for name in columns)))
+        with told_faults(self.path):
+            table = self._read(rows, columns and list(dict.fromkeys(inner.get(name, name) for name in columns)))
         if not table.count:
             raise file_error(self.path, "holds no row")
         return _unfolded(table, inner, columns) if columns and inner else table

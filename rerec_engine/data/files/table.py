@@ -135,13 +135,19 @@ def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | 
     if pa.types.is_string_view(kind):
         return column.cast(pa.string())
     if pa.types.is_floating(kind):
-        text = column.cast(pa.string())
-        return pc.if_else(pc.is_finite(column), pc.replace_substring_regex(text, r"\.0$", ""), None)
+        return _float_text(column.cast(pa.float64()) if kind != pa.float32() else column)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _list_text(whole(column))
     if pa.types.is_null(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.string())
     return None
+
+
+def _float_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Numbers, the whole ones up to 2^53 digit by digit: Arrow writes 1588687728923 as 1.588687728923e+12."""
+    is_whole = pc.and_(pc.less_equal(pc.abs(column), 2.0**53), pc.equal(pc.floor(column), column))
+    digits = pc.if_else(is_whole, column, None).cast(pa.int64()).cast(pa.string())
+    return pc.if_else(is_whole, digits, pc.if_else(pc.is_finite(column), column.cast(pa.string()), None))
 
 
 def _list_text(column: pa.Array) -> pa.Array | None:
@@ -153,7 +159,7 @@ def _list_text(column: pa.Array) -> pa.Array | None:
         name = next((name for name in ("name", "title", "value", "label") if name in names), None)
         if name is None:
             return None
-        values = values.field(name)
+        values = pc.struct_field(values, name)
     text = as_text(values)
     if text is None or is_list(text):
         return None

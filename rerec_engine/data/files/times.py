@@ -27,9 +27,9 @@ _SCALES = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, 
 
 
 class Times(NamedTuple):
-    """Seconds since 1970 and where they are known; form: how they were written."""
+    """Seconds since 1970, with their parts, and where they are known; form: how they were written."""
 
-    seconds: np.ndarray  # [R] int64, 0 where unknown
+    seconds: np.ndarray  # [R] float64, 0 where unknown
     known: np.ndarray  # [R] bool
     form: str
 
@@ -71,7 +71,7 @@ def times_of(column: pa.Array, numbers: bool = True) -> Times:
     """Every cell as seconds. numbers: whether plain numbers are times."""
     size = len(column)
     column = pc.utf8_trim_whitespace(column)
-    plain = pc.fill_null(pc.match_substring_regex(column, r"^-?\d+(\.\d+)?$"), False)
+    plain = pc.fill_null(pc.match_substring_regex(column, r"^-?\d+(\.\d*)?([eE][+-]?\d{1,2})?$"), False)
     given = size - column.null_count
     if numbers and given and pc.sum(plain).as_py() >= 0.5 * given:
         return _numeric(column, plain)
@@ -89,13 +89,13 @@ def _numeric(column: pa.Array, plain: pa.Array) -> Times:
         texts = pa.array([f"{int(value)}" for value in np.unique(values[known])])
         days = dict(zip(np.unique(values[known]).tolist(), [_day(text) for text in texts.to_pylist()], strict=True))
         if None not in days.values():
-            seconds = np.array([days.get(value) or 0 for value in values.tolist()], np.int64)
+            seconds = np.array([days.get(value) or 0 for value in values.tolist()], np.float64)
             return Times(seconds, known, "days as YYYYMMDD")
     for limit, divisor, name in _SCALES:
         if middle > limit:
-            return Times((values / divisor).astype(np.int64), known, f"{name} since 1970")
+            return Times(values / divisor, known, f"{name} since 1970")
     form = "seconds since 1970" if middle > 1e8 else "numbers, taken as an order"
-    return Times(np.nan_to_num(values).astype(np.int64), known, form)
+    return Times(values, known, form)
 
 
 def _day(text: str) -> int | None:
@@ -109,9 +109,10 @@ def _iso(column: pa.Array, iso: pa.Array) -> Times:
     """Dates as ISO 8601 writes them."""
     parts = pc.extract_regex(
         pc.if_else(iso, column, None),
-        r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?::(?P<second>\d\d))?)?[^+-]*(?P<zone>[+-]\d\d:?\d\d)?$",
+        r"^(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d)(?::(?P<second>\d\d)(?:[.,](?P<part>\d{1,9})\d*)?)?)?"
+        r"[^+-]*(?P<zone>[+-]\d\d:?\d\d)?$",
     )
-    day, clock, second, zone = (parts.field(place) for place in range(4))
+    day, clock, second, part, zone = (parts.field(place) for place in range(5))
     clock = pc.if_else(pc.equal(clock, ""), "00:00", clock)
     second = pc.if_else(pc.equal(second, ""), "00", second)
     stamps = pc.binary_join_element_wise(day, pc.binary_join_element_wise(clock, second, ":"), " ")
@@ -122,10 +123,13 @@ def _iso(column: pa.Array, iso: pa.Array) -> Times:
         codes = stamps.dictionary_encode()
         by_code = pa.array([_seconds(text, "%Y-%m-%d %H:%M:%S") for text in codes.dictionary.to_pylist()], pa.int64())
         found = by_code.take(codes.indices)
-    seconds = found.fill_null(0).to_numpy(zero_copy_only=False).copy()
+    seconds = found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+    if pc.any(pc.not_equal(part, "")).as_py():
+        fractions = pc.if_else(found.is_valid(), pc.binary_join_element_wise("0.", part, "0", ""), "0")
+        seconds += fractions.cast(pa.float64()).to_numpy(zero_copy_only=False)
     if pc.any(pc.not_equal(zone, "")).as_py():
         shifts = {text: _shift(text) for text in pc.unique(zone).to_pylist() if text}
-        seconds -= np.array([shifts.get(text, 0) for text in zone.to_pylist()], np.int64)
+        seconds -= np.array([shifts.get(text, 0) for text in zone.to_pylist()], np.float64)
     return Times(seconds, found.is_valid().to_numpy(zero_copy_only=False).astype(bool), "ISO dates")
 
 
@@ -145,7 +149,7 @@ def _by_form(column: pa.Array) -> Times:
     form = max(forms, key=lambda form: sum(_seconds(text, form) is not None for text in sample), default="")
     parsed = [_seconds(text, form) for text in texts]
     indices = codes.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
-    seconds = np.array([*(value or 0 for value in parsed), 0], np.int64)[indices]
+    seconds = np.array([*(value or 0 for value in parsed), 0], np.float64)[indices]
     known = np.array([*(value is not None for value in parsed), False], bool)[indices]
     return Times(seconds, known, f"dates such as {next((t for t, v in zip(texts, parsed, strict=True) if v), '')!r}")
 

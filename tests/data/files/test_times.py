@@ -21,14 +21,18 @@ def test_examples() -> None:
     ("cell", "seconds"),
     [
         (f"{NOON}", NOON),
-        (f"{NOON}.5", NOON),
+        (f"{NOON}.5", NOON + 0.5),
+        (f"{NOON}e0", NOON),
+        ("1.551700800e+09", NOON),
+        (f"{NOON}250", NOON + 0.25),
         (f"{NOON}000", NOON),
         (f"{NOON}000000", NOON),
         ("20190304", DAY),
         ("2019-03-04", DAY),
         ("2019-03-04 12:00", NOON),
         ("2019-03-04T12:00:00", NOON),
-        ("2019-03-04T12:00:00.123Z", NOON),
+        ("2019-03-04T12:00:00.125Z", NOON + 0.125),
+        ("2019-03-04 13:00:00,5 +01:00", NOON + 0.5),
         ("2019-03-04 13:00:00 +0100", NOON),
         ("2019-03-04T07:00:00-05:00", NOON),
         ("2019-03-04 12:00:00 UTC", NOON),
@@ -42,7 +46,7 @@ def test_examples() -> None:
         ("Mon Mar 04 04:00:00 -0800 2019", NOON),
     ],
 )
-def test_forms_of_a_time(cell: str, seconds: int) -> None:
+def test_forms_of_a_time(cell: str, seconds: float) -> None:
     found = times_of(pa.array([cell, None, cell]))
     assert found.seconds.tolist() == [seconds, 0, seconds]
     assert found.known.tolist() == [True, False, True]
