@@ -56,7 +56,7 @@ INSIDE = {
         "options waits",
     ),
     "data": (
-        "articles candidates counts matching options prompts rows sampling store",
+        "articles candidates counts lengths matching options prompts rows sampling store",
         "description directory tables traces",
         "dataset recbench_rows sources",
         "knowledge",
@@ -104,7 +104,8 @@ INSIDE = {
         "native.__init__",
     ),
     "prepare": (
-        "fetch files made places",
+        "facts fetch long_prompts made",
+        "files places",
         "movielens recbench rerec_parquet requests",
         "command",
         "__main__",

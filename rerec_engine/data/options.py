@@ -49,6 +49,9 @@ class RecBenchOptions:
     """Leave the candidates out: the ground truth is then the whole list."""
     history: int = 10
     """Items of the source user, ground truth left out, in a prompt at most."""
+    facts: Literal["none", "asked", "all"] = "none"
+    """What a prompt tells of candidates, of items named and of the history: nothing, what the request is about as the
+    assistant reads it, or all that is known."""
     skip_bad: bool = False
     """Leave broken rows out, and count them."""
     seed: int = 0
@@ -91,7 +94,8 @@ class FilesOptions:
     form: Literal["sentences", "chat"] = "sentences"
     """Of the prompts: sentences for a small model made on the spot, chat for a pretrained one."""
     facts: Literal["none", "asked", "all"] = "asked"
-    """What a prompt tells of each candidate: nothing, what the request is about, or all that is known."""
+    """What a prompt tells of candidates, of items named and of the history: nothing, what the request is about, or all
+    that is known."""
     order: Literal["fixed", "fresh"] = "fresh"
     """Of the candidates: as they lie in the file, or drawn each time a query is asked."""
     skip_bad: bool = False

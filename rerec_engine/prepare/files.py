@@ -44,6 +44,7 @@ class Files:
         from rerec_engine.data.assemble import Prepared, finish
         from rerec_engine.data.files.catalogue import read_catalogue
         from rerec_engine.data.traces import write_traces
+        from rerec_engine.prepare.long_prompts import told_long
         from rerec_engine.worlds.catalogue import make_requests
 
         sources = self._sources()
@@ -80,7 +81,7 @@ class Files:
             told = finish(self.output, prepared, embedding, self.requests.seed, settings)
         if made.traces:
             write_traces(self.output / "warm_start.parquet", made.traces)
-        return f"{read.told_text()}\n\n{told}"
+        return f"{read.told_text()}\n\n{told}{told_long(made.splits['train'], made.files)}"
 
     def _sources(self) -> FileSources:
         from rerec_engine.data.files.catalogue import FileSources

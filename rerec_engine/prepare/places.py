@@ -48,10 +48,12 @@ def write(
 ) -> str:
     """Read, embed and write; the report as text. read: from the shares of the splits. Raises UserError."""
     from rerec_engine.data.assemble import check_shares, finish
+    from rerec_engine.prepare.long_prompts import told_long
 
     checked = check_shares(shares.val, shares.test)
     with waiting("reading the sources"):
         prepared = read(checked)
     settings = {"sources": str(sources), **asdict(options), **asdict(shares)}
     with waiting(f"embedding {len(prepared.items.titles)} items ({embedding.embeddings})"):
-        return finish(output, prepared, embedding, options.seed, settings)
+        told = finish(output, prepared, embedding, options.seed, settings)
+    return told + told_long(prepared.splits.get("train", ()), prepared.files)

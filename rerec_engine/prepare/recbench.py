@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rerec_engine.data.options import EmbeddingOptions, RecBenchOptions
 from rerec_engine.errors import UserError
+from rerec_engine.prepare.facts import with_facts
 from rerec_engine.prepare.places import Shares, folder, found, write
 
 if TYPE_CHECKING:
+    from rerec_engine.data.assemble import Prepared
     from rerec_engine.data.recbench import RecBenchSources
 
 
@@ -41,7 +42,10 @@ class RecBench:
         from rerec_engine.data.recbench import prepare_recbench
 
         sources = _sources(self)
-        read = partial(prepare_recbench, sources, self.options)
+
+        def read(shares: dict[str, float]) -> Prepared:
+            return with_facts(prepare_recbench(sources, self.options, shares), self.options.facts)
+
         return write(self.output, sources, read, self.options, self.embedding, self.shares)
 
 

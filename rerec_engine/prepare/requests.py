@@ -24,7 +24,7 @@ class Requests:
     form: Literal["", "chat", "sentences"] = ""
     """Form of the prompts: chat for pretrained models, sentences for those made on the spot; empty: as there."""
     facts: Literal["", "none", "asked", "all"] = ""
-    """What a prompt tells of each candidate; empty: the directory's."""
+    """What a prompt tells of candidates, of items named and of the history; empty: the directory's."""
     order: Literal["", "fixed", "fresh"] = ""
     """Of the candidates; empty: the directory's."""
     options: CatalogueRequestOptions = field(default_factory=CatalogueRequestOptions)
@@ -34,6 +34,7 @@ class Requests:
         from rerec_engine.data.dataset import load_dataset, write_dataset
         from rerec_engine.data.knowledge import Knowledge
         from rerec_engine.data.traces import write_traces
+        from rerec_engine.prepare.long_prompts import told_long
         from rerec_engine.worlds.catalogue import make_requests
 
         with waiting(f"making requests over {self.data}"):
@@ -76,4 +77,5 @@ class Requests:
                 write_traces(self.output / "warm_start.parquet", made.traces)
         sizes = [f"{split}: {len(queries)} queries" for split, queries in made.splits.items()]
         notes = [f"{name}: {number}" for name, number in made.counts.items()]
-        return "\n".join([*sizes, f"{len(made.traces)} traces", *notes, f"written to {self.output}"])
+        told = [*sizes, f"{len(made.traces)} traces", *notes, f"written to {self.output}"]
+        return "\n".join(told) + told_long(made.splits["train"], made.files)

@@ -10,7 +10,8 @@ import torch
 from rerec_engine.cli import waiting
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.errors import UserError
+from rerec_engine.data.lengths import longer, room_for
+from rerec_engine.errors import UserError, file_error
 from rerec_engine.machine import thread_count
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import load_adapter
@@ -178,10 +179,16 @@ def _train_queries(
     prompts = [policy.encode_prompt(query.messages) for query in everything]
     limit = config.data.max_prompt_tokens
     fits = [i for i, prompt in enumerate(prompts) if len(prompt) <= limit]
-    left_out = len(everything) - len(fits)
+    lengths = [len(prompt) for prompt in prompts]
+    if not everything:
+        raise file_error(dataset.path / "train.parquet", "holds no query to train on")
     if ranks.main:
-        told = f"train queries: {len(everything)} read, {len(fits)} kept, {left_out} longer than {limit} tokens"
-        tell(told)
+        told = longer(lengths, limit) or f"none longer than {limit} tokens"
+        tell(f"train queries: {len(everything)} read, {len(fits)} kept, {told}")
     if not fits:
-        raise UserError(f"{dataset.path}: no train query has a prompt within data.max_prompt_tokens ({limit})")
+        raise UserError(
+            f"{dataset.path / 'train.parquet'}: no query is left to train on: no prompt is within "
+            f"data.max_prompt_tokens ({limit}), they have {min(lengths):,} to {max(lengths):,} tokens: "
+            f"set it to {room_for(lengths)}"
+        )
     return [everything[i] for i in fits], [prompts[i] for i in fits], orders

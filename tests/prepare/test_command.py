@@ -70,6 +70,18 @@ def test_recbench(
     assert report["dataset"]["attributes"] == 11
 
 
+def test_recbench_with_facts(monkeypatch: pytest.MonkeyPatch, source: Path, tmp_path: Path) -> None:
+    words = ("--embeddings", "attributes", "--dim", 4, "--facts", "all")
+    assert command(monkeypatch, "recbench", "--source", source, "--output", tmp_path / "out", *words) == 0
+    dataset = load_dataset(tmp_path / "out")
+    assert dataset.description.facts == "all"
+    for query in dataset.queries("train"):
+        lines = query.messages[0]["content"].split("\n")
+        item = query.candidates[0]
+        star = dict(dataset.attributes.attributes_of(item))["starring"].removeprefix("dbr:").replace("_", " ")
+        assert any(line.startswith("- ") and star in line and dataset.titles[item] in line for line in lines)
+
+
 def test_the_same_seed_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch, source: Path, tmp_path: Path) -> None:
     rows = []
     for number, seed in enumerate((3, 3, 4)):

@@ -68,6 +68,12 @@ def test_a_shop_becomes_a_dataset(tmp_path: Path) -> None:
     assert "film" not in words
 
 
+def test_prompts_too_long_to_train_on_are_told_with_the_remedy(tmp_path: Path) -> None:
+    told = run(tmp_path / "games", form="chat", facts="all").splitlines()[-1]
+    assert told.startswith("train prompts, a token taken as 4 characters: of 30 counted, ")
+    assert told.endswith(" keeps all")
+
+
 def test_the_order_of_columns_does_not_matter_nor_their_form(tmp_path: Path) -> None:
     """The same catalogue as parquet, its columns turned round, without orders: embedded by its attributes."""
     run(tmp_path / "csv")

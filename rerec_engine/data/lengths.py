@@ -1,0 +1,29 @@
+"""Prompts that are longer than a run takes: how many, how long, and the setting that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_STEP = 64  # tokens: what is proposed is a multiple, since an order of the candidates may need a few more
+
+
+def longer(lengths: Sequence[int], limit: int) -> str:
+    """What is left out of prompts with so many tokens, in one line; "" where all are within the limit.
+
+    >>> longer([500, 700, 900, 1200], 768)
+    '2 (50 %) longer than 768 tokens (95 % of all have at most 1,155); --data.max-prompt-tokens 1216 keeps all'
+    """
+    over = sum(length > limit for length in lengths)
+    if not over:
+        return ""
+    share = max(1, round(100 * over / len(lengths)))
+    p95 = round(float(np.percentile(lengths, 95)))
+    told = f"{over} ({share} %) longer than {limit} tokens (95 % of all have at most {p95:,})"
+    return f"{told}; --data.max-prompt-tokens {room_for(lengths)} keeps all"
+
+
+def room_for(lengths: Sequence[int]) -> int:
+    """A limit within which all are."""
+    return -(-max(lengths) // _STEP) * _STEP

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from rerec_engine.data.lengths import longer, room_for
+
+
+@pytest.mark.parametrize(("lengths", "limit"), [([768], 768), ([1, 700], 768), ([], 5)])
+def test_nothing_is_told_where_all_fit(lengths: list[int], limit: int) -> None:
+    assert longer(lengths, limit) == ""
+
+
+def test_what_is_left_out_and_what_would_keep_it() -> None:
+    told = longer([*range(1, 100), 1000], 90)
+    assert (
+        told == "10 (10 %) longer than 90 tokens (95 % of all have at most 95); --data.max-prompt-tokens 1024 keeps all"
+    )
+    assert longer([1] * 999 + [91], 90).startswith("1 (1 %)")  # not none
+
+
+@pytest.mark.parametrize("longest", [1, 64, 65, 1000])
+def test_the_room_is_enough_and_not_much_more(longest: int) -> None:
+    assert longest <= room_for([3, longest]) < longest + 64
