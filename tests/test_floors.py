@@ -66,7 +66,7 @@ INSIDE = {
         "files.cells files.delimited files.json_rows",
         "files.columns files.reading",
         "files.items",
-        "files.log files.presets files.triples",
+        "files.log files.presets files.triples files.users",
         "files.catalogue",
     ),
     "experiment": (

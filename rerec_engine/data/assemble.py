@@ -36,6 +36,7 @@ class Prepared:
     data_source: str
     description: DatasetDescription = field(default_factory=DatasetDescription)
     user_ids: list[str] = field(default_factory=list)  # [U], the source's
+    profiles: Sequence[str] = ()  # [U], each in a few words, "" unknown; empty: of no user
     texts: Sequence[str | None] = ()  # [N], descriptions; empty: of no item
     numbers: Mapping[str, ItemNumbers] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)  # further files of the directory, by name
@@ -99,6 +100,7 @@ def finish(output: Path, prepared: Prepared, options: EmbeddingOptions, seed: in
         description=prepared.description,
         source_ids=prepared.items.source_ids,
         user_ids=prepared.user_ids,
+        profiles=prepared.profiles,
         texts=prepared.texts,
         numbers=prepared.numbers,
         extra_info=prepared.extra_info,

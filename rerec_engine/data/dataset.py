@@ -3,7 +3,7 @@
 items.parquet            item_id 0..N-1, title (distinct), year and source_id (null where unknown), perhaps text
 numbers.parquet          item_id, field, low, high: prices, players ...; there where some item has a number
 attributes.parquet       attribute_id 0..A-1, relation, value
-users.parquet            user_id 0..U-1, source_id (null where unknown)
+users.parquet            user_id 0..U-1, source_id (null where unknown), perhaps profile
 dataset.json             noun of the items, form of the prompts, wording of the relations: `description`
 item_attributes.npz      SciPy CSR [N, A] int8          interactions.npz   SciPy CSR [U, N] float32
 item_embeddings.safetensors   tensor item_embeddings [N, d] float32, unit rows
@@ -29,6 +29,7 @@ from rerec_engine.data.description import DatasetDescription, read_description, 
 from rerec_engine.data.directory import (
     ItemTable,
     SourceIds,
+    UserTable,
     find_row,
     read_attribute_table,
     read_item_table,
@@ -66,6 +67,7 @@ class Dataset:
     description: DatasetDescription = field(default_factory=DatasetDescription)
     source_ids: SourceIds = field(default=(), repr=False)  # [N], the items' ids in the source
     user_ids: SourceIds = field(default=(), repr=False)  # [U], the users'
+    profiles: tuple[str, ...] = field(default=(), repr=False)  # [U], in a few words, "" unknown; empty: of no user
     texts: tuple[str | None, ...] = field(default=(), repr=False)  # [N], descriptions; empty: of no item
     numbers: Mapping[str, ItemNumbers] = field(default_factory=dict, repr=False)
 
@@ -145,6 +147,7 @@ def load_dataset(path: str | Path) -> Dataset:
     if not splits:
         raise file_error(path, "none of train.parquet, val.parquet, test.parquet is there")
     interactions = read_csr(path / "interactions.npz", len(items.titles)).astype(np.float32)
+    users = read_user_table(path / "users.parquet", interactions.shape[0])
     return Dataset(
         path=path,
         titles=items.titles,
@@ -155,7 +158,8 @@ def load_dataset(path: str | Path) -> Dataset:
         splits=splits,
         description=read_description(path),
         source_ids=items.source_ids,
-        user_ids=read_user_table(path / "users.parquet", interactions.shape[0]),
+        user_ids=users.source_ids,
+        profiles=users.profiles,
         texts=items.texts,
         numbers=read_numbers(path / "numbers.parquet", len(items.titles)),
     )
@@ -176,6 +180,7 @@ def write_dataset(
     description: DatasetDescription | None = None,
     source_ids: Sequence[str | None] | None = None,
     user_ids: Sequence[str | None] | None = None,
+    profiles: Sequence[str] = (),
     texts: Sequence[str | None] = (),
     numbers: Mapping[str, ItemNumbers] | None = None,
     extra_info: Mapping[str, Mapping[str, Any]] | None = None,
@@ -184,7 +189,7 @@ def write_dataset(
     """Write a dataset directory under a temporary name, then rename it.
 
     description: of `dataset.json`; a relation without a wording gets one made from its name.
-    source_ids [N], user_ids [U]: the ids that people know items and users by.
+    source_ids [N], user_ids [U]: the ids that people know items and users by. profiles [U]: users in a few words.
     texts [N]: descriptions of the items; numbers: by field.
     extra_info: further fields of a query's extra_info, by query id (Arrow types are inferred).
     files: further files, by name (`prepare_report.json`).
@@ -196,7 +201,8 @@ def write_dataset(
         try:
             graph = AttributeGraph(tuple(relations), tuple(values), sp.csr_matrix(item_attributes))
             items = ItemTable(tuple(titles), tuple(years), tuple(source_ids or [None] * len(titles)), tuple(texts))
-            write_tables(temporary, items, graph, user_ids or [None] * interactions.shape[0], numbers)
+            users = UserTable(tuple(user_ids or [None] * interactions.shape[0]), tuple(profiles))
+            write_tables(temporary, items, graph, users, numbers)
             write_description(temporary, (description or DatasetDescription()).completed(graph.relations))
             write_csr(temporary / "item_attributes.npz", graph.item_attributes.astype(np.int8))
             write_csr(temporary / "interactions.npz", sp.csr_matrix(interactions).astype(np.float32))

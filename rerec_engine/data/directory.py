@@ -30,6 +30,14 @@ class ItemTable:
     texts: tuple[str | None, ...] = ()  # [N], descriptions; empty: of no item
 
 
+@dataclass(frozen=True)
+class UserTable:
+    """users.parquet. U users."""
+
+    source_ids: SourceIds  # [U]
+    profiles: tuple[str, ...] = ()  # [U], each in a few words, "" unknown; empty: of no user
+
+
 def read_item_table(path: Path) -> ItemTable:
     """Validated; a table without the columns source_id and text knows neither."""
     table = read_table(path, ("item_id", "title", "year"))
@@ -46,7 +54,7 @@ def read_item_table(path: Path) -> ItemTable:
         if year is not None and (not isinstance(year, int) or not 0 < year < 10000):
             raise file_error(path, f"year must be in 1..9999 or null, got {year!r}", number)
         rows[title] = number
-    return ItemTable(tuple(titles), tuple(years), _source_ids(path, table), _texts(path, table))
+    return ItemTable(tuple(titles), tuple(years), _source_ids(path, table), _texts(path, table, "text"))
 
 
 def read_numbers(path: Path, items: int) -> dict[str, ItemNumbers]:
@@ -81,22 +89,22 @@ def read_attribute_table(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(relations), tuple(values)
 
 
-def read_user_table(path: Path, users: int) -> SourceIds:
-    """The users' ids in the source; a directory without the file knows none."""
+def read_user_table(path: Path, users: int) -> UserTable:
+    """The users' ids in the source, and their profiles; a directory without the file knows none."""
     if not path.is_file():
-        return (None,) * users
+        return UserTable((None,) * users)
     table = read_table(path, ("user_id", "source_id"))
     if table.num_rows != users:
         raise file_error(path, f"expected the {users} users of interactions.npz, got {table.num_rows}")
     _check_ids(path, table["user_id"].to_pylist(), "user_id")
-    return _source_ids(path, table)
+    return UserTable(_source_ids(path, table), tuple(text or "" for text in _texts(path, table, "profile")))
 
 
 def write_tables(
     path: Path,
     items: ItemTable,
     graph: AttributeGraph,
-    users: Sequence[str | None],
+    users: UserTable,
     numbers: Mapping[str, ItemNumbers] | None = None,
 ) -> None:
     """The tables of the directory `path`."""
@@ -106,6 +114,8 @@ def write_tables(
     for name, column in {"years": items.years, "source ids": items.source_ids, "texts": texts, **lengths}.items():
         if len(column) != count:
             raise UserError(f"{path}: {count} titles but {len(column)} {name}")
+    if len(users.profiles) not in (0, len(users.source_ids)):
+        raise UserError(f"{path}: {len(users.source_ids)} users but {len(users.profiles)} profiles")
     tables = {
         "items": {
             "item_id": pa.array(range(count), pa.int64()),
@@ -120,8 +130,9 @@ def write_tables(
             "value": pa.array(graph.values, pa.string()),
         },
         "users": {
-            "user_id": pa.array(range(len(users)), pa.int64()),
-            "source_id": pa.array(users, pa.string()),
+            "user_id": pa.array(range(len(users.source_ids)), pa.int64()),
+            "source_id": pa.array(users.source_ids, pa.string()),
+            **({"profile": pa.array(users.profiles, pa.string())} if any(users.profiles) else {}),
         },
     }
     if numbers:
@@ -162,13 +173,13 @@ def _number_columns(numbers: Mapping[str, ItemNumbers]) -> dict[str, pa.Array]:
     }
 
 
-def _texts(path: Path, table: pa.Table) -> tuple[str | None, ...]:
-    if "text" not in table.column_names:
+def _texts(path: Path, table: pa.Table, name: str) -> tuple[str | None, ...]:
+    if name not in table.column_names:
         return ()
-    texts = table["text"].to_pylist()
+    texts = table[name].to_pylist()
     for number, text in enumerate(texts, 1):
         if text is not None and not isinstance(text, str):
-            raise file_error(path, f"text must be a string or null, got {text!r}"[:200], number)
+            raise file_error(path, f"{name} must be a string or null, got {text!r}"[:200], number)
     return tuple(texts)
 
 

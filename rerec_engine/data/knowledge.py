@@ -43,4 +43,5 @@ class Knowledge:
             numbers=dataset.numbers,
             texts=dataset.texts,
             histories=np.split(matrix.indices, matrix.indptr[1:-1]) if users and matrix.shape[0] else (),
+            profiles=dataset.profiles if users else (),
         )

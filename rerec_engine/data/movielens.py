@@ -112,7 +112,18 @@ def prepare_movielens(sources: MovieLensSources, options: MovieLensOptions, shar
             "query": REQUEST,
         }
     interactions = train.matrix(len(items.titles), keep)
-    return Prepared(items, graph, interactions, splits, extra_info, counts, "movielens", DESCRIPTION, train.user_ids)
+    return Prepared(
+        items,
+        graph,
+        interactions,
+        splits,
+        extra_info,
+        counts,
+        "movielens",
+        DESCRIPTION,
+        train.user_ids,
+        [names.get(user, "") for user in range(len(train.users))],
+    )
 
 
 def _leave_one_out(

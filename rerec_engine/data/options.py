@@ -85,6 +85,8 @@ class FilesOptions:
     """Of the interactions: user, item, time."""
     attribute_columns: tuple[str, ...] = ()
     """Of the attributes: item, relation, value."""
+    user_columns: tuple[str, ...] = ()
+    """Of the users: id, age, gender, occupation, country."""
     split: tuple[str, ...] = ()
     """Columns of the items whose cells hold several values, and what stands between them: tags=/ themes=;"""
     whole: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Users' own words about themselves, from MovieLens user files: "25-34 years old, male, programmer"."""
+"""Users in a few words, "25-34 years old, male, programmer": the words, and MovieLens's own files of users."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from rerec_engine.data.tables import integer, parse_lines, parse_user
 from rerec_engine.errors import file_error
 
 _AGES = {1: "under 18", 18: "18-24", 25: "25-34", 35: "35-44", 45: "45-49", 50: "50-55", 56: "56 or more"}
-_GENDERS = {"F": "female", "M": "male"}
-_OCCUPATIONS = (
+_GENDERS = {"female": "f female w woman weiblich girl", "male": "m male man männlich boy"}
+OTHER = ("other", "none", "unknown")
+"""Occupations that say nothing."""
+OCCUPATIONS = (
     "",
     "academic or educator",
     "artist",
@@ -57,9 +59,9 @@ def read_users(path: Path, counts: Counts, *, skip_bad: bool = False) -> dict[st
 def parse_profile(line: str) -> tuple[str, str]:
     """A line of users.dat -> (user, profile); age and occupation are codes of ML-1M's README."""
     user, gender, age, occupation = parse_user(line)
-    if age not in _AGES or not 0 <= occupation < len(_OCCUPATIONS):
+    if age not in _AGES or not 0 <= occupation < len(OCCUPATIONS):
         raise ValueError(f"unknown age code {age} or occupation code {occupation}")
-    return user, _join(f"{_AGES[age]} years old", gender, _OCCUPATIONS[occupation])
+    return user, profile_of(f"{_AGES[age]} years old", gender_of(gender), OCCUPATIONS[occupation])
 
 
 def parse_atomic_profile(line: str) -> tuple[str, str]:
@@ -67,9 +69,24 @@ def parse_atomic_profile(line: str) -> tuple[str, str]:
     parts = [part.strip() for part in line.split("\t")]
     if len(parts) < 4 or not parts[0]:
         raise ValueError(f"expected user_id, age, gender and occupation separated by tabs, got {len(parts)} fields")
-    occupation = "" if parts[3] in ("other", "none") else parts[3]
-    return parts[0], _join(f"{integer(parts[1], 'age')} years old", parts[2], occupation)
+    occupation = "" if parts[3] in OTHER else parts[3]
+    return parts[0], profile_of(f"{integer(parts[1], 'age')} years old", gender_of(parts[2]), occupation)
 
 
-def _join(age: str, gender: str, occupation: str) -> str:
-    return ", ".join(part for part in (age, _GENDERS.get(gender, ""), occupation) if part)
+def age_group(age: int) -> str:
+    """Of ML-1M's groups, the one of an age in years.
+
+    >>> age_group(17), age_group(34), age_group(80)
+    ('under 18', '25-34', '56 or more')
+    """
+    return _AGES[max(start for start in _AGES if start <= max(age, 1))]
+
+
+def gender_of(text: str) -> str:
+    """ "female" or "male" of a word or letter; "" where it is neither."""
+    return next((gender for gender, words in _GENDERS.items() if text.casefold() in words.split()), "")
+
+
+def profile_of(*parts: str) -> str:
+    """The parts that are known, with commas between them."""
+    return ", ".join(filter(None, parts))

@@ -31,6 +31,8 @@ class Files:
     """Who took what: a user and an item, perhaps a time."""
     attributes: Path | None = None
     """Further attributes, a row each: item, relation, value."""
+    users: Path | None = None
+    """Who the users are: an id and their age, gender, occupation or country; requests "for someone like me" need it."""
     preset: PresetName = ""
     """A source whose files and columns are known: give its folder as --source."""
     source: Path | None = None
@@ -67,6 +69,7 @@ class Files:
             data_source="files",
             description=made.description,
             user_ids=read.user_ids,
+            profiles=read.knowledge.profiles,
             texts=read.knowledge.texts,
             numbers=read.knowledge.numbers,
             files=made.files,
@@ -93,11 +96,10 @@ class Files:
                 raise UserError(f"--source needs --preset, one of {', '.join(PRESETS)}; or give --items FILE")
             if self.items is None and not given:
                 raise UserError("give --items FILE")
-            return FileSources(self.items, given, self.attributes)
+            return FileSources(self.items, given, self.attributes, self.users)
         preset = PRESETS[self.preset]
         if self.source is None:
-            return FileSources(self.items, given, self.attributes, preset)
+            return FileSources(self.items, given, self.attributes, self.users, preset)
         found = find_files(preset, self.source)
-        return FileSources(
-            self.items or found.items, given or found.interactions, self.attributes, preset, folder=self.source
-        )
+        items, logs, users = self.items or found.items, given or found.interactions, self.users or found.users
+        return FileSources(items, logs, self.attributes, users if logs else self.users, preset, folder=self.source)

@@ -68,6 +68,7 @@ class Requests:
                 description=made.description,
                 source_ids=dataset.source_ids,
                 user_ids=dataset.user_ids,
+                profiles=dataset.profiles,
                 texts=dataset.texts,
                 numbers=dataset.numbers,
                 extra_info=made.extra_info,

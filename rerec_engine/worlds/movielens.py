@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def _group(profile: str) -> tuple[str, str]:
     age, _, job = (*profile.split(", "), "", "")[:3]
     if not job:
         return "", ""
-    years = int(age.split()[0])
+    years = int(re.findall(r"\d+", age)[0])  # of "25-34 years old" the first
     return next((name for limit, name in AGES if years < limit), "senior"), NOUNS.get(job, job)
 
 

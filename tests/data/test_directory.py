@@ -8,6 +8,7 @@ import pytest
 
 from rerec_engine.data.directory import (
     ItemTable,
+    UserTable,
     find_row,
     read_item_table,
     read_numbers,
@@ -23,9 +24,10 @@ GRAPH = AttributeGraph.from_triples([(0, "genre", "War")], 3)
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    write_tables(tmp_path, ITEMS, GRAPH, ["cust1", None])
-    assert read_item_table(tmp_path / "items.parquet") == ITEMS
-    assert read_user_table(tmp_path / "users.parquet", 2) == ("cust1", None)
+    for users in (UserTable(("cust1", None)), UserTable(("cust1", None), ("25-34 years old, female", ""))):
+        write_tables(tmp_path, ITEMS, GRAPH, users)
+        assert read_item_table(tmp_path / "items.parquet") == ITEMS
+        assert read_user_table(tmp_path / "users.parquet", 2) == users
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_a_table_made_before_knows_no_ids(tmp_path: Path) -> None:
     path = tmp_path / "items.parquet"
     pq.write_table(pa.table({"item_id": [0], "title": ["A"], "year": pa.array([None], pa.int32())}), path)
     assert read_item_table(path) == ItemTable(("A",), (None,), (None,))
-    assert read_user_table(tmp_path / "users.parquet", 2) == (None, None)
+    assert read_user_table(tmp_path / "users.parquet", 2) == UserTable((None, None))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,9 @@ def test_faults_of_ids_name_the_row(tmp_path: Path, ids: list[object], message: 
 
 def test_columns_must_be_of_one_length(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="3 titles but 1 years"):
-        write_tables(tmp_path, ItemTable(ITEMS.titles, (1,), ITEMS.source_ids), GRAPH, [])
+        write_tables(tmp_path, ItemTable(ITEMS.titles, (1,), ITEMS.source_ids), GRAPH, UserTable(()))
+    with pytest.raises(UserError, match="1 users but 2 profiles"):
+        write_tables(tmp_path, ITEMS, GRAPH, UserTable((None,), ("a", "b")))
 
 
 ROWS = rows_of(["cust0066", None, "0", "12"])

@@ -26,6 +26,7 @@ def test_a_directory_gives_back_what_is_known(tmp_path: Path) -> None:
         item_embeddings=np.eye(3, dtype=np.float32),
         splits={"train": [asked]},
         data_source="test",
+        profiles=["under 18 years old", "", "a teacher"],
         texts=["a card game", None, ""],
         numbers={"price": price},
     )
@@ -33,6 +34,7 @@ def test_a_directory_gives_back_what_is_known(tmp_path: Path) -> None:
     known = Knowledge.of(dataset)
     assert [own.tolist() for own in known.histories] == [[0, 2], [], [1]]
     assert known.item_count == 3
+    assert known.profiles == ("under 18 years old", "", "a teacher")
     assert known.texts == ("a card game", None, "")
     np.testing.assert_array_equal(known.numbers["price"].low, price.low)
     assert (dataset.queries("train")[0].asked, dataset.queries("train")[0].profile) == (("price",), "a teacher")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rerec_engine.data.counts import Counts
-from rerec_engine.data.profiles import parse_atomic_profile, parse_profile, read_users
+from rerec_engine.data.profiles import age_group, gender_of, parse_atomic_profile, parse_profile, read_users
 from rerec_engine.errors import UserError
 
 
@@ -37,6 +37,19 @@ def test_an_unknown_code_is_refused(line: str) -> None:
 )
 def test_atomic_profiles(line: str, profile: str) -> None:
     assert parse_atomic_profile(line) == ("7", profile)
+
+
+def test_groups_of_ages_are_those_of_ml1m() -> None:
+    """Every code is the first age of its group."""
+    groups = [age_group(age) for age in (1, 17, 18, 24, 25, 34, 35, 45, 49, 50, 55, 56, 99)]
+    assert groups == ["under 18"] * 2 + ["18-24"] * 2 + ["25-34"] * 2 + ["35-44"] + ["45-49"] * 2 + ["50-55"] * 2 + [
+        "56 or more"
+    ] * 2  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "gender"), [("F", "female"), ("Male", "male"), ("w", "female"), ("divers", "")])
+def test_genders(word: str, gender: str) -> None:
+    assert gender_of(word) == gender
 
 
 def test_users_of_a_file(tmp_path: Path) -> None:

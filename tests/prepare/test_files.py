@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,32 @@ def test_the_order_of_columns_does_not_matter_nor_their_form(tmp_path: Path) -> 
     assert other.interactions.shape[0] == 0
     assert np.abs(np.linalg.norm(other.item_embeddings, axis=1) - 1).max() < 1e-5
     assert other.description.noun == "item"
+
+
+def test_requests_for_people_like_the_users(tmp_path: Path) -> None:
+    """Also anew, over the directory alone."""
+    people = ("23,F,student,France", "47,M,baker,Italy")
+    rows = [f"cust{n:04},{people[n % 2]}" for n in range(120)]
+    (tmp_path / "people.csv").write_text("\n".join(["customer,age,sex,job,country", *rows, ""]))
+    requests = replace(FEW, kinds="demographics,explicit", train_queries=60)
+    task = prepare.Files(
+        tmp_path / "data",
+        GAMES / "games.csv",
+        GAMES / "orders.csv",
+        users=tmp_path / "people.csv",
+        options=FilesOptions(noun="board game"),
+        requests=requests,
+        embedding=SMALL,
+    )
+    assert "occupation (guessed from the name)" in prepare.run(task)
+    prepare.run(prepare.Requests(tmp_path / "again", tmp_path / "data", options=requests))
+    for name in ("data", "again"):
+        dataset = load_dataset(tmp_path / name)
+        told = {"18-24 years old, female, student, from France", "45-49 years old, male, baker, from Italy"}
+        assert {*dataset.profiles} == told
+        assert dataset.profiles[dataset.user_of("cust0002")].startswith("18-24")
+        words = " ".join(query.request for query in dataset.queries("train") if query.category == "demographics")
+        assert any(said in words for said in ("a woman from France", "a student, 18 to 24 years old", "a male baker"))
 
 
 @pytest.mark.parametrize(

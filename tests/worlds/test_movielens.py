@@ -14,6 +14,7 @@ from rerec_engine.worlds.beliefs import Beliefs
 from rerec_engine.worlds.movielens import (
     FilmOptions,
     NextItemOptions,
+    _group,
     movielens_world,
     next_item,
     write_film_requests,
@@ -126,3 +127,19 @@ def test_movielens_100k(shared_data):
     assert len(world.history) == len(world.held_out) == 943
     assert len(world.group_genre) > 10
     assert all(len({*own, *last}) == len(own) + 2 for own, last in zip(world.history, world.held_out, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("profile", "group"),
+    [
+        ("24 years old, male, technician", ("young", "technician")),
+        ("25-34 years old, male, retired", ("young", "pensioner")),
+        ("under 18 years old, female, school student", ("young", "school student")),
+        ("56 or more years old, female, writer", ("senior", "writer")),
+        ("45-49 years old, male", ("", "")),
+        ("", ("", "")),
+    ],
+)
+def test_groups_of_both_copies(profile, group):
+    """ML-1M tells groups of ages."""
+    assert _group(profile) == group

@@ -20,6 +20,7 @@ from rerec_engine.data.files.reading import TableFile
 from rerec_engine.data.files.roles import FLAGS, Roles, find_roles, known_name, parse_pairs
 from rerec_engine.data.files.table import Rows, Table, joined
 from rerec_engine.data.files.triples import read_triples
+from rerec_engine.data.files.users import check_parts, read_profiles
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.options import FilesOptions
 from rerec_engine.data.sources import SourceItems, no_interactions
@@ -34,12 +35,13 @@ class FileSources:
     items: Path | None
     interactions: tuple[Path, ...] = ()
     attributes: Path | None = None
+    users: Path | None = None
     preset: Preset | None = None
     folder: Path | None = None
     """Where the preset's files are."""
 
     def __str__(self) -> str:
-        paths = [path for path in (self.items, self.attributes, *self.interactions) if path]
+        paths = [path for path in (self.items, self.attributes, *self.interactions, self.users) if path]
         return ", ".join(str(hub_address(path) or path) for path in paths)
 
 
@@ -94,7 +96,8 @@ def read_catalogue(sources: FileSources, options: FilesOptions) -> FileCatalogue
             if name not in roles.columns.values()
         )
         told[f"interactions {', '.join(file.path.name for file in logs)}: {table.told}"] = log.told
-    return _assembled(items, attributes, log, options, counts, told)
+    profiles = _read_users(sources, given["users"], logs, log, options, counts, told)
+    return _assembled(items, attributes, log, profiles, options, counts, told)
 
 
 def _log_rows(logs: Sequence[TableFile], options: FilesOptions, counts: Counts) -> Rows:
@@ -141,10 +144,35 @@ def _read_attributes(
     return found
 
 
+def _read_users(
+    sources: FileSources,
+    given: Mapping[str, str],
+    logs: Sequence[TableFile],
+    log: Log | None,
+    options: FilesOptions,
+    counts: Counts,
+    told: dict[str, list[tuple[str, str]]],
+) -> list[str]:
+    """Profiles of the log's users; empty where there is no file of users."""
+    if sources.users is None:
+        return []
+    if log is None:
+        raise UserError("--users needs --interactions: a profile is of somebody who took something")
+    file = _open(sources.users, "users", given)
+    roles = find_roles(file.path, "users", file.columns, given, logs[0].columns)
+    check_parts(file.path, roles)
+    rows = Rows(counts, f"users ({file.path.name})", options.skip_bad)
+    table = file.read(rows, list(dict.fromkeys(roles.columns.values())))
+    unused = [(name, "left out: no part of a profile") for name in file.columns if name not in roles.columns.values()]
+    told[f"users {file.path.name}: {table.told}"] = roles.all_told() + unused
+    return read_profiles(table, roles, log.user_ids, rows, sources.preset.occupations if sources.preset else ())
+
+
 def _assembled(
     items: FileItems,
     attributes: Sequence[Attribute],
     log: Log | None,
+    profiles: Sequence[str],
     options: FilesOptions,
     counts: Counts,
     told: dict[str, list[tuple[str, str]]],
@@ -166,6 +194,7 @@ def _assembled(
         numbers={number.field: number.numbers for number in items.numbers},
         texts=items.texts if any(items.texts) else (),
         histories=log.histories() if log else (),
+        profiles=profiles,
     )
     return FileCatalogue(
         knowledge,
@@ -224,8 +253,13 @@ def _read_items(
 
 
 def _given(options: FilesOptions, kind: str) -> dict[str, str]:
-    words = {"items": options.item_columns, "interactions": options.interaction_columns}
-    return parse_pairs(words.get(kind, options.attribute_columns), FLAGS[kind])
+    words = {
+        "items": options.item_columns,
+        "interactions": options.interaction_columns,
+        "attributes": options.attribute_columns,
+        "users": options.user_columns,
+    }
+    return parse_pairs(words[kind], FLAGS[kind])
 
 
 def _open(path: Path, kind: str, given: Mapping[str, str]) -> TableFile:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from rerec_engine.data.files.reading import TableFile
 from rerec_engine.data.files.table import Rows, Table, whole
 from rerec_engine.data.options import FilesOptions
+from rerec_engine.data.profiles import OCCUPATIONS
 from rerec_engine.errors import UserError, file_error
 
 FEWEST_TAGGERS = 2
@@ -33,6 +34,11 @@ class Preset:
     ignore: tuple[str, ...] = ()
     attributes: Callable[[Path, Rows], Table | None] | None = None
     """Makes a table of item, relation and value of further files of the folder."""
+    users: tuple[str, ...] = ()
+    """Patterns of the file of users."""
+    user_columns: tuple[str, ...] = ()
+    occupations: tuple[str, ...] = ()
+    """What numbers in the column of occupations stand for."""
 
 
 def lastfm_tags(folder: Path, rows: Rows) -> Table | None:
@@ -95,8 +101,11 @@ PRESETS = {
         ("ratings.csv*", "ratings.dat*"),
         ("id=1", "title=2", "genre=3"),
         ("user=1", "item=2", "time=4"),
+        users=("users.dat",),
+        user_columns=("id=1", "gender=2", "age=3", "occupation=4"),
+        occupations=OCCUPATIONS,
     ),
-    "recbole": Preset("item", ("*.item",), ("*.inter",)),
+    "recbole": Preset("item", ("*.item",), ("*.inter",), users=("*.user",)),
     "steam": Preset(
         "game",
         ("steam_games.json*",),
@@ -126,18 +135,23 @@ class Found:
 
     items: Path | None
     interactions: tuple[Path, ...]
+    users: Path | None = None
 
 
 def find_files(preset: Preset, folder: Path) -> Found:
     """Raises UserError where the folder has neither."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such directory")
-    items = next((path for pattern in preset.items for path in sorted(folder.glob(pattern))), None)
+    items, users = _first(folder, preset.items), _first(folder, preset.users)
     found = dict.fromkeys(path for pattern in preset.interactions for path in sorted(folder.glob(pattern)))
     interactions = tuple(path for path in found if path != items)
     if items is None and not interactions:
         raise file_error(folder, f"none of {', '.join(preset.items + preset.interactions)} is there")
-    return Found(items, interactions)
+    return Found(items, interactions, users)
+
+
+def _first(folder: Path, patterns: tuple[str, ...]) -> Path | None:
+    return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
 
 
 def with_preset(options: FilesOptions, preset: Preset) -> FilesOptions:
@@ -147,6 +161,7 @@ def with_preset(options: FilesOptions, preset: Preset) -> FilesOptions:
         noun=preset.noun if options.noun == FilesOptions.noun else options.noun,
         item_columns=preset.item_columns + options.item_columns,
         interaction_columns=preset.interaction_columns + options.interaction_columns,
+        user_columns=preset.user_columns + options.user_columns,
         split=preset.split + options.split,
         ignore=preset.ignore + options.ignore,
     )

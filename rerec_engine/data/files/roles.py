@@ -41,12 +41,20 @@ ROLES: dict[str, dict[str, str]] = {
         "relation": "relation relation_id attribute property predicate key field type attribute_name",
         "value": "value object tail tail_id attribute_value val entity",
     },
+    "users": {
+        "id": "id user user_id userid customer customer_id customerid member_id client_id visitorid uid kundennummer",
+        "age": "age age_group agegroup age_range alter",
+        "gender": "gender sex geschlecht",
+        "occupation": "occupation job profession job_title beruf",
+        "country": "country nationality location land",
+    },
 }
 """By kind of file, the names that each role goes by, likeliest first."""
 NEEDED = {
     "items": ("id", "title"),
     "interactions": ("user", "item"),
     "attributes": ("item", "relation", "value"),
+    "users": ("id",),
 }
 FLAGS = {kind: f"--{kind.removesuffix('s')}-columns" for kind in ROLES}
 

@@ -72,11 +72,14 @@ def said_of(parts: tuple[str, ...]) -> str:
 
     >>> said_of(("25-34 years old", "programmer")), said_of(("male",)), said_of(("female", "sales or marketing"))
     ('a programmer, 25 to 34 years old', 'a man', 'a woman in sales or marketing')
+    >>> said_of(("25-34 years old", "from France")), said_of(("female", "from France"))
+    ('from France, 25 to 34 years old', 'a woman from France')
     """
     ages = [re.sub(r"(\d)-(\d)", r"\1 to \2", part) for part in parts if part.endswith("years old")]
     ages = [age.replace("under 18", "not yet 18") for age in ages]
     sex = next((part for part in parts if part in _PERSONS), "")
-    rest = [part for part in parts if part not in _PERSONS and not part.endswith("years old")]
+    home = next((part for part in parts if part.startswith("from ")), "")
+    rest = [part for part in parts if part not in (*_PERSONS, home) and not part.endswith("years old")]
     work = rest[0] if rest else ""
     if work in _FIELDS:
         first = f"{_PERSONS[sex]} in {_FIELDS[work]}" if sex else f"in {_FIELDS[work]}"
@@ -86,7 +89,7 @@ def said_of(parts: tuple[str, ...]) -> str:
         first = f"{article(sex or work)} {sex} {work}".replace("  ", " ")
     else:
         first = _PERSONS.get(sex, "")
-    return ", ".join(filter(None, [first, *rest[1:], *ages]))
+    return ", ".join(filter(None, [f"{first} {home}".strip(), *rest[1:], *ages]))
 
 
 _PERSONS = {"male": "a man", "female": "a woman"}

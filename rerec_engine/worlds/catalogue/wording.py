@@ -20,7 +20,7 @@ REASONS, LATER, CLOSINGS = 0.4, 0.3, 0.15
 RELATIVE, ALONE, OUTSIDE, SOMETHING = 0.25, 0.2, 0.4, 0.15
 """Shares of the values in a relative clause, or in a sentence; of the exclusions in one; of nouns that are left out."""
 _THERE = ("there is", "Is there", "is {np}")
-_GROUP_WORDS = frozenset("a an and in or to of not yet years old work".split())
+_GROUP_WORDS = frozenset("a an and from in or to of not yet years old work".split())
 
 
 @dataclass(frozen=True)

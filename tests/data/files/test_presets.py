@@ -18,7 +18,7 @@ from rerec_engine.errors import UserError
 def read(name: str, folder: Path, **options: Any) -> FileCatalogue:
     preset = PRESETS[name]
     found = find_files(preset, folder)
-    sources = FileSources(found.items, found.interactions, preset=preset, folder=folder)
+    sources = FileSources(found.items, found.interactions, users=found.users, preset=preset, folder=folder)
     read = read_catalogue(sources, FilesOptions(**options))
     read.counts.check()
     assert sum(read.counts.read_by_kind.values()) > 0
@@ -139,12 +139,16 @@ def test_movielens(tmp_path: Path, form: str) -> None:
             "(no genres listed)\n".encode("latin-1")
         )
         (tmp_path / "ratings.dat").write_text("1::2::4::964982703\n1::1::4::964981247\n")
+        (tmp_path / "users.dat").write_text("1::F::1::10::48067\n2::M::56::16::70072\n")
     catalogue = read("movielens", tmp_path)
     assert catalogue.knowledge.titles[1] == "American President, The (1995)"
     assert catalogue.knowledge.years == [1995, 1995, 2015]
     assert attributes(catalogue, 1) == [("genre", "Comedy"), ("genre", "Drama")]
     assert attributes(catalogue, 2) == []
     assert [own.tolist() for own in catalogue.knowledge.histories] == [[0, 1]]
+    if form == "dat":
+        assert catalogue.knowledge.profiles == ["under 18 years old, female, school student"]
+        assert catalogue.counts.dropped("users (users.dat)") == {"without interactions": 1}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,9 @@ def test_recbole(tmp_path: Path, head: str) -> None:
     rows = "1\tHeat\t1995.0\tCrime War\n2\tunkonwn\tunkonwn\tunknown\n3\tHeat\t1972\tCrime\n"
     (tmp_path / "ml.item").write_text(f"{head}\n{rows}")
     (tmp_path / "ml.inter").write_text("user_id:token\titem_id:token\trating:float\ttimestamp:float\n9\t3\t1\t8.5e8\n")
+    (tmp_path / "ml.user").write_text("user_id:token\tage:token\tgender:token\toccupation:token\n9\t24\tM\tother\n")
     catalogue = read("recbole", tmp_path, skip_bad=True)
+    assert catalogue.knowledge.profiles == ["18-24 years old, male"]
     assert catalogue.knowledge.titles == ["Heat (1995)", "unkonwn", "Heat (1972)"]
     assert catalogue.knowledge.years == [1995, None, 1972]
     assert [value for _, value in attributes(catalogue)] == ["Crime", "War"]
