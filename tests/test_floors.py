@@ -155,7 +155,8 @@ INSIDE = {
     "worlds": (
         "options world catalogue.conditions catalogue.english catalogue.grammar",
         "beliefs catalogue.shelf",
-        "requests catalogue.candidates catalogue.groups catalogue.phrases catalogue.spans",
+        "requests catalogue.amounts catalogue.candidates catalogue.groups catalogue.noun_phrase catalogue.phrases"
+        " catalogue.spans",
         "traces catalogue.drafts",
         "writing catalogue.told catalogue.wording",
         "demo catalogue.inferred catalogue.traces catalogue.vocabulary",

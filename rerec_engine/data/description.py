@@ -31,6 +31,7 @@ AGENTS = {
     "created": "creator",
     "designed": "designer",
     "directed": "director",
+    "distributed": "distributor",
     "edited": "editor",
     "illustrated": "illustrator",
     "made": "maker",
@@ -56,6 +57,7 @@ _CLAUSES = {role: f"{deed} by" for role, deed in DEEDS.items()} | {
     "brand": "by",
     "developer": "developed by",
     "manufacturer": "made by",
+    "music composer": "with music by",
 }
 _LINKED = re.compile(r".+ (?:at|by|for|from|in|of|on|to|with)|\w+ing")
 

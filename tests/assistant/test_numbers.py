@@ -13,7 +13,7 @@ from rerec_engine.assistant.numbers import NumberSpan, find_numbers
 from rerec_engine.assistant.units import Fields
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.data.description import DatasetDescription, Number
-from rerec_engine.worlds.catalogue import phrases
+from rerec_engine.worlds.catalogue import amounts
 from rerec_engine.worlds.catalogue.conditions import Span
 
 
@@ -221,7 +221,7 @@ def test_all_wordings_of_made_requests_are_read(games: Dataset, fields: Fields, 
     if name == "price" and span.how == "exactly":
         return  # is not said of prices
     for plural in (False, True):
-        for pieces in phrases.spanned(name, number, span, plural):
+        for pieces in amounts.spanned(name, number, span, plural):
             (found,) = find_numbers(f"Find a board game {' '.join(pieces)}.", fields)
             assert found.field is not None, pieces
             assert found.field.name == name

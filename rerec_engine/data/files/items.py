@@ -18,6 +18,7 @@ from rerec_engine.data.files.times import years_of
 from rerec_engine.data.tables import title_year
 from rerec_engine.errors import file_error
 from rerec_engine.graph.numbers import ItemNumbers
+from rerec_engine.graph.titles import NOTED_YEARS
 
 NO_TITLE = "no title"
 NO_ID = ("", "nan", "NaN", "None", "<NA>", "NULL", "null", "\\N")
@@ -59,7 +60,7 @@ def read_items(table: Table, roles: Roles, rows: Rows, choices: Choices, ignored
     if not table.count:
         raise file_error(table.path, "holds no item with a title")
     rows.counts.keep(rows.kind, table.count)
-    years = [title_year(title) for title in titles.to_pylist()]
+    years = _title_years(titles.to_pylist(), dated="year" in roles.columns)
     if "year" in roles.columns:
         own = years_of(_text(table.column(roles.columns["year"])))
         years = [a if a is not None else b for a, b in zip(own, years, strict=True)]
@@ -98,6 +99,13 @@ def clean_ids(column: pa.Array) -> pa.Array:
     if pc.all(pc.match_substring_regex(column, r"^\d+\.0$")).as_py():
         column = pc.replace_substring(column, ".0", "")
     return column
+
+
+def _title_years(titles: Sequence[str], dated: bool) -> list[int | None]:
+    """The years that titles end in; none where few do, unless the items are `dated` by a column too, since "Ink
+    Cartridge (1930)" then names a model."""
+    years = [year if (year := title_year(title)) in NOTED_YEARS else None for title in titles]
+    return years if dated or 2 * sum(year is not None for year in years) >= len(years) else [None] * len(years)
 
 
 def _drop_broken(table: Table, ids: pa.Array, rows: Rows) -> tuple[Table, pa.Array]:

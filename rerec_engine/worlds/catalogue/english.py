@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from rerec_engine.data.facts import figure
+
 ONES = "zero one two three four five six seven eight nine ten eleven twelve".split()
 DECADES = {
     1920 + 10 * i: word
@@ -58,7 +60,11 @@ def joined(pieces: Sequence[str], spaced: bool = False) -> str:
     """The text. spaced: marks stand alone, too, so that every piece is a token with a space before it."""
     if spaced:
         return " ".join(pieces)
-    return "".join(piece if not i or piece in _GLUED else f" {piece}" for i, piece in enumerate(pieces))
+    text = ""
+    for piece in pieces:
+        if piece != "." or not text.endswith((".", "!", "?")):  # a title may end in a mark of its own
+            text += piece if not text or piece in _GLUED else f" {piece}"
+    return text
 
 
 def in_words(number: float) -> str:
@@ -66,4 +72,4 @@ def in_words(number: float) -> str:
     >>> in_words(4), in_words(30), in_words(24.95)
     ('four', '30', '24.95')
     """
-    return ONES[int(number)] if number in range(len(ONES)) else f"{number:.12g}"
+    return ONES[int(number)] if number in range(len(ONES)) else figure(float(number))

@@ -50,25 +50,25 @@ CLOSINGS = (
     "The rest is up to you", "Cheers",
 )  # fmt: skip
 MISINFORMED = (
-    "I loved {via}, and as far as I know {fact}. {wish}", "For me {via} was great, and as you know {fact}. {wish}",
-    "I heard of {via} that {fact}. {wish}", "My favourite is {via}, and I believe that {fact}. {wish}",
+    "I loved {via}, and as far as I know, {fact}. {wish}", "For me {via} was great, and as you know {fact}. {wish}",
+    "About {via} I heard that {fact}. {wish}", "My favourite is {via}, and I believe that {fact}. {wish}",
     "Speaking of {via}: if I am not mistaken, {fact}. {wish}", "I remember {via} well because {fact}. {wish}",
-    "My friend likes {via} and says that {fact}. {wish}", "I read about {via} that {fact}. {wish}",
-    "I was impressed by {via}, not least because {fact}. {wish}", "I was told about {via} that {fact}. {wish}",
+    "My friend likes {via} and says that {fact}. {wish}", "About {via} I read that {fact}. {wish}",
+    "I was impressed by {via}, not least because {fact}. {wish}", "Of {via} I was told that {fact}. {wish}",
 )  # fmt: skip
 INTEREST = (
     "I liked {liked}. {wish} like them", "I loved {liked}. {wish} like those two",
     "My favourites are {liked}. {wish} of that kind", "I enjoyed {liked}. {wish} with what they have in common",
-    "I chose {liked} lately. {wish} that has what they share", "Just right for me were {liked}. {wish} like them",
+    "I chose {liked} recently. {wish} that has what they share", "{liked} were just right for me. {wish} like them",
     "After {liked} I want more. {wish} in the same vein", "I keep coming back to {liked}. {wish} along those lines",
-    "Exactly my taste are {liked}. {wish} like these", "I am a fan of {liked}. {wish} that I would like as much",
+    "{liked} are exactly to my taste. {wish} like these", "I am a fan of {liked}. {wish} that I would like as much",
 )  # fmt: skip
 DEMOGRAPHICS = (
     "I am {group}. {wish} for people like me", "I'm {group}. {wish} that people like me choose",
-    "I am {group}. {wish} that others like me enjoy", "You should know that I am {group}. {wish} for my kind",
+    "I am {group}. {wish} that others like me enjoy", "You should know that I am {group}. {wish} for people of my kind",
     "For the record, I am {group}. {wish} that suits people like me", "I am {group}. {wish} that fits me",
     "As I told you, I am {group}. {wish} for someone like me", "I'm {group}. {wish} that is popular with my peers",
-    "I'm {group}. {wish} to the taste of people like me", "Being what I am, {group}, I ask for advice. {wish} for me",
+    "I'm {group}. {wish} to the taste of people like me", "Being {group}, I would like your advice. {wish} for me",
 )  # fmt: skip
 UNSEEN = 0.5
 """Share of the requests of val and test in words that occur there alone."""
@@ -87,7 +87,7 @@ class Templates:
     def __init__(self, templates: Sequence[str]) -> None:
         self._common, self._held_out = seen(templates)
 
-    def draw(self, rng: np.random.Generator, unseen: bool = False, but: tuple[str, ...] = ()) -> str:
+    def draw(self, rng: np.random.Generator, unseen: bool = False, but: Sequence[str] = ()) -> str:
         """but: parts that the template must not have."""
         own = self._held_out if unseen else self._common
         while True:

@@ -1,4 +1,5 @@
-"""How one condition is said: before or after the noun, in a relative clause, in a sentence of its own."""
+"""How values of a relation are said: before or after the noun, in a relative clause, in a sentence of its own, and as
+those of another item."""
 
 from __future__ import annotations
 
@@ -9,25 +10,43 @@ from typing import NamedTuple
 import numpy as np
 
 from rerec_engine.data.articles import article
-from rerec_engine.data.description import DEEDS, DatasetDescription, Number, plural_of
-from rerec_engine.worlds.catalogue.conditions import Span
-from rerec_engine.worlds.catalogue.english import DECADES, Atom, in_words, listed, pieces_of
-from rerec_engine.worlds.catalogue.shelf import YEAR
+from rerec_engine.data.description import DEEDS, DatasetDescription, Wording, plural_of
+from rerec_engine.worlds.catalogue.english import Atom, listed
 
 _NAMES = re.compile(
     r"(?i)\b(?:europe|america|brit|engl|german|french|japan|chin|ital|spa?ni|indi|afric|asia|christ|viking|rom(?:an|e)\b"
     r"|gree[kc]|egypt|arthur|victor|russia|celtic|norse|olymp)"
 )
-_SEATED = ("players", "people", "persons", "guests", "children", "adults")
+_MAKERS = frozenset(
+    "artist author band composer creator designer developer director maker manufacturer performer publisher"
+    " writer".split()
+)
+"""Whom the whole item is by."""
+_PLACED = ("in", "at", "from", "on", "of")
 
 
 class Phrase(NamedTuple):
-    """Ways to say one condition; empty where there is none."""
+    """Ways to say what is wanted; empty where there is none."""
 
     before: list[str]  # the noun
     after: list[str]
     relative: list[str]  # also after the noun
     alone: list[str]  # a sentence
+
+
+class Exclusion(NamedTuple):
+    """Ways to say what is not wanted; relative is empty where there is none."""
+
+    inline: list[str]  # behind a comma
+    alone: list[str]  # a sentence
+    relative: list[str]  # right after the noun
+
+
+class Hop(NamedTuple):
+    """Ways to ask for what another item has."""
+
+    plain: list[list[str]]
+    relative: list[list[str]]
 
 
 def said_value(value: str, description: DatasetDescription) -> Atom:
@@ -37,182 +56,129 @@ def said_value(value: str, description: DatasetDescription) -> Atom:
     return Atom(value.lower() if plain and not _NAMES.search(value) else value)
 
 
-def stands_before(value: str) -> bool:
-    """Whether a value of a relation without a clause can stand before the noun: "war", but not "Pens & Refills"."""
-    return len(value.split()) <= 2 and not re.search(r"[&,/;:()]|\band\b|[^s']s$", value)
+def stands_before(value: str, noun: str) -> bool:
+    """Whether a value of a relation without a clause can stand before the noun: "war", but not "Pens & Refills", and
+    not "Card Game" or "Wargame" before "board game"."""
+    fits = len(value.split()) <= 2 and not re.search(r"[&,/;:()]|\band\b|[^s']s$", value)
+    return fits and not value.casefold().endswith(noun.split()[-1].casefold())
 
 
 def wanted(description: DatasetDescription, name: str, values: Sequence[str], plural: bool, choice: int = 0) -> Phrase:
     """Values of one relation, all of them wanted. choice: of the ways there are."""
     wording = description.wording(name)
-    clause, role = wording.clause.split(), wording.role.split()
-    are, should = ("are", "They should be") if plural else ("is", "It should be")
-    if not clause:
-        if len(values) == 1 and stands_before(values[0]):
+    role, one, be = wording.role.split(), len(values) == 1, "are" if plural else "is"
+    should = ["They" if plural else "It", "should"]
+    if not wording.clause:
+        if one and stands_before(values[0], description.noun):
             value = said_value(values[0], description)
             noun = description.items if plural else description.noun
             told = [*([] if plural else [article(value)]), value, *noun.split()]
-            return Phrase([value], [], ["that", are, "of", "the", *role, value], [*should.split(), *told])
-        named = listed([[said_value(value, description)] for value in values])
-        of = ["of", "the", *(plural_of(wording.role).split() if len(values) > 1 else role), *named]
-        return Phrase([], of, ["that", are, *of], [*should.split(), *of])
+            return Phrase([value], [], ["that", be, "of", "the", *role, value], [*should, "be", *told])
+        of = ["of", "the", *_roles(wording, len(values)), *listed([[said_value(v, description)] for v in values])]
+        return Phrase([], of, ["that", be, *of], [*should, "be", *of])
     named = listed([[Atom(value)] for value in values])
-    if clause[:2] == ["with", "the"] and len(values) > 1:
+    clause = _clause(wording, deed=choice % 2 == 1)
+    if clause[:2] == ["with", "the"] and not one:
         clause = ["with", "the", *plural_of(" ".join(clause[2:])).split()]
-    one = len(values) == 1
-    if wording.role in DEEDS and clause[0] == "with" and choice % 2:
-        clause = [DEEDS[wording.role], "by"]
-    after = [*clause, *named]
-    relative = after
-    if clause[-1] == "by":
+    after, verb = [*clause, *named], _verb(clause)
+    relative, alone = after, [*should, "be", *after]
+    if verb:
+        relative = ["that", verb if plural else f"{verb}s", *named]
+        alone = [*should, verb, *named]
+    elif clause[0] == "with":
+        relative = ["whose", *role, "is", *named] if one and clause[1:2] == ["the"] else after
+        alone = ["The", *role, "should", "be", *named] if one else []
+        if clause[-1] == "by":
+            relative = ["that", "have" if plural else "has", *clause[1:], *named]
+            alone = [*should, "have", *clause[1:], *named]
+    elif clause == ["by"]:
+        relative = ["whose", *role, "is", *named] if one else after
+    elif clause[-1] == "by":
         relative = ["that", "were" if plural else "was", *after]
-    elif clause[0] == "with" and one:
-        relative = ["whose", *role, "is", *named]
-    elif clause[-1] in ("in", "at", "from", "on", "of"):
-        relative = ["that", are, *after]
-    alone = [*should.split(), *after] if clause[-1] in ("by", "in", "from") else ["The", *role, "should", "be", *named]
-    return Phrase([], after, relative, alone if one or clause[-1] in ("by", "in", "from") else [])
+    elif clause[-1] in _PLACED:
+        relative = ["that", be, *after]
+    return Phrase([], after, relative, alone)
 
 
 def unwanted(
-    description: DatasetDescription, name: str, values: Sequence[str], choice: int
-) -> tuple[list[str], list[str]]:
-    """Values of one relation, none of them wanted: after the noun (behind a comma), and as a sentence."""
+    description: DatasetDescription,
+    name: str,
+    values: Sequence[str],
+    plural: bool,
+    choice: int = 0,
+    again: bool = False,
+) -> Exclusion:
+    """Values of one relation, none of them wanted. again: something else was excluded before."""
+    wording = description.wording(name)
+    but = "And" if again else "But"
+    lead = ["but", "nothing"] if choice % 2 else ["but", "none"] if plural else ["but", "not", "one"]
+    if not wording.clause and all(stands_before(value, description.noun) for value in values):
+        things = [*listed([[said_value(v, description)] for v in values], "or"), *description.items.split()]
+        alone = [but, "no", *things] if choice % 2 or again else ["No", *things, ",", "please"]
+        return Exclusion(["but", "no", *things], alone, [])
+    named = listed([[said_value(v, description) if not wording.clause else Atom(v)] for v in values], "or")
+    clause = _clause(wording, deed=choice // 2 % 2 == 1) or ["of", "the", *wording.role.split()]
+    alone = ["nothing", *clause, *named]
+    alone = [but, *alone] if choice % 2 or again else ["Nothing", *alone[1:], ",", "please"]
+    relative: list[str] = []
+    if verb := _verb(clause):
+        relative = ["that", "do" if plural else "does", "not", verb, *named]
+    elif clause[0] == "with":
+        relative = ["without", *clause[1:], *named]
+    elif clause[-1] == "by" and len(clause) > 1:
+        relative = ["that", "were" if plural else "was", "not", *clause, *named]
+    elif clause[-1] in _PLACED or clause[0] == "of" or clause == ["by"]:
+        relative = ["that", "are" if plural else "is", "not", *clause, *named]
+    return Exclusion([*lead, *clause, *named], alone, relative)
+
+
+def hop(description: DatasetDescription, name: str, title: str, several: bool, plural: bool) -> Hop:
+    """Ways to ask for the value, or one of the values, that an item has. title: "" for an item just named."""
     wording = description.wording(name)
     clause, role = wording.clause.split(), wording.role.split()
-    named = listed([[Atom(value)] for value in values], "or")
-    if clause:
-        if wording.role in DEEDS and clause[0] == "with" and choice // 2 % 2:
-            clause = [DEEDS[wording.role], "by"]
-        inline = ("but" if choice % 2 else "just", "not")
-        alone = (["Nothing", *clause, *named, ",", "please"], ["But", "nothing", *clause, *named])[choice % 2]
-        return [*inline, *clause, *named], alone
-    if all(map(stands_before, values)):
-        named = listed([[said_value(value, description)] for value in values], "or")
-        things = [*named, *description.items.split()]
-        return ["but", "no", *things], (["No", *things, ",", "please"], ["But", "no", *things])[choice % 2]
-    return ["but", "not", "of", "the", *role, *named], ["Nothing", "of", "the", *role, *named, ",", "please"]
-
-
-def best(field: str, number: Number, span: Span) -> tuple[list[str], list[str]]:
-    """The one with most or least: what stands instead of the article, and what stands after the noun."""
-    most = span.how == "most"
-    if field == YEAR:
-        return ["the", "newest" if most else "oldest"], []
-    if is_price(number):
-        return (["the", "most", "expensive"] if most else ["the", "cheapest"]), []
-    if _counts(number):
-        return ["the"], ["with", "the", "most" if most else "fewest", *number.unit.split()]
-    return ["the"], ["with", "the", "highest" if most else "lowest", *number.role.split()]
-
-
-def spanned(field: str, number: Number, span: Span, plural: bool) -> list[list[str]]:
-    """Ways to say a year or a number after the noun."""
-    if field == YEAR:
-        return _years(span)
-    low, high = ([Atom(f"{end:.12g}")] for end in (span.first, span.last))
-    unit = number.unit.split()
-    if span.how == "exactly":
-        return _exactly(number, span.first)
-    if is_price(number) and unit:
-        costs = ["that", "cost" if plural else "costs"]
-        amount = {"between": ["between", *low, "and", *high, *unit]}.get(span.how, [*low, *unit])
-        return {
-            "under": [["under", *amount], ["below", *amount], ["for", "less", "than", *amount],
-                      [*costs, "less", "than", *amount], ["cheaper", "than", *amount]],
-            "over": [["over", *amount], ["for", "more", "than", *amount], [*costs, "more", "than", *amount]],
-            "between": [amount, [*costs, *amount], ["priced", *amount]],
-        }[span.how]  # fmt: skip
-    if _counts(number):
-        return {
-            "under": [["with", "fewer", "than", *low, *unit], ["with", "under", *low, *unit]],
-            "over": [["with", "more", "than", *low, *unit], ["with", "over", *low, *unit]],
-            "between": [["with", *low, "to", *high, *unit], ["with", "between", *low, "and", *high, *unit]],
-        }[span.how]
-    owns = ["with", article(number.role), *number.role.split()]
-    return {
-        "under": [[*owns, "under", *low, *unit], [*owns, "of", "less", "than", *low, *unit]],
-        "over": [[*owns, "over", *low, *unit], [*owns, "of", "more", "than", *low, *unit]],
-        "between": [[*owns, "between", *low, "and", *high, *unit], [*owns, "of", *low, "to", *high, *unit]],
-    }[span.how]
-
-
-def is_price(number: Number) -> bool:
-    return bool(re.search(r"(?i)\b(?:price|cost|costs)\b", number.role))
-
-
-def _counts(number: Number) -> bool:
-    """Whether the number counts what its unit names: pages, players."""
-    return bool(number.unit) and number.unit.lower() in (number.role.lower(), plural_of(number.role.lower()))
-
-
-def _exactly(number: Number, value: float) -> list[list[str]]:
-    unit = number.unit
-    if value == 1 and unit.endswith("s") and plural_of(unit[:-1]) == unit:
-        unit = unit[:-1]
-    ways = [Atom(f"{value:.12g}"), Atom(in_words(value))]
-    if number.unit.lower() in _SEATED:
-        return [["for", way, *unit.split()] for way in ways]
-    if _counts(number):
-        return [["with", way, *unit.split()] for way in ways]
-    return [["with", article(number.role), *number.role.split(), "of", way, *unit.split()] for way in ways]
-
-
-def _years(span: Span) -> list[list[str]]:
-    first, last = Atom(f"{span.first:.0f}"), Atom(f"{span.last:.0f}")
-    if span.how == "decade":
-        names = [Atom(f"{first}s")] if span.first % 100 else []
-        names += [Atom(DECADES[int(span.first)])] if span.first in DECADES else []
-        said = [
-            way for name in names for way in (["from", "the", name], ["of", "the", name], ["made", "in", "the", name])
-        ]
-        return said or [["from", first, "to", last], ["made", "between", first, "and", last]]
-    return {
-        "after": [["made", "after", first], ["newer", "than", first], ["that", "came", "out", "after", first]],
-        "before": [["made", "before", first], ["from", "before", first], ["older", "than", first],
-                   ["that", "came", "out", "before", first]],
-        "between": [["from", first, "to", last], ["made", "between", first, "and", last]],
-        "exactly": [["from", first], ["of", first], ["that", "came", "out", "in", first]],
-    }[span.how]  # fmt: skip
-
-
-def hop(description: DatasetDescription, name: str, title: str, several: bool, plural: bool) -> list[list[str]]:
-    """Ways to ask for the value, or one of the values, that an item has."""
-    wording = description.wording(name)
-    role, item = wording.role.split(), Atom(title)
-    shares = ["that", "share" if plural else "shares"]
+    item: list[str] = [Atom(title)] if title else []
+    value = role if clause != role else ["place"] if clause[-1] in ("in", "at", "from") else []
+    same = ["the", "same", *value, *(["as", *item] if item else [])]
+    if clause == role:  # "set in", "based on": there is no word for the value
+        ways: list[list[str]] = [[*clause, *same]]
+        return Hop(ways, ways)
     if several:
-        roles = plural_of(wording.role).split()
-        return [
-            ["with", "one", "of", "the", *roles, "of", item],
-            [*shares, article(wording.role), *role, "with", item],
-        ]
-    ways = [["with", "the", "same", *role, "as", item], ["with", "the", *role, "of", item]]
-    if wording.clause.endswith(" by"):
-        ways += [["by", "the", *role, "of", item], [*pieces_of(wording.clause), "the", *role, "of", item]]
-    return ways
-
-
-def hop_back(description: DatasetDescription, name: str, several: bool, plural: bool) -> list[list[str]]:
-    """The same of an item that was named just before."""
-    wording = description.wording(name)
-    role = wording.role.split()
-    if several:
-        shares = ["that", "share" if plural else "shares"]
-        return [
-            ["with", "one", "of", "its", *plural_of(wording.role).split()],
-            [*shares, article(wording.role), *role, "with", "it"],
-        ]
-    return [["with", "the", "same", *role]]
+        own = ["the", *_roles(wording, 2), "of", *item] if item else ["its", *_roles(wording, 2)]
+        lead = ["in"] if not clause else clause if clause[:2] != ["with", "the"] else ["with"]
+        shares = ["that", "share" if plural else "shares", article(wording.role), *role]
+        return Hop([[*lead, "one", "of", *own]], [[*shares, "with", *(item or ["it"])]])
+    relative: list[list[str]] = [["that", "have" if plural else "has", *same]]
+    if not clause or (clause == ["by"] and wording.role == "brand"):
+        return Hop([["of", *same]], relative)
+    plain: list[list[str]] = [["by" if wording.role in _MAKERS else "with", *same]]
+    if item:
+        plain.append([*(clause if clause[-1] == "by" else ["with"]), "the", *role, "of", *item])
+    return Hop(plain, relative)
 
 
 def claim(description: DatasetDescription, name: str, value: str, several: bool) -> list[str]:
     """What is said of an item that was named just before: "its director is X"."""
-    role = description.wording(name).role
-    if several:
-        return ["one", "of", "its", *plural_of(role).split(), "is", Atom(value)]
-    return ["its", *role.split(), "is", Atom(value)]
+    wording = description.wording(name)
+    told = Atom(value) if wording.clause else said_value(value, description)
+    if wording.clause == wording.role:
+        return ["it", "is", *wording.clause.split(), told]
+    return [*(["one", "of", "its", *_roles(wording, 2)] if several else ["its", *wording.role.split()]), "is", told]
 
 
 def one_of(rng: np.random.Generator, ways: Sequence[list[str]]) -> list[str]:
     return ways[int(rng.integers(len(ways)))]
+
+
+def _roles(wording: Wording, count: int) -> list[str]:
+    return (plural_of(wording.role) if count > 1 else wording.role).split()
+
+
+def _clause(wording: Wording, deed: bool) -> list[str]:
+    """deed: what was done, where the clause names who did it."""
+    clause = wording.clause.split()
+    return [DEEDS[wording.role], "by"] if deed and wording.role in DEEDS and clause[0] == "with" else clause
+
+
+def _verb(clause: Sequence[str]) -> str:
+    """Of a clause that is a participle alone: "star" of "starring"; "" for others."""
+    return {"starring": "star", "featuring": "feature"}.get(clause[0], "") if len(clause) == 1 else ""

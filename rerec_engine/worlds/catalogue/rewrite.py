@@ -25,7 +25,7 @@ AT_ONCE = 8
 TRIES = 2
 LONGEST = 1000
 """Characters of a rewriting."""
-_NEGATION = re.compile(r"(?i)\b(?:no|not|never|nothing|without|except|excluding|avoid|other than)\b|n['’]t\b")
+_NEGATION = re.compile(r"(?i)\b(?:no|not|none|never|nothing|without|except|excluding|avoid|other than)\b|n['’]t\b")
 
 
 class Rewriter:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from rerec_engine.data.facts import Facts
-from rerec_engine.worlds.catalogue import phrases
+from rerec_engine.worlds.catalogue import amounts
 from rerec_engine.worlds.catalogue.candidates import Judged
 from rerec_engine.worlds.catalogue.conditions import Condition
 from rerec_engine.worlds.catalogue.drafts import Draft
@@ -90,16 +90,16 @@ class Teacher:
         if draft.group:
             told = " and ".join(self._asked(condition) for condition in following)
             group = draft.group.replace(", ", self._comma)
-            lines.append(f"Liked by who is {group}{self._colon}{told}")
+            lines.append(f"Liked by somebody who is {group}{self._colon}{told}")
         return lines
 
     def _asked(self, condition: Condition) -> str:
         if condition.span is not None:
             number = self._speaker.number(condition.name)
             if condition.span.best:
-                lead, after = phrases.best(condition.name, number, condition.span)
+                lead, after = amounts.best(condition.name, number, condition.span)
                 return " ".join([*lead, *after])
-            return " ".join(phrases.spanned(condition.name, number, condition.span, False)[0])
+            return " ".join(amounts.spanned(condition.name, number, condition.span, False)[0])
         return ("not " if condition.excluded else "") + self._values(condition.name, condition.attributes, " or ")
 
     def _values(self, name: str, attributes: Sequence[int], between: str) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from rerec_engine.data.articles import article
 from rerec_engine.data.description import Number
-from rerec_engine.worlds.catalogue import grammar, phrases
+from rerec_engine.worlds.catalogue import amounts, grammar, phrases
 from rerec_engine.worlds.catalogue.conditions import Condition
 from rerec_engine.worlds.catalogue.drafts import Draft
-from rerec_engine.worlds.catalogue.english import Atom, filled, in_words, joined, listed, pieces_of, sentences
+from rerec_engine.worlds.catalogue.english import Atom, filled, joined, listed, pieces_of, sentences
+from rerec_engine.worlds.catalogue.noun_phrase import NounPhrase
 from rerec_engine.worlds.catalogue.shelf import Shelf
 
 REASONS, LATER, CLOSINGS = 0.4, 0.3, 0.15
@@ -35,18 +35,6 @@ class Said:
     def form(self) -> str:
         """What is left without titles, values and numbers."""
         return joined(["_" if isinstance(piece, Atom) else piece for piece in self.pieces])
-
-
-@dataclass
-class _NounPhrase:
-    """lead: instead of the article. after: what follows the noun. outs: what is not wanted. alone: sentences."""
-
-    lead: list[str] = field(default_factory=list)
-    before: list[str] = field(default_factory=list)
-    values: list[list[str]] = field(default_factory=list)
-    after: list[list[str]] = field(default_factory=list)
-    outs: list[list[str]] = field(default_factory=list)
-    alone: list[list[str]] = field(default_factory=list)
 
 
 class Speaker:
@@ -82,13 +70,13 @@ class Speaker:
         template = self._kinds[draft.category].draw(rng, unseen) if draft.category in self._kinds else "{wish}"
         around, _, tail = template.partition("{wish}")
         if tail:
-            words = pieces_of(tail)
             agreed = {"has": "have", "fits": "fit", "suits": "suit", "is": "are"} if draft.count > 1 else {}
-            phrase.after.append([agreed.get(w, w) for w in words])
-        long = phrase.outs or len(phrase.values) + len(phrase.after) > 1
-        unfit = (*(_THERE if draft.count > 1 or phrase.lead else ()), *(("{np} ",) if long else ()))
+            phrase.tail = [agreed.get(word, word) for word in pieces_of(tail)]
+        unfit = [*(_THERE if draft.count > 1 or phrase.lead else ())]
+        unfit += [*(["{np} "] if phrase.long or draft.via >= 0 else []), *([] if phrase.bare else ["{np} for me"])]
         frame = self._frames.draw(rng, unseen, unfit)
-        wish = filled(frame, np=self._built(phrase, draft.count, rng))
+        something = rng.random() < SOMETHING
+        wish = filled(frame, np=phrase.words(self._said.noun, self._said.items, draft.count, something))
         text = [*filled(around, **slots), *_ended(wish)]
         text += [piece for sentence in phrase.alone for piece in _ended(sentence)]
         if rng.random() < REASONS:
@@ -102,72 +90,57 @@ class Speaker:
     def number(self, name: str) -> Number:
         return self._said.numbers.get(name) or Number("", name.replace("_", " "))
 
-    def _noun_phrase(self, draft: Draft, rng: np.random.Generator) -> _NounPhrase:
-        plural = draft.count > 1
+    def _noun_phrase(self, draft: Draft, rng: np.random.Generator) -> NounPhrase:
+        plural, phrase = draft.count > 1, NounPhrase()
         told = draft.conditions if draft.inferred < 0 else draft.conditions[: draft.inferred]
-        phrase = _NounPhrase()
         order = [told[i] for i in rng.permutation(len(told))]
         wanted = _by_name([c for c in order if c.span is None and not c.excluded])
         relative, choice = rng.random() < RELATIVE, int(rng.integers(4))
+        if draft.via >= 0:
+            phrase.values.append(self._hop(draft, relative, rng))
+        for condition in order:
+            self._span(phrase, condition, plural, rng)
         tailed = draft.category in ("interest", "demographics")
+        left = len(wanted) + len(phrase.spans) + len(phrase.values) + tailed  # what the noun phrase would be left with
         for name, conditions in wanted.items():
-            values = [self._shelf.names[c.attributes[0]] for c in conditions]
-            said = phrases.wanted(self._said, name, values, plural, choice)
-            alone = said.alone and (len(told) > 1 or draft.inferred >= 0) and not phrase.alone
-            if alone and (rng.random() < ALONE or (tailed and not said.before)):
+            said = phrases.wanted(self._said, name, self._values(conditions), plural, choice)
+            apart = said.alone and left > 1 and not phrase.alone and not phrase.lead
+            if apart and (rng.random() < ALONE or (tailed and not said.before)):
                 phrase.alone.append(said.alone)
             elif said.before:
                 phrase.before += said.before
             else:
                 phrase.values.append(said.relative if relative else said.after)
-        for condition in order:
-            if condition.span is not None:
-                self._span(phrase, condition, plural, rng)
-        for name, conditions in _by_name([c for c in order if c.excluded]).items():
-            values = [self._shelf.names[c.attributes[0]] for c in conditions]
-            inline, alone = phrases.unwanted(self._said, name, values, choice)
-            if phrase.outs or rng.random() < OUTSIDE:
-                phrase.alone.append(alone)
+        excluded = _by_name([c for c in order if c.excluded])
+        for place, (name, conditions) in enumerate(excluded.items()):
+            out = phrases.unwanted(self._said, name, self._values(conditions), plural, choice, place > 0)
+            if place or (rng.random() < OUTSIDE and not (phrase.bare and not phrase.before)):
+                phrase.alone.append(out.alone)
+            elif out.relative and phrase.bare:
+                phrase.values.append(out.relative)
             else:
-                phrase.outs.append(inline)
-        if draft.via >= 0:
-            condition = draft.conditions[draft.inferred]
-            several = len(condition.attributes) > 1
-            if draft.category == "misinformed":
-                ways = phrases.hop_back(self._said, condition.name, several, plural)
-            else:
-                title = self._shelf.knowledge.titles[draft.via]
-                ways = phrases.hop(self._said, condition.name, title, several, plural)
-            phrase.values.append(phrases.one_of(rng, ways))
+                phrase.outs.append(out.inline)
         return phrase
 
-    def _span(self, phrase: _NounPhrase, condition: Condition, plural: bool, rng: np.random.Generator) -> None:
+    def _values(self, conditions: Sequence[Condition]) -> list[str]:
+        return [self._shelf.names[condition.attributes[0]] for condition in conditions]
+
+    def _hop(self, draft: Draft, relative: bool, rng: np.random.Generator) -> list[str]:
+        """What is asked for because another item has it. Of a misinformed request that item was named just before."""
+        condition = draft.conditions[draft.inferred]
+        title = "" if draft.category == "misinformed" else self._shelf.knowledge.titles[draft.via]
+        ways = phrases.hop(self._said, condition.name, title, len(condition.attributes) > 1, draft.count > 1)
+        return phrases.one_of(rng, ways.relative if relative else [*ways.plain, *ways.relative])
+
+    def _span(self, phrase: NounPhrase, condition: Condition, plural: bool, rng: np.random.Generator) -> None:
         number, span = self.number(condition.name), condition.span
         if span is None:
             return
         if span.best:
-            lead, after = phrases.best(condition.name, number, span)
-            phrase.lead = lead
-            phrase.after += [after] if after else []
+            phrase.lead, after = amounts.best(condition.name, number, span)
+            phrase.spans += [after] if after else []
         else:
-            phrase.after.append(phrases.one_of(rng, phrases.spanned(condition.name, number, span, plural)))
-
-    def _built(self, phrase: _NounPhrase, count: int, rng: np.random.Generator) -> list[str]:
-        """ "a drama film directed by X and starring Y from the nineties, but not by Z"."""
-        after = [*(phrase.values and [listed(phrase.values)]), *phrase.after]
-        noun = (self._said.items if count > 1 else self._said.noun).split()
-        if count > 1:
-            number = in_words(count)
-            start = [*(["the"] if phrase.lead else []), Atom(number), *phrase.before, *noun]
-        elif after and not phrase.before and not phrase.lead and rng.random() < SOMETHING:
-            start = ["something"]
-        else:
-            words = [*phrase.before, *noun]
-            start = [*(phrase.lead or [article(words[0])]), *words]
-        built = start + [piece for part in after for piece in part]
-        for out in phrase.outs:
-            built += [",", *out]
-        return built
+            phrase.spans.append(phrases.one_of(rng, amounts.spanned(condition.name, number, span, plural)))
 
 
 def _by_name(conditions: list[Condition]) -> dict[str, list[Condition]]:

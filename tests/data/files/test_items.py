@@ -71,6 +71,18 @@ def test_titles_years_and_texts() -> None:
     assert (items.count, items.attributes, items.numbers) == (4, [], [])
 
 
+@pytest.mark.parametrize(
+    ("titles", "years"),
+    [
+        (["Heat (1995)", "Emma (1996)", "Kids"], [1995, 1996, None]),
+        (["Ink (1930)", "Pen", "Pad"], [None] * 3),
+        (["Ink (8512)", "Pen (0930)", "Pad (1872)"], [None] * 3),
+    ],
+)
+def test_a_number_behind_a_title_is_a_year_where_most_titles_have_one(titles: list[str], years: list[Any]) -> None:
+    assert read({"id": ["1", "2", "3"], "title": titles}).years == years
+
+
 def test_other_columns_are_attributes_and_numbers_or_left_out() -> None:
     columns = {
         "id": ["1", "2", "3"], "title": ["A", "B", "C"], "marke": ["HP", "HP", "Canon"], "tags": ["a;b", "b", None],
