@@ -66,7 +66,8 @@ INSIDE = {
         "files.cells files.delimited files.json_rows",
         "files.columns files.reading",
         "files.items",
-        "files.log files.presets files.triples files.users",
+        "files.joins files.log files.triples files.users",
+        "files.presets",
         "files.catalogue",
     ),
     "experiment": (

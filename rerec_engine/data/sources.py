@@ -5,6 +5,7 @@ Source ids stay strings until they are joined, so that MovieLens numbers and ASI
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,23 +255,42 @@ def read_item_lists(
     return Interactions(maps.users, array[:, 0], array[:, 1])
 
 
-def read_kg(path: Path, link: Path, items: SourceItems, counts: Counts, *, skip_bad: bool = False) -> list[Triple]:
-    """RecBole `.kg` triples whose head is an item's entity in `.link`.
+_FREEBASE = re.compile(r"[mg]\.[0-9a-z_]+")
+_TITANIC, _SWAN_PRINCESS = "313", "m.0b8l01"
+
+
+def read_kg(
+    path: Path, link: Path, items: SourceItems, counts: Counts, *, skip_bad: bool = False, named: bool = False
+) -> list[Triple]:
+    """RecBole `.kg` triples whose head is an item's entity in `.link`. named: a tail that is an item's entity becomes
+    its title, one that is another id of Freebase is dropped.
 
     Freebase states most relations in both directions (film.film.actor, film.actor.film): an edge that only ends at an
-    item is the inverse of one that starts there, and is dropped as such.
+    item is the inverse of one that starts there, and is dropped as such. RecBole's ml-100k.link has the film ids of
+    ML-1M, so that nearly every film of ML-100K has another's entity: it is dropped as a whole.
     """
     atomic_header(link, ("item_id", "entity_id"))
     atomic_header(path, ("head_id", "relation_id", "tail_id"))
     kind, items_of = f"links ({link.name})", dict[str, list[int]]()
+    foreign = 0
     for line, (source_id, entity) in parse_lines(link, parse_id_pair, counts, kind, skip_bad=skip_bad, header=True):
         if source_id not in items.index:
             _unknown(link, line, f"item {source_id} is not in the catalogue", counts, kind, skip_bad)
             continue
         items_of.setdefault(entity, []).append(items.index[source_id])
         counts.keep(kind)
+        if source_id == _TITANIC and entity == _SWAN_PRINCESS:
+            foreign += "Titanic" in items.titles[items.index[source_id]]
+    if foreign:
+        counts.drop(kind, "an id of ML-1M, where the catalogue has ML-100K's", number=counts.kept_by_kind.pop(kind))
+        return []
     kind, triples = f"attributes ({path.name})", []
     for _, (head, relation, tail) in parse_lines(path, parse_triple, counts, kind, skip_bad=skip_bad, header=True):
+        if head in items_of and named and _FREEBASE.fullmatch(tail):
+            if tail not in items_of:
+                counts.drop(kind, "an entity without a name")
+                continue
+            tail = items.titles[items_of[tail][0]]
         if head in items_of:
             triples += [(item, relation, tail) for item in items_of[head]]
             counts.keep(kind)

@@ -52,6 +52,12 @@ class Files:
         sources = self._sources()
         with waiting(f"reading {sources}"):
             read = read_catalogue(sources, self.options)
+        if sources.items is None and not len(read.knowledge.attributes):
+            needs = f"; {sources.preset.needs}" if sources.preset and sources.preset.needs else ""
+            raise UserError(
+                f"{sources}: of the items there are ids alone, over which no request can be made: give --items FILE or "
+                f"--attributes FILE{needs}"
+            )
         with waiting("writing requests and their traces"):
             made = make_requests(read.knowledge, self.requests)
         for name, number in made.counts.items():
@@ -99,7 +105,9 @@ class Files:
             return FileSources(self.items, given, self.attributes, self.users)
         preset = PRESETS[self.preset]
         if self.source is None:
+            preset = preset.of_items(self.items) if self.items else preset
             return FileSources(self.items, given, self.attributes, self.users, preset)
         found = find_files(preset, self.source)
+        preset = preset.of_items(self.items) if self.items else found.preset
         items, logs, users = self.items or found.items, given or found.interactions, self.users or found.users
         return FileSources(items, logs, self.attributes, users if logs else self.users, preset, folder=self.source)

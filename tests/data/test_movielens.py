@@ -142,7 +142,9 @@ def test_real_ml100k(ml100k: Prepared) -> None:
     assert counts.read_by_kind["ratings (ml-100k.inter)"] == 100_000
     assert counts.read_by_kind["items (ml-100k.item)"] == 1682
     assert counts.dropped("items (ml-100k.item)") == {"merged with an item of the same title": 18}
-    assert counts.read_by_kind["attributes (ml-100k.kg)"] == 91_631
+    foreign = {"an id of ML-1M, where the catalogue has ML-100K's": 1598}
+    assert counts.dropped("links (ml-100k.link)") == foreign
+    assert {*ml100k.graph.relations} == {"genre"}
     kept = counts.kept_by_kind["ratings (ml-100k.inter)"]
     assert counts.kept_by_kind["users"] == 943
     assert ml100k.interactions.nnz == kept - 2 * 943  # val and test targets are held out

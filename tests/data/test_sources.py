@@ -125,3 +125,16 @@ def test_an_edge_that_ends_at_an_item_is_an_inverse(items: SourceItems, tmp_path
     assert read_kg(tmp_path / "x.kg", tmp_path / "x.link", items, counts) == [(0, "actor", "m.9")]
     counts.check()
     assert counts.dropped("attributes (x.kg)") == {"inverse of an item's edge": 1, "of no item": 1}
+
+
+def test_links_of_other_ids_are_refused_as_a_whole(tmp_path: Path) -> None:
+    """RecBole's ml-100k.link: 313 is Titanic there, and The Swan Princess in ML-1M, whose entity it has."""
+    (tmp_path / "x.link").write_text("item_id:token\tentity_id:token\n313\tm.0b8l01\n5\tm.1\n")
+    (tmp_path / "x.kg").write_text("head_id:token\trelation_id:token\ttail_id:token\nm.1\tactor\tm.9\n")
+    for title, count in (("Titanic (1997)", 0), ("Swan Princess, The (1994)", 1)):
+        items, counts = SourceItems(), Counts()
+        items.add("313", title, None)
+        items.add("5", "Heat", None)
+        assert len(read_kg(tmp_path / "x.kg", tmp_path / "x.link", items, counts)) == count
+        counts.check()
+        assert sum(counts.dropped("links (x.link)").values()) == 2 - 2 * count

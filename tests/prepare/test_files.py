@@ -134,6 +134,13 @@ def test_a_column_that_is_not_there(tmp_path: Path, options: dict[str, tuple[str
     assert not (tmp_path / "x").exists()
 
 
+def test_ids_alone(tmp_path: Path) -> None:
+    """As LightGCN's authors have Last.fm."""
+    (tmp_path / "data1.txt").write_text("424\t4076\t993\n1311\t1574\t957\n")
+    with pytest.raises(UserError, match=r"data1.txt: of the items there are ids alone.*; HetRec 2011 \(grouplens.org"):
+        prepare.run(prepare.Files(tmp_path / "x", preset="lastfm", source=tmp_path))
+
+
 def test_no_items() -> None:
     with pytest.raises(UserError, match="give --items FILE"):
         prepare.run(prepare.Files(Path("x")))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from rerec_engine.data.counts import Counts
@@ -137,8 +138,13 @@ def _read_attributes(
         told[f"attributes {file.path.name}: {table.told}"] = roles.all_told()
     if sources.preset and sources.preset.attributes and sources.folder:
         rows = Rows(counts, "attributes (joined)", options.skip_bad)
-        made = sources.preset.attributes(sources.folder, rows)
+        made = sources.preset.attributes(sources.folder, rows, items)
         if made is not None:
+            rows.counts.read(rows.kind, made.count)
+            own = made.column("item")
+            known = pc.is_in(own, value_set=items.ids.cast(own.type)).to_numpy(zero_copy_only=False)
+            made.tell_dropped(~known, "of an item that was left out", rows)
+            made = made.where(known)
             found += read_triples(made, Roles({name: name for name in made.columns}), items.ids, rows)
             told[f"attributes {made.path.name}: {made.told}"] = [(name, name) for name in made.columns]
     return found

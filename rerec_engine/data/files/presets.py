@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from rerec_engine.data.files.reading import TableFile
-from rerec_engine.data.files.table import Rows, Table, whole
+from rerec_engine.data.files.items import FileItems
+from rerec_engine.data.files.joins import first_of, goodreads_authors, lastfm_tags, ml_100k_genres, recbole_graph
+from rerec_engine.data.files.table import Rows, Table
 from rerec_engine.data.options import FilesOptions
 from rerec_engine.data.profiles import OCCUPATIONS
 from rerec_engine.errors import UserError, file_error
-
-FEWEST_TAGGERS = 2
-"""People who gave an artist of Last.fm a tag that counts."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +28,22 @@ class Preset:
     """Columns of the items that are read, `details.Brand` in objects; empty: all."""
     split: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    attributes: Callable[[Path, Rows], Table | None] | None = None
+    attributes: Callable[[Path, Rows, FileItems], Table | None] | None = None
     """Makes a table of item, relation and value of further files of the folder."""
     users: tuple[str, ...] = ()
     """Patterns of the file of users."""
     user_columns: tuple[str, ...] = ()
     occupations: tuple[str, ...] = ()
     """What numbers in the column of occupations stand for."""
+    variants: tuple[Preset, ...] = ()
+    """Other forms of the source: the first whose items are there is taken."""
+    needs: str = ""
+    """What to get where only interactions are there."""
 
-
-def lastfm_tags(folder: Path, rows: Rows) -> Table | None:
-    """user_taggedartists.dat joined with tags.dat: the tags that at least two people gave an artist."""
-    given, names = folder / "user_taggedartists.dat", folder / "tags.dat"
-    if not (given.is_file() and names.is_file()):
-        return None
-    tags = TableFile(names).read(replace(rows, kind=f"tags ({names.name})"))
-    rows.counts.keep(f"tags ({names.name})", tags.count)
-    table = TableFile(given).read(replace(rows, kind=f"tags given ({given.name})"))
-    rows.counts.keep(f"tags given ({given.name})", table.count)
-    place = pc.index_in(table.column("tagID"), value_set=tags.column("tagID"))
-    pairs = pa.table({"item": table.column("artistID"), "value": tags.column("tagValue").take(place)})
-    often = pairs.group_by(["item", "value"], use_threads=False).aggregate([([], "count_all")])
-    often = often.filter(pc.greater_equal(often["count_all"], FEWEST_TAGGERS))
-    relation = pa.array(["tag"] * often.num_rows, pa.string())
-    data = pa.table({"item": whole(often["item"]), "relation": relation, "value": whole(often["value"])})
-    rows.counts.read(rows.kind, data.num_rows)
-    return Table(given, data, f"tags of at least {FEWEST_TAGGERS} people")
+    def of_items(self, path: Path) -> Preset:
+        """The form of the source that has a file of items of this name; itself where none has."""
+        fits = (form for form in (self, *self.variants) if any(fnmatch(path.name, own) for own in form.items))
+        return next(fits, self)
 
 
 _DETAILS = ("Brand", "Color", "Material", "Manufacturer", "Style", "Size", "Theme", "Genre", "Publisher", "Language")
@@ -86,6 +72,7 @@ PRESETS = {
         ("user=user_id", "item=book_id", "time=date_added"),
         ("book_id", "title", "publication_year", "description", "num_pages", "average_rating", "publisher", "format")
         + ("language_code", "popular_shelves"),
+        attributes=goodreads_authors,
     ),
     "lastfm": Preset(
         "artist",
@@ -94,6 +81,7 @@ PRESETS = {
         ("id=id", "title=name"),
         ("user=1", "item=2"),
         attributes=lastfm_tags,
+        needs="HetRec 2011 (grouplens.org/datasets/hetrec-2011) has artists.dat with names, and tags",
     ),
     "movielens": Preset(
         "movie",
@@ -104,8 +92,21 @@ PRESETS = {
         users=("users.dat",),
         user_columns=("id=1", "gender=2", "age=3", "occupation=4"),
         occupations=OCCUPATIONS,
+        variants=(
+            Preset(
+                "movie",
+                ("u.item",),
+                ("u.data",),
+                ("id=1", "title=2", "year=3"),
+                ("user=1", "item=2", "time=4"),
+                ("column 1", "column 2", "column 3"),
+                attributes=ml_100k_genres,
+                users=("u.user",),
+                user_columns=("id=1", "age=2", "gender=3", "occupation=4"),
+            ),
+        ),
     ),
-    "recbole": Preset("item", ("*.item",), ("*.inter",), users=("*.user",)),
+    "recbole": Preset("item", ("*.item",), ("*.inter",), attributes=recbole_graph, users=("*.user",)),
     "steam": Preset(
         "game",
         ("steam_games.json*",),
@@ -131,27 +132,27 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Found:
-    """A preset's files in a folder."""
+    """A preset's files in a folder. preset: its form that is there."""
 
+    preset: Preset
     items: Path | None
     interactions: tuple[Path, ...]
     users: Path | None = None
 
 
 def find_files(preset: Preset, folder: Path) -> Found:
-    """Raises UserError where the folder has neither."""
+    """Raises UserError where the folder has neither items nor interactions."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such directory")
-    items, users = _first(folder, preset.items), _first(folder, preset.users)
-    found = dict.fromkeys(path for pattern in preset.interactions for path in sorted(folder.glob(pattern)))
+    forms = (preset, *preset.variants)
+    form = next((form for form in forms if first_of(folder, *form.items)), preset)
+    items = first_of(folder, *form.items)
+    found = dict.fromkeys(path for pattern in form.interactions for path in sorted(folder.glob(pattern)))
     interactions = tuple(path for path in found if path != items)
     if items is None and not interactions:
-        raise file_error(folder, f"none of {', '.join(preset.items + preset.interactions)} is there")
-    return Found(items, interactions, users)
-
-
-def _first(folder: Path, patterns: tuple[str, ...]) -> Path | None:
-    return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
+        patterns = [pattern for form in forms for pattern in form.items + form.interactions]
+        raise file_error(folder, f"none of {', '.join(patterns)} is there")
+    return Found(form, items, interactions, first_of(folder, *form.users))
 
 
 def with_preset(options: FilesOptions, preset: Preset) -> FilesOptions:

@@ -16,9 +16,8 @@ from rerec_engine.errors import UserError
 
 
 def read(name: str, folder: Path, **options: Any) -> FileCatalogue:
-    preset = PRESETS[name]
-    found = find_files(preset, folder)
-    sources = FileSources(found.items, found.interactions, users=found.users, preset=preset, folder=folder)
+    found = find_files(PRESETS[name], folder)
+    sources = FileSources(found.items, found.interactions, users=found.users, preset=found.preset, folder=folder)
     read = read_catalogue(sources, FilesOptions(**options))
     read.counts.check()
     assert sum(read.counts.read_by_kind.values()) > 0
