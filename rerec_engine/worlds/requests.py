@@ -16,9 +16,13 @@ import numpy as np
 
 from rerec_engine.data.articles import with_article
 from rerec_engine.data.prompts import OPENINGS
+from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
 from rerec_engine.worlds.beliefs import Beliefs
 from rerec_engine.worlds.world import WORDING, World
+
+MOST_DRAWS = 10_000
+"""Of a request, before it is given up: one in some ten falls into val, and not each can be said."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +138,13 @@ def draw_query(
     world: World, category: str, split: str, seed: int, rng: np.random.Generator, candidates: int = 20,
     beliefs: Beliefs | None = None,
 ) -> tuple[DemoQuery, dict[str, str]]:  # fmt: skip
-    """A query of the split, and its conditions as the teacher with `beliefs` understands them."""
+    """A query of the split, and its conditions as the teacher with `beliefs` understands them.
+
+    Raises UserError where the world has none: say, where no two items share a year.
+    """
     if category not in CATEGORIES:
         raise ValueError(f"category must be one of {CATEGORIES}, got {category!r}")
-    while True:
+    for _ in range(MOST_DRAWS):
         target = int(rng.integers(len(world.titles)))
         conditions = _conditions(world, target, category, rng)
         if split_of(conditions, seed) != split:
@@ -149,6 +156,8 @@ def draw_query(
         chosen = _candidates(world, target, conditions, rng, candidates)
         user = _user_for(world, category, text, liked, rng)
         return DemoQuery(category, text, conditions, inference, target, chosen, user, liked), believed
+    items = f"too few of the {len(world.titles)} items share a value"
+    raise UserError(f"no {category} request of the {split} split can be made: {items}")
 
 
 def personal(world: World, query: DemoQuery, rng: np.random.Generator, told: bool, count: int = 20) -> DemoQuery:

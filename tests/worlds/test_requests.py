@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rerec_engine.errors import UserError
 from rerec_engine.types import CATEGORIES
 from rerec_engine.worlds.requests import draw_query, liked_text, personal, split_of
 
@@ -43,6 +44,15 @@ def test_a_condition_set_lies_in_one_split():
 def test_unknown_category(world):
     with pytest.raises(ValueError, match="category must be one of"):
         draw_query(world, "song", "train", SEED, np.random.default_rng(0))
+
+
+def test_a_world_that_has_no_such_request(world):
+    """No two items share a value but their genre, and a set of conditions lies in one split alone."""
+    facts = tuple({r: v if r == "Genre" else f"{v} {i}" for r, v in own.items()} for i, own in enumerate(world.facts))
+    alone, rng = replace(world, facts=facts), np.random.default_rng(0)
+    with pytest.raises(UserError, match=r"^no interest request of the val split can be made: too few of the 300 items"):
+        draw_query(alone, "interest", "val", SEED, rng)
+    assert draw_query(alone, "explicit", "val", SEED, rng)[0].category == "explicit"
 
 
 def test_what_was_liked_is_told(world):

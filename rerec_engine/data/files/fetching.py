@@ -70,8 +70,8 @@ def _received(address: str, part: Path) -> Iterator[bytes]:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             if start and answer.status != 206:
                 part.unlink()
-            wanted = answer.length
-            size = 0
+            told = answer.headers.get("Content-Length")  # files have no `length`, but this
+            wanted, size = None if told is None else int(told), 0
             while chunk := answer.read(CHUNK):
                 size += len(chunk)
                 yield chunk

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from rerec_engine import prepare
-from rerec_engine.data.files import fetching
 from rerec_engine.data.files.fetching import Archive, fetch
 from rerec_engine.errors import UserError
 
@@ -106,14 +104,3 @@ def test_a_server_that_has_it_not(server: Server, tmp_path: Path) -> None:
     server.server_close()
     with pytest.raises(UserError, match="cannot be fetched"):
         fetch(Archive(f"http://127.0.0.1:{port}/x", "", 1, ""), tmp_path)
-
-
-def test_terms_come_first(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(fetching.ARCHIVES, "ml-1m", archive(server))
-    prepare.main(["fetch", "ml-1m", "--output", str(tmp_path / "x")])
-    assert "terms: for research\nnothing was fetched; if you agree, add --agree" in capsys.readouterr().out
-    assert not (tmp_path / "x").exists()
-    prepare.main(["fetch", "ml-1m", "--output", str(tmp_path / "x"), "--agree"])
-    assert "movies.dat, README, big written to" in capsys.readouterr().out
