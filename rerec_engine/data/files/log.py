@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from rerec_engine.data.files.table import Rows, Table, is_list, whole
 from rerec_engine.data.files.times import times_of
 from rerec_engine.errors import file_error
 
+_MARKS = re.compile(r"[\[\](){}'\",;|]")
 REPEATED = "repeated (user, item)"
 
 
@@ -87,7 +89,7 @@ def unrolled(table: Table, names: Mapping[str, str], rows: Rows) -> Table:
     """
     column = table.column(names["history"])
     cells = column.to_pylist()
-    parsed = [cell or [] if is_list(column) else parse_list(cell) if cell else [] for cell in cells]
+    parsed = [cell or [] if is_list(column) else _listed(cell) if cell else [] for cell in cells]
     broken = np.array([own is None for own in parsed])
     good = table.without_broken(broken, lambda row: f"{cells[row][:40]!r} is no list of items", rows)
     lists: list[list[str]] = [own for own in parsed if own is not None]
@@ -104,6 +106,11 @@ def unrolled(table: Table, names: Mapping[str, str], rows: Rows) -> Table:
     rows.counts.read(rows.kind, len(parents) - len(lists))
     numbers = np.arange(good.count) if good.rows is None else good.rows
     return replace(good, data=data, rows=numbers[parents])
+
+
+def _listed(cell: str) -> list[str] | None:
+    """A list as JSON or Python write it, or ids with blanks between them; None where it is neither."""
+    return parse_list(cell) if _MARKS.search(cell) else cell.split()
 
 
 def _first_of_each(user: np.ndarray, item: np.ndarray, seconds: np.ndarray, item_count: int) -> np.ndarray:

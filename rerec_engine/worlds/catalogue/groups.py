@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from rerec_engine.data.articles import article
+from rerec_engine.data.profiles import age_group
 from rerec_engine.worlds.catalogue.shelf import Shelf
 
 FEWEST = 10
@@ -32,7 +33,7 @@ def find_groups(shelf: Shelf) -> list[Group]:
     own = shelf.knowledge
     members: dict[tuple[str, ...], list[int]] = {}
     for user, profile in enumerate(own.profiles):
-        parts = tuple(part.strip() for part in profile.split(",") if part.strip())
+        parts = tuple(_grouped(part.strip()) for part in profile.split(",") if part.strip())
         if user < len(own.histories) and len(own.histories[user]):
             for size in (1, 2):
                 for group in combinations(parts, size):
@@ -65,6 +66,12 @@ def find_groups(shelf: Shelf) -> list[Group]:
         for g, (group, users) in enumerate(groups.items())
         if lift[g, best[g]] > 1
     ]
+
+
+def _grouped(part: str) -> str:
+    """An age in years as the group that it belongs to: groups of one year are small. Other parts stay."""
+    age = re.fullmatch(r"(\d+) years old", part)
+    return f"{age_group(int(age[1]))} years old" if age else part
 
 
 def said_of(parts: tuple[str, ...]) -> str:

@@ -142,9 +142,9 @@ def unroll(rows: list[tuple[Any, ...]], counts: Counts | None = None) -> Log:
     return log
 
 
-@pytest.mark.parametrize("history", ["['A', 'B']", '["A", "B"]', ["A", "B"]])
+@pytest.mark.parametrize("history", ["['A', 'B']", '["A", "B"]', ["A", "B"], "A B"])
 def test_histories_in_cells_are_rows(history: Any) -> None:
-    """As MiniOneRec has them: what was taken before, then the item. The file is in time."""
+    """As MiniOneRec has them, and Amazon 2023's benchmark (blanks): what was taken before, then the item."""
     counts = Counts()
     assert histories(unroll([("u", "C", history), ("v", "B", None)], counts)) == {"u": [0, 1, 2], "v": [1]}
     assert counts.read_by_kind == {"log": 4}
