@@ -1,4 +1,4 @@
-"""Files and directories written whole or not at all: under a temporary name, then renamed."""
+"""Files and directories written whole or not at all: under a temporary name, flushed to the disk, then renamed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         with _told_of(target, temporary):
             yield temporary
+            flush(temporary)
             os.replace(temporary, target)
+            flush_entries(target.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -44,6 +46,7 @@ def replacing_directory(path: str | Path) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
             yield temporary
+            flush(temporary)
             if target.is_dir():
                 os.replace(target, old)
             try:
@@ -52,6 +55,7 @@ def replacing_directory(path: str | Path) -> Iterator[Path]:
                 with suppress(OSError):
                     os.replace(old, target)
                 raise
+            flush_entries(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -66,6 +70,27 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: object, indent: int | None = 2) -> None:
     """`replacing` with a value as JSON."""
     write_text(path, json.dumps(value, indent=indent) + "\n")
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a file, or a directory with all that is in it."""
+    if path.is_dir():
+        for inside in path.iterdir():
+            flush(inside)
+        flush_entries(path)
+    else:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def flush_entries(folder: Path) -> None:
+    """Have the disk hold which files a directory has, on file systems that can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -246,6 +246,24 @@ def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again
     assert len(metrics(path)) == 1
 
 
+def test_it_goes_on_from_another_place_with_its_own_data_and_no_other(mini_demo, tmp_path, monkeypatch):
+    shutil.copytree(mini_demo, tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    train(*load_settings(command(Path("data"), Path("run"), **{"train.steps": 1, "warm-start.epochs": 0})[3:]))
+    monkeypatch.chdir("/")
+    run = tmp_path / "run"
+    train(*load_settings(["--resume", str(run), "--train.steps", "2"]))
+    assert len(metrics(run)) == 2
+    assert read_yaml(run / "config.yaml").train.steps == 2
+    (tmp_path / "data").rename(tmp_path / "moved")
+    train(*load_settings(["--resume", str(run), "--train.steps", "3", "--data", str(tmp_path / "moved")]))
+    assert len(metrics(run)) == 3
+    shutil.copy(mini_demo / "val.parquet", tmp_path / "moved" / "train.parquet")
+    with pytest.raises(UserError, match=r"its dataset .* is another than when it began \(train.parquet differs"):
+        train(*load_settings(["--resume", str(run), "--train.steps", "4"]))
+    assert len(metrics(run)) == 3
+
+
 def test_start_and_end_tell_what_one_needs(mini_demo, tmp_path, capsys):
     path = tmp_path / "run"
     train(*load_settings(command(mini_demo, path, **{"train.steps": 1, "warm-start.epochs": 0})[3:]))

@@ -253,6 +253,14 @@ def check_source(path: str) -> None:
             raise file_error(path, f"no such directory here, and the Hub gives no such model: {told}") from error
 
 
+def revision(name: str) -> str:
+    """The commit of a model on the Hub that its name stands for at present; "" where the Hub cannot be asked."""
+    try:
+        return str(AutoConfig.from_pretrained(name)._commit_hash or "")
+    except Exception:  # as in `check_source`
+        return ""
+
+
 def load_policy(
     path: str,
     device: str | torch.device = "auto",

@@ -29,6 +29,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.files import flush, flush_entries
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks
 
@@ -152,12 +153,11 @@ def _finish(temporary: Path, final: Path, step: int, state: dict[str, Any]) -> N
         for path in files
     }
     (temporary / MANIFEST).write_text(json.dumps({"step": step, "files": manifest}, indent=1))
-    for path in [*files, temporary / MANIFEST]:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    flush(temporary)
     if final.exists():
         shutil.rmtree(final)
     os.replace(temporary, final)
+    flush_entries(final.parent)
 
 
 def checkpoint_steps(directory: Path) -> list[int]:

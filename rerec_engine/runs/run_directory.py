@@ -20,7 +20,10 @@ from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import replacing, write_json, write_text
 from rerec_engine.runs.environment import describe
-from rerec_engine.runs.settings import read_yaml, write_yaml
+from rerec_engine.runs.lock import NAME as LOCK_FILE
+from rerec_engine.runs.lock import RunLock
+from rerec_engine.runs.settings import read_yaml, with_absolute_paths, write_yaml
+from rerec_engine.runs.sources import FILE as SOURCES_FILE
 
 
 class RunDir:
@@ -31,33 +34,53 @@ class RunDir:
         self.writes = True
         self.checkpoints = path / "checkpoints"
         self.rollouts = path / "rollouts"
+        self._lock: RunLock | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None}  # the lock is the first rank's
 
     @classmethod
     def create(cls, config: Config) -> RunDir:
-        """A new run directory. Raises UserError where it holds something already that training did not just begin."""
+        """A new run directory, locked. Raises UserError where it holds something already that training did not just
+        begin, or where a run is going on."""
         path = Path(config.output_dir or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
         if path.exists() and not (path.is_dir() and _untouched(path)):
             raise UserError(
                 f"{path}: is not empty; choose another output_dir, or continue the run with --resume {path}"
             )
         run = cls(path)
-        shutil.rmtree(run.start, ignore_errors=True)
         run.rollouts.mkdir(parents=True, exist_ok=True)
-        write_yaml(config, path / "config.yaml")
+        run._lock = RunLock(path)
+        shutil.rmtree(run.start, ignore_errors=True)
+        (path / SOURCES_FILE).unlink(missing_ok=True)
+        write_yaml(with_absolute_paths(config), path / "config.yaml")
         write_json(path / "environment.json", describe(), indent=1)
         return run
 
     @classmethod
-    def resume(cls, path: Path, step: int | None) -> RunDir:
-        """An existing run directory, cut back to what was written up to `step`; None: to before the first step."""
+    def resume(cls, path: Path, config: Config) -> RunDir:
+        """An existing run directory, locked, with the settings that hold from now on. Raises UserError where its run is
+        going on."""
         run = cls(path)
+        run._lock = RunLock(path)
+        config = with_absolute_paths(config)
+        if read_yaml(path / "config.yaml") != config:
+            write_yaml(config, path / "config.yaml")
         run.rollouts.mkdir(exist_ok=True)
+        return run
+
+    def cut_back(self, step: int | None) -> None:
+        """To what was written up to `step`; None: to before the first step."""
         for name in ("metrics.jsonl", "eval.jsonl"):
-            _cut_back(path / name, -1 if step is None else step)
-        for file in run.rollouts.glob("step_*.parquet"):
+            _cut_back(self.path / name, -1 if step is None else step)
+        for file in self.rollouts.glob("step_*.parquet"):
             if int(file.stem[5:]) > (step or 0):
                 file.unlink()
-        return run
+
+    def release(self) -> None:
+        """Let another run take the directory."""
+        if self._lock is not None:
+            self._lock.release()
 
     @property
     def start(self) -> Path:
@@ -98,7 +121,8 @@ def _untouched(path: Path) -> bool:
     if "config.yaml" not in files:
         return not files
     trained = read_yaml(path / "config.yaml").warm_start.epochs > 0
-    return files <= {"config.yaml", "environment.json", "data", "engine.log"} | (set() if trained else {"start"})
+    begun = {"config.yaml", "environment.json", "data", "engine.log", LOCK_FILE, SOURCES_FILE}
+    return files <= begun | (set() if trained else {"start"})
 
 
 def _cut_back(path: Path, step: int) -> None:

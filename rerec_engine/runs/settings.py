@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ from rerec_engine.files import write_text
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 SMALL = DEMO.with_name("small.yaml")
-RESUMABLE = ("train.steps", "threads", "device")
+SOURCES = ("data.path", "model.path", "warm_start.path")
+"""Settings that name what a run is made from. They may differ when it is continued, since what they name may have been
+moved; `runs.sources` sees to it that it is the same."""
+PLACES = (*SOURCES, "output_dir", "rollout.vllm.python")
+"""Settings that name places on this machine, or a model on the Hub."""
+RESUMABLE = ("train.steps", "threads", "device", *SOURCES)
 """Settings that may differ when a run is continued; any other would make it another run."""
-
 
 SHORT = {
     "data.path": ("DIR", "--data"),
@@ -96,6 +101,15 @@ def taken_by_default(config: Config) -> Config:
 def flatten(config: Config) -> dict[str, Any]:
     """Settings by dotted name, e.g. `reward.qas`."""
     return dict(_flatten(dataclasses.asdict(config)))
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """For a run that may be continued from another working directory. What is not there, such as the name of a model on
+    the Hub, stays."""
+    values = {name: value for name, value in flatten(config).items() if name in PLACES and value}
+    there = {name: path for name, value in values.items() if (path := Path(value).expanduser()).exists()}
+    moved: Config = replaced(config, {name: os.path.abspath(path) for name, path in there.items()})
+    return moved
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -18,11 +18,10 @@ from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import write_text
 from rerec_engine.metrics.report import with_interval
 from rerec_engine.runs.records import read_records, token_count
-from rerec_engine.runs.settings import changed, read_yaml
+from rerec_engine.runs.settings import PLACES, changed, read_yaml
 
 TEMPLATE = Path(__file__).parent / "card.md"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-PLACES = {"data.path", "model.path", "output_dir", "warm_start.path", "rollout.vllm.python"}
 
 
 def write_card(run: Path) -> Path:

@@ -30,12 +30,13 @@ from rerec_engine.runs.checkpoint import (
     step_of,
 )
 from rerec_engine.runs.run_directory import RunDir
+from rerec_engine.runs.sources import check_sources
 from rerec_engine.training.curriculum import CurriculumQueue
 from rerec_engine.training.orders import FreshOrders, fresh_orders
 from rerec_engine.training.progress import tell, tell_start
 from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.training.scoring import score_batch
-from rerec_engine.training.start_model import dataset_path, make_start_model, start_source
+from rerec_engine.training.start_model import dataset_path, make_start_model, sources, start_source
 from rerec_engine.training.trainer import Trainer
 from rerec_engine.training.update import Updater
 from rerec_engine.types import Query
@@ -50,15 +51,23 @@ def start(config: Config, resume: Path | None) -> Trainer:
     ranks = join(config.device)
     torch.set_num_threads(thread_count(config.threads, ranks.local_size))
     seed_everything(config.seed)
-    checkpoint = ranks.main_does(lambda: _checkpoint(resume))
-    done = None if checkpoint is None else step_of(checkpoint)
-    run = ranks.main_does(lambda: _run_dir(config, resume, done))
+    run, checkpoint = ranks.main_does(lambda: _place(config, resume))
     run.writes = ranks.main
+    try:
+        return _set_up(config, ranks, run, checkpoint, anew=resume is None)
+    except BaseException:
+        run.release()
+        raise
+
+
+def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, anew: bool) -> Trainer:
+    done = None if checkpoint is None else step_of(checkpoint)
     if ranks.main:
         tell_start(config, run, done)
-    data = ranks.main_does(lambda: dataset_path(config, run, anew=resume is None))
+    data = ranks.main_does(lambda: dataset_path(config, run, anew))
     with waiting(f"reading {data}", ranks.main):
         dataset = load_dataset(data)
+    ranks.main_does(lambda: check_sources(run.path, sources(config, dataset)))
     if checkpoint is None:
         ranks.main_does(lambda: make_start_model(config, run, dataset))
     lora = config.model.lora_rank > 0
@@ -102,23 +111,24 @@ def start(config: Config, resume: Path | None) -> Trainer:
     return trainer
 
 
-def _checkpoint(resume: Path | None) -> Path | None:
-    """The newest whole checkpoint of the run to continue; None for a new run, and for one that was cut short before."""
+def _place(config: Config, resume: Path | None) -> tuple[RunDir, Path | None]:
+    """The run directory, locked, and the newest whole checkpoint of a run to continue; None for a new run, and for one
+    that was cut short before its first."""
     if resume is None:
-        return None
-    directory = resume / "checkpoints"
-    return latest_checkpoint(directory) if checkpoint_steps(directory) else None
-
-
-def _run_dir(config: Config, resume: Path | None, done: int | None) -> RunDir:
-    if resume is not None:
-        return RunDir.resume(resume, done)
-    if config.data.path is not None and not Path(config.data.path).is_dir():
-        load_dataset(config.data.path)  # which says so: what is mistyped leaves no run directory behind
-    if config.model.path is not None:
-        with waiting(f"looking for the model {config.model.path}"):
-            check_source(config.model.path)
-    return RunDir.create(config)
+        if config.data.path is not None and not Path(config.data.path).is_dir():
+            load_dataset(config.data.path)  # which says so: what is mistyped leaves no run directory behind
+        if config.model.path is not None:
+            with waiting(f"looking for the model {config.model.path}"):
+                check_source(config.model.path)
+        return RunDir.create(config), None
+    run = RunDir.resume(resume, config)
+    try:
+        checkpoint = latest_checkpoint(run.checkpoints) if checkpoint_steps(run.checkpoints) else None
+        run.cut_back(None if checkpoint is None else step_of(checkpoint))
+    except BaseException:
+        run.release()
+        raise
+    return run, checkpoint
 
 
 def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ranks, step: int) -> RolloutEngine:

@@ -10,7 +10,7 @@ from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import file_error
 from rerec_engine.files import replacing_directory
-from rerec_engine.model.policy import Policy, load_policy
+from rerec_engine.model.policy import Policy, load_policy, model_source, revision
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.warm_start import warm_start
@@ -52,6 +52,18 @@ def make_start_model(config: Config, run: RunDir, dataset: Dataset) -> None:
 def start_source(config: Config, run: RunDir) -> str:
     """Where the model lies that reinforcement starts from."""
     return str(run.start) if _is_made(config) else str(config.model.path)
+
+
+def sources(config: Config, dataset: Dataset) -> dict[str, Path | str]:
+    """What the run is made from, by what it is: a directory, or the revision of a model on the Hub."""
+    found: dict[str, Path | str] = {"dataset": dataset.path}
+    if config.model.path is not None:
+        model = Path(model_source(config.model.path))
+        known = model if model.is_dir() else revision(config.model.path)
+        found |= {"model": known} if known else {}
+    if config.warm_start.path is not None and Path(config.warm_start.path).is_file():
+        found["traces"] = Path(config.warm_start.path)
+    return found
 
 
 def _is_made(config: Config) -> bool:

@@ -66,6 +66,7 @@ class Trainer:
             set_rng_state(state["rng"][self.ranks.rank])
 
     def close(self) -> None:
-        """Free what the rollout engine holds and part from the other ranks."""
+        """Free what the rollout engine holds, part from the other ranks, and leave the run directory to others."""
         self.worker.close()
         leave(self.ranks)
+        self.run.release()
