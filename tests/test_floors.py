@@ -130,7 +130,7 @@ INSIDE = {
         "loading replica",
     ),
     "runs": (
-        "checkpoint environment records settings",
+        "checkpoint environment lock records settings sources",
         "run_directory",
     ),
     "serve": (
