@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerec_engine.data.files.encoding import STRANGE, whole_text
 from rerec_engine.data.options import TextKind
-from rerec_engine.data.tables import lines_of, read_text
+from rerec_engine.data.tables import NO_TEXT, lines_of
 from rerec_engine.errors import file_error
 
 
@@ -33,8 +34,9 @@ class RawQuery:
 
 
 def read_json_list(path: Path) -> Iterator[tuple[int, object]]:
-    """(line where it starts, element) of a JSON file that holds one list."""
-    text, decoder = read_text(path), json.JSONDecoder()
+    """(line where it starts, element) of a JSON file that holds one list; one that holds bytes which are no text is a
+    ValueError."""
+    text, decoder = whole_text(path), json.JSONDecoder()
     position = _skip(text, 0)
     if text[position : position + 1] != "[":
         raise file_error(path, "expected a JSON list", 1)
@@ -45,7 +47,7 @@ def read_json_list(path: Path) -> Iterator[tuple[int, object]]:
             element, end = decoder.raw_decode(text, position)
         except (json.JSONDecodeError, RecursionError) as error:
             raise file_error(path, f"broken JSON (truncated?): {error}", line) from None
-        yield line, element
+        yield line, ValueError(NO_TEXT) if STRANGE in text[position:end] else element
         position = _skip(text, end)
         if text[position : position + 1] == ",":
             position = _skip(text, position + 1)
@@ -57,7 +59,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, object]]:
     """(line number, value) of a JSON-lines file; a line that is no JSON is yielded as the ValueError it raised."""
     for number, line in lines_of(path):
         try:
-            yield number, json.loads(line)
+            yield number, ValueError(NO_TEXT) if STRANGE in line else json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
             yield number, ValueError(f"broken JSON: {error}")
 

@@ -11,28 +11,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from rerec_engine.data.counts import Counts
-from rerec_engine.data.store import require
+from rerec_engine.data.files.encoding import STRANGE, whole_text
 from rerec_engine.errors import file_error
 
 T = TypeVar("T")
+NO_TEXT = "bytes that are no text in the encoding of the rest of the file"
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
-
-
-def read_text(path: Path) -> str:
-    """A text file as UTF-8 where it is valid UTF-8 (a byte-order mark is dropped), else as latin-1 (MovieLens)."""
-    data = require(path).read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, line without its end) of the lines that are not blank.
 
-    Split at \\n alone: latin-1 text may hold bytes that `str.splitlines` takes for line ends.
+    Split at \\n alone: a text may hold characters that `str.splitlines` takes for line ends.
     """
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(whole_text(path).split("\n"), 1):
         line = line.rstrip("\r")
         if line.strip():
             yield number, line
@@ -50,6 +42,8 @@ def parse_lines(
             continue
         counts.read(kind)
         try:
+            if STRANGE in line:
+                raise ValueError(NO_TEXT)
             parsed = parse(line)
         except ValueError as error:
             if not skip_bad:

@@ -13,6 +13,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rerec_engine.data.files.encoding import STRANGE, whole_text
 from rerec_engine.errors import file_error
 
 _QUERIES_KEY = "query & ground true"
@@ -161,14 +162,8 @@ def _answer(entry: object, queries: Container[str], found: Container[str]) -> tu
 
 
 def _read_text(path: str | Path) -> str:
-    """The file as text: UTF-8, or latin-1 where it is not."""
-    if not Path(path).is_file():
-        raise file_error(path, "no such file")
-    data = Path(path).read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    """The file as text; bytes that are none become U+FFFD."""
+    return whole_text(Path(path)).replace(STRANGE, "\ufffd")
 
 
 def _parse(path: str | Path, text: str) -> object:

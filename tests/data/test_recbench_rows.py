@@ -100,3 +100,14 @@ def test_a_broken_line_is_a_value(tmp_path: Path) -> None:
     assert first == (1, {"a": 1})
     assert second[0] == 3
     assert isinstance(second[1], ValueError)
+
+
+def test_bytes_that_are_no_text_break_their_element_alone(tmp_path: Path) -> None:
+    one, two, three = '{"a": "é"}'.encode(), b'{"a": "\xe9"}', '{"a": "ü"}'.encode()
+    (tmp_path / "q.json").write_bytes(b"[" + b",\n".join((one, two, three)) + b"]")
+    (tmp_path / "q.jsonl").write_bytes(b"\n".join((one, two, three)))
+    for read, name in ((recbench_rows.read_json_list, "q.json"), (recbench_rows.read_json_lines, "q.jsonl")):
+        first, second, third = read(tmp_path / name)
+        assert (first, third) == ((1, {"a": "é"}), (3, {"a": "ü"}))
+        assert second[0] == 2
+        assert "bytes that are no text" in str(second[1])

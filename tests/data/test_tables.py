@@ -78,12 +78,32 @@ def test_the_year_ends_a_title() -> None:
     assert tables.title_year("1984") is None
 
 
-def test_text_is_utf8_or_latin1(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_lines_of_any_encoding(tmp_path: Path, encoding: str) -> None:
+    """As MovieLens' Windows-1252: an apostrophe is one, and no character but a line feed ends a line."""
     path = tmp_path / "movies.dat"
-    for encoding in ("utf-8", "utf-8-sig", "latin-1"):
-        path.write_bytes("1::Misérables, Les (1995)::Drama\r\n\n2::Next\x85Line (1990)::War".encode(encoding))
-        lines = [(1, "1::Misérables, Les (1995)::Drama"), (3, "2::Next\x85Line (1990)::War")]
-        assert list(tables.lines_of(path)) == lines
+    end = "\x85" if encoding != "cp1252" else "\xa0"
+    path.write_bytes(f"1::Schindler’s List (1993)::Drama\r\n\n2::Next{end}Line (1990)::War".encode(encoding))
+    lines = [(1, "1::Schindler’s List (1993)::Drama"), (3, f"2::Next{end}Line (1990)::War")]
+    assert list(tables.lines_of(path)) == lines
+
+
+def test_bytes_that_are_no_text_break_their_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "movies.dat"
+    path.write_bytes("1::Misérables, Les (1995)::Drama\n2::Caf".encode() + b"\xe9 (1990)::War\n3::Zo\xc3\xab::War")
+    with pytest.raises(UserError, match=r"movies\.dat:2: bytes that are no text in the encoding of the rest"):
+        list(tables.parse_lines(path, tables.parse_movie, Counts(), "items"))
+    counts = Counts()
+    parsed = list(tables.parse_lines(path, tables.parse_movie, counts, "items", skip_bad=True))
+    assert [title for _, (_, title, _) in parsed] == ["Misérables, Les (1995)", "Zoë"]
+    assert counts.dropped("items") == {"broken row": 1}
+
+
+def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert list(tables.lines_of(tmp_path / "empty")) == []
+    with pytest.raises(UserError, match="gone: no such file"):
+        list(tables.lines_of(tmp_path / "gone"))
 
 
 def test_a_broken_line_is_named_or_counted(tmp_path: Path) -> None:

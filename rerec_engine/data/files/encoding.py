@@ -22,6 +22,8 @@ from rerec_engine.data.store import require
 from rerec_engine.errors import UserError, file_error
 
 CHUNK = 1 << 22
+STRANGE = "\udcff"
+"""Stands for bytes that are no text; no text holds it."""
 _PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -104,15 +106,12 @@ def find_encoding(path: Path) -> Encoding:
     mark = _mark(start)
     if mark not in ("utf-16", "utf-32") and b"\0" in start:
         raise file_error(path, "is no text: it holds zero bytes")
-    if mark:
-        return Encoding(mark)
+    name = mark or "utf-8"
+    broken = any(text is None for text in _decoded(path, name, "strict"))
+    if mark or not broken:
+        return Encoding(name, broken)
     right = wrong = 0
-    for text in _decoded(path, "strict"):
-        if text is None:
-            break
-    else:
-        return Encoding("utf-8")
-    for text in _decoded(path, "surrogateescape"):
+    for text in _decoded(path, name, "surrogateescape"):
         lone = _LONE.findall(text or "")
         right, wrong = right + len(_STRANGE.findall(text or "")) - len(lone), wrong + len(lone)
     if right > wrong:
@@ -131,9 +130,9 @@ def beginning(path: Path, size: int = 1 << 20) -> str:
     return start.decode(_mark(start) or "utf-8", "replace").lstrip("\ufeff \t\r\n")
 
 
-def _decoded(path: Path, errors: str) -> Iterator[str | None]:
-    """The file's parts as UTF-8; None, and no more, where a byte is wrong."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors)
+def _decoded(path: Path, name: str, errors: str) -> Iterator[str | None]:
+    """The file's parts as text; None, and no more, where a byte is wrong."""
+    decoder = codecs.getincrementaldecoder(name)(errors)
     for part in chain(_parts(path), (b"",)):
         try:
             yield decoder.decode(part, final=not part)
@@ -147,6 +146,16 @@ def _parts(path: Path) -> Iterator[bytes]:
     with told_faults(path), open_bytes(path) as file:
         while part := file.read(CHUNK):
             yield part
+
+
+def whole_text(path: Path) -> str:
+    """All of a file, without a mark; bytes that are none of its encoding become STRANGE. An empty file is ""."""
+    if not require(path).stat().st_size:
+        return ""
+    encoding = find_encoding(path)
+    with told_faults(path), text_of(path, encoding) as file:
+        text = file.read().removeprefix("\ufeff")
+    return text.replace("\ufffd", STRANGE) if encoding.broken else text
 
 
 def utf8_stream(path: Path, encoding: Encoding, change: Callable[[bytes], bytes]) -> Any:

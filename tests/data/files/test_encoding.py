@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from rerec_engine.data.files import encoding
 from rerec_engine.data.files.encoding import (
+    STRANGE,
     Encoding,
     beginning,
     find_encoding,
@@ -25,6 +26,7 @@ from rerec_engine.data.files.encoding import (
     text_of,
     told_faults,
     utf8_stream,
+    whole_text,
 )
 from rerec_engine.errors import UserError
 
@@ -61,6 +63,8 @@ FOUND = [
     (b"\x8damek", Encoding("cp1252", broken=True), "\ufffdamek"),  # Windows-1250: Windows-1252 has no such byte
     (CAFES.encode() + b"caf\xe9", BROKEN, CAFES + "caf\ufffd"),
     (CAFES.encode() + b"caf\xc3", BROKEN, CAFES + "caf\ufffd"),  # cut in the middle of a character
+    ("Zoë".encode("utf-8-sig") + b"\xff", Encoding("utf-8-sig", broken=True), "Zoë\ufffd"),
+    (codecs.BOM_UTF16_LE + "Zoë".encode("utf-16-le") + b"x", Encoding("utf-16", broken=True), "Zoë\ufffd"),
     (b"caf\xe9 d\xe9j\xe0 \xc3\xa9", Encoding("cp1252"), "café déjà Ã©"),  # more wrong than right
     ("a literal \ufffd".encode(), UTF8, "a literal \ufffd"),
 ]
@@ -71,6 +75,7 @@ def test_encodings(tmp_path: Path, data: bytes, found: Encoding, expected: str) 
     path = write(tmp_path, data)
     assert find_encoding(path) == found
     assert text(path) == stream(path) == expected
+    assert whole_text(path) == (expected.replace("\ufffd", STRANGE) if found.broken else expected)
 
 
 def test_a_beginning_has_no_mark_and_no_blanks(tmp_path: Path) -> None:
@@ -106,7 +111,8 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
         found = find_encoding(path)
     except UserError:
         return  # a zero byte, or the beginning of another kind of file
-    assert found.broken == ("\ufffd" in text(path)) or not found.name.startswith(("utf-8", "cp"))
+    assert found.broken == (STRANGE in whole_text(path))
+    assert found.broken <= ("\ufffd" in text(path))
     assert beginning(path) == text(path).lstrip("\ufeff \t\r\n") or found.name == "cp1252" or found.broken
 
 
