@@ -40,18 +40,21 @@ class Preset:
     needs: str = ""
     """What to get where only interactions are there."""
 
+    def has_items(self, path: Path) -> bool:
+        """Whether the file's name is that of items."""
+        return any(fnmatch(path.name, pattern) for pattern in self.items)
+
     def of_items(self, path: Path) -> Preset:
         """The form of the source that has a file of items of this name; itself where none has."""
-        fits = (form for form in (self, *self.variants) if any(fnmatch(path.name, own) for own in form.items))
-        return next(fits, self)
+        return next((form for form in (self, *self.variants) if form.has_items(path)), self)
 
 
 _DETAILS = ("Brand", "Color", "Material", "Manufacturer", "Style", "Size", "Theme", "Genre", "Publisher", "Language")
 PRESETS = {
     "amazon-2023": Preset(
         "product",
-        ("meta_*.jsonl*", "meta_*.json*"),
-        ("[!m]*.jsonl*", "[!m]*.csv*"),
+        ("meta_*.jsonl*", "meta_*.json*", "raw_meta_*"),
+        ("[!m]*.jsonl*", "[!m]*.csv*", "raw_review_*"),
         ("id=parent_asin", "title=title", "text=description", "brand=store", "category=categories"),
         ("user=user_id", "item=parent_asin", "time=timestamp"),
         ("parent_asin", "title", "store", "main_category", "categories", "description", "price", "average_rating")
@@ -148,7 +151,7 @@ def find_files(preset: Preset, folder: Path) -> Found:
     form = next((form for form in forms if first_of(folder, *form.items)), preset)
     items = first_of(folder, *form.items)
     found = dict.fromkeys(path for pattern in form.interactions for path in sorted(folder.glob(pattern)))
-    interactions = tuple(path for path in found if path != items)
+    interactions = tuple(path for path in found if not form.has_items(path))
     if items is None and not interactions:
         patterns = [pattern for form in forms for pattern in form.items + form.interactions]
         raise file_error(folder, f"none of {', '.join(patterns)} is there")

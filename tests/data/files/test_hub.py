@@ -15,7 +15,7 @@ from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalE
 from rerec_engine.data.counts import Counts
 from rerec_engine.data.files.catalogue import FileCatalogue, FileSources, read_catalogue
 from rerec_engine.data.files.hub import HubAddress, hub_address, load, load_folder
-from rerec_engine.data.files.presets import PRESETS
+from rerec_engine.data.files.presets import PRESETS, find_files
 from rerec_engine.data.files.reading import TableFile
 from rerec_engine.data.files.table import Rows
 from rerec_engine.data.options import FilesOptions
@@ -231,6 +231,19 @@ def test_a_saved_dataset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     (tmp_path / "one/data-00001-of-00002.arrow").write_bytes(b"\xff\xff\xff\xff short")
     with pytest.raises(UserError, match=r"data-00001-of-00002.arrow: cannot be read"):
         load_folder(tmp_path / "one")
+
+
+def test_a_category_saved_in_a_folder(tmp_path: Path) -> None:
+    """The items as a folder, the reviews as a file, under the names of the configurations."""
+    saved(tmp_path / "raw_meta_All_Beauty", pa.table(META))
+    review = {"user_id": ["AH1"], "parent_asin": ["0001"], "timestamp": [1588687728923], "rating": [5.0]}
+    pq.write_table(pa.table(review), tmp_path / "raw_review_All_Beauty.parquet")
+    pq.write_table(pa.table(META), tmp_path / "raw_meta_Books.jsonl")  # further items are no log
+    found = find_files(PRESETS["amazon-2023"], tmp_path)
+    read = read_catalogue(FileSources(found.items, found.interactions, preset=found.preset), FilesOptions())
+    read.counts.check()
+    check_beauty(read)
+    assert [own.tolist() for own in read.knowledge.histories] == [[2]]
 
 
 def test_objects_that_arrow_keeps_as_json() -> None:
