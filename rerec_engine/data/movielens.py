@@ -76,6 +76,8 @@ def find_movielens(folder: Path) -> MovieLensSources:
         if (folder / name).is_file():
             users = _optional(folder / "users.dat")
             return MovieLensSources(_needed(folder / "movies.dat"), folder / name, None, users)
+    if (folder / "u.data").is_file():
+        raise UserError(f"{folder}: has ML-100K's own files: take `prepare files --preset movielens --source {folder}`")
     raise UserError(f"{folder}: neither NAME.inter (RecBole), ratings.dat nor train.txt is there")
 
 

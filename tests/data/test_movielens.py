@@ -129,6 +129,9 @@ def test_ratings_dat_is_used_by_time(tmp_path: Path) -> None:
 def test_a_folder_without_movielens_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither"):
         find_movielens(tmp_path)
+    (tmp_path / "u.data").touch()
+    with pytest.raises(UserError, match="take `prepare files --preset movielens --source"):
+        find_movielens(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -54,18 +54,21 @@ def find_groups(shelf: Shelf) -> list[Group]:
         ),
         (len(groups), len(lengths)),
     )
-    items = np.asarray((belongs @ chosen).todense())  # [G, N], how often each group chose each item
+    taken = belongs @ chosen  # [G, N], how often each group chose each item; sparse, as groups may be thousands
+    sizes = np.maximum(np.asarray(taken.sum(1)).ravel(), 1)
     fit = np.flatnonzero(shelf.fit & (shelf.counts > 1))
     features = shelf.graph.item_attributes[:, fit].astype(np.float32)
-    shares = np.asarray(features.T @ items.T).T / np.maximum(items.sum(1, keepdims=True), 1)  # [G, F]
     overall = np.asarray(chosen.sum(0)).ravel() @ features / max(chosen.nnz, 1)  # [F]
-    lift = np.where(shares >= OFTEN, shares / np.maximum(overall, 1e-9), 0)
-    best = lift.argmax(1)
-    return [
-        Group(said_of(group), int(fit[best[g]]), users)
-        for g, (group, users) in enumerate(groups.items())
-        if lift[g, best[g]] > 1
-    ]
+    had = sp.csr_matrix(taken @ features)  # [G, F]
+    had.sort_indices()
+    found = []
+    for g, (group, users) in enumerate(groups.items()):
+        own_features = had.indices[had.indptr[g] : had.indptr[g + 1]]
+        shares = had.data[had.indptr[g] : had.indptr[g + 1]] / sizes[g]
+        lift = np.where(shares >= OFTEN, shares / np.maximum(overall[own_features], 1e-9), 0)
+        if len(lift) and lift.max() > 1:
+            found.append(Group(said_of(group), int(fit[own_features[lift.argmax()]]), users))
+    return found
 
 
 def _grouped(part: str) -> str:
