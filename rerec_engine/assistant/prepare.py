@@ -68,10 +68,14 @@ class Preparer:
             request, chosen = self._choose(text, request, history)
         prompted = self._style.say(request, text, chosen.items, history)
         asked = (query and query.asked) or self._style.asked(request, text, chosen.items, history)
-        named = (query and query.named) or self._parser.read(prompted).titles
+        named = (query and query.named) or self._named(prompted)
         made = Query("", (), (), chosen.items, history=history, request=prompted, asked=asked, named=named)
         messages = self._prompter.messages(made)
         return Ask(text, messages, chosen.items, chosen.reason, request, prompted)
+
+    def _named(self, text: str) -> tuple[int, ...]:
+        """The items of which a prompt with facts tells; none where there are no facts to tell."""
+        return self._parser.read(text).titles if self.dataset.description.facts != "none" else ()
 
     def _known(self, text: str, request: Request) -> tuple[Query | None, bool]:
         """The dataset's query of these words, or one close to them that sets the same conditions, with candidates."""
