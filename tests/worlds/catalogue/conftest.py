@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from rerec_engine.data.description import DatasetDescription, Number
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.graph.numbers import ItemNumbers
+
+sys.path.insert(0, str(Path(__file__).parent))  # test files import the reference as a plain module
 
 PEOPLE = "Ann Able,Bo Bent,Cy Cole,Di Dorn,Ed Ekin,Flo Finn,Gil Goth,Hal Hood".split(",")
 CATEGORIES = "war,economic,party,cooperative,adventure,Viking,dice & cards".split(",")
@@ -42,7 +46,7 @@ def make_games(form: str, items: int = 90, seed: int = 0) -> Knowledge:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def games() -> Callable[..., Knowledge]:
     """(form, items, seed) -> a catalogue."""
     return make_games
