@@ -67,11 +67,11 @@ def ours() -> Ours:
 @pytest.mark.benchmark(group="rewards of 2,560 responses, with their statements")
 def test_reasons(benchmark: BenchmarkFixture, ours: Ours, say: Say) -> None:
     """The ratio is taken round by round, of this thread's time: other work on the machine slows both alike."""
+    plain, read = ours.score(False), ours.score(True)
     for text in ours.work.texts[::10]:
         lines = ours.reader.read(text)
         expected = [(n, s.item, s.denied, s.true) for n, line in enumerate(lines) for s in line]
         assert ours.engine._core.statements(text) == expected
-    plain, read = ours.score(False), ours.score(True)
     np.testing.assert_array_equal(plain.token_rewards, read.token_rewards)
     reasons = read.scores.reasons
     assert reasons is not None

@@ -188,6 +188,7 @@ class PyScorer {
 
   // (line, item, denied, true) of each statement of a text.
   py::list statements(const py::object& text) const {
+    if (scorer_.names() == nullptr) throw py::value_error("statements are read once read_names was called");
     const PythonTexts texts(py::make_tuple(text));
     std::vector<Line> lines;
     find_lines(texts.views()[0], lines);

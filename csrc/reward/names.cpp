@@ -27,12 +27,14 @@ struct NameWords {
   std::vector<uint64_t> hashes;
   std::string text;
   std::vector<size_t> begins;
+  Letters letters;
 
   void read(string_view plain, size_t most) {
     hashes.clear();
     begins.clear();
     text.clear();
-    const PlainLine line(plain, 0, plain.size());
+    letters.read(plain, plain.size());
+    const PlainLine line(plain, letters, 0, plain.size());
     PlainWord word;
     for (size_t at = 0; hashes.size() <= most && line.next(at, word); at = word.end) {
       if (!text.empty()) text.push_back(' ');
@@ -105,6 +107,7 @@ void NameIndex::add_titles(const Catalogue& catalogue) {
     const int32_t number = titles_.add(words.hashes, words.text);
     if (number < 0) return;
     all.push_back({number, {item, article}});
+    starts_.add(words.text);
     if (static_cast<size_t>(number) == is_value_.size()) {
       uint64_t key = words.hashes[0];
       for (size_t i = 1; i < words.hashes.size(); ++i) key = join_hash(key, words.hashes[i]);
@@ -133,6 +136,7 @@ void NameIndex::add_titles(const Catalogue& catalogue) {
     owners_.push_back(owner);
   }
   for (size_t i = 0; i < titles_.size(); ++i) owner_ptr_[i + 1] += owner_ptr_[i];
+  starts_.build();
   first_.build(firsts);
   pairs_.build(pairs);
   singles_.build(singles);
@@ -191,7 +195,6 @@ void NameIndex::add_values(const AttributeNames& names, const ReasonWords& given
 
 void NameIndex::add_phrases(const ReasonWords& given) {
   NameWords words;
-  Hashes known;
   for (size_t i = 0; i < given.phrases.size(); ++i) {
     words.read(given.phrases[i], kMostValueWords);
     phrases_.push_back({static_cast<PhraseKind>(given.kinds[i]), given.flags[i], given.masks[i]});
@@ -203,11 +206,37 @@ void NameIndex::add_phrases(const ReasonWords& given) {
   }
   value_of_.resize(words_.size(), -1);
   phrase_of_.resize(words_.size(), -1);
+  build_filters();
+}
+
+void NameIndex::build_filters() {
+  NameWords words;
+  Hashes known, phrase_words, phrase_begins, value_begins[2], ends, leads;
   for (size_t i = 0; i < words_.size(); ++i) {
     words.read(words_[static_cast<int32_t>(i)], kMostValueWords);
+    const uint64_t first = words.hashes.front(), last = words.hashes.back();
     known.insert(known.end(), words.hashes.begin(), words.hashes.end());
+    ends.push_back(last);
+    const int32_t phrase = phrase_of_[i], value = value_of_[i];
+    if (phrase >= 0) {
+      const PhraseKind kind = phrases_[static_cast<size_t>(phrase)].kind;
+      phrase_begins.push_back(first);
+      if (!is_stop(kind)) phrase_words.insert(phrase_words.end(), words.hashes.begin(), words.hashes.end());
+      if (kind == PhraseKind::kNoun || kind == PhraseKind::kActive) leads.push_back(last);
+    }
+    if (value >= 0) {
+      value_begins[1].push_back(first);
+      if (values_[static_cast<size_t>(value)].any_case) value_begins[0].push_back(first);
+      leads.push_back(last);
+    }
   }
   known_.build(known);
+  phrase_words_.build(phrase_words);
+  phrase_begins_.build(phrase_begins);
+  value_begins_[0].build(value_begins[0]);
+  value_begins_[1].build(value_begins[1]);
+  ends_.build(ends);
+  leads_.build(leads);
 }
 
 size_t NameIndex::listed(const PlainLine& line) {
@@ -239,7 +268,7 @@ bool NameIndex::item_at(const PlainLine& line, size_t listed, size_t floor, size
   const auto look = [&](uint64_t key, size_t words, const PlainWord& last, bool owned) {
     const int32_t name = titles_.find(key);
     const size_t end = owned ? last.end - 1 : last.end;
-    if (name >= 0 && same_words(line.text(), start, end, titles_[name])) {
+    if (name >= 0 && line.is(start, end, titles_[name])) {
       found[count++] = {name, words, last.end, last.upper, owned};
     }
     return name >= NameTable::kNone;
@@ -269,7 +298,7 @@ bool NameIndex::counts(const PlainLine& line, const PlainWord& word, size_t list
   size_t start = word.begin;
   if (line.previous(word.begin, before) && before.begin >= floor && only_spaces(text, before.end, word.begin)) {
     for (int8_t i = 0; i < 3; ++i) {
-      if (same_words(text, before.begin, before.end, kEnglishArticles[i])) article = i;
+      if (line.is(before.begin, before.end, kEnglishArticles[i])) article = i;
     }
     if (article != kBare) start = before.begin;
   }
@@ -330,6 +359,7 @@ bool NameIndex::stands_out(const PlainLine& line, const PlainWord& word) const {
 NameIndex::Found NameIndex::find(const PlainLine& line, const PlainWord& first, size_t limit) const {
   const string_view text = line.text();
   Found out;
+  if (!may_begin_value(first) && !phrase_begins_.may_hold(first.hash)) return out;
   const auto is_hyphened = [&](size_t at, size_t beyond) {
     return at >= line.begin() && at < line.end() && text[at] == '-' && beyond >= line.begin() && beyond < line.end() &&
            (is_plain_word(text[beyond]) || text[beyond] == '&');
@@ -339,7 +369,7 @@ NameIndex::Found NameIndex::find(const PlainLine& line, const PlainWord& first, 
   for (size_t words = 1;; ++words) {
     const int32_t name = words_.find(key);
     if (name < NameTable::kNone) break;
-    if (name >= 0 && same_words(text, first.begin, word.end, words_[name])) {
+    if (name >= 0 && line.is(first.begin, word.end, words_[name])) {
       const size_t number = static_cast<size_t>(name);
       if (phrase_of_[number] >= 0) {
         out.phrase = phrase_of_[number];
@@ -366,7 +396,7 @@ NameIndex::Found NameIndex::find(const PlainLine& line, const PlainWord& first, 
 const Phrase* NameIndex::phrase_of(const PlainLine& line, const PlainWord& word) const {
   const int32_t name = words_.find(word.hash);
   if (name < 0 || phrase_of_[static_cast<size_t>(name)] < 0) return nullptr;
-  if (!same_words(line.text(), word.begin, word.end, words_[name])) return nullptr;
+  if (!line.is(word.begin, word.end, words_[name])) return nullptr;
   return &phrases_[static_cast<size_t>(phrase_of_[static_cast<size_t>(name)])];
 }
 

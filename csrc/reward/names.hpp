@@ -18,6 +18,8 @@ enum class PhraseKind : int8_t {
   kFiller, kArticle, kNoun, kVerb, kNot, kOnly, kNo, kYes, kAnd, kOr, kNor, kBut, kNeither, kRelation, kActive, kRoleOf,
   kStop, kAfter, kNone
 };
+// What came before such a phrase is ended.
+inline bool is_stop(PhraseKind kind) { return kind == PhraseKind::kStop || kind == PhraseKind::kAfter; }
 enum PhraseFlag : uint8_t { kMany = 1, kAsks = 2, kHides = 4, kResets = 8 };
 
 struct Phrase {
@@ -71,6 +73,10 @@ class NameIndex {
   // ids grow by the items.
   bool item_at(const PlainLine& line, size_t listed, size_t floor, size_t start, ItemMention& out,
                std::vector<int32_t>& ids) const;
+  // Leaves those places where a title may begin; returns how many. starts: of words in the letters.
+  size_t choose_starts(const Letters& letters, uint32_t* starts, size_t count) const {
+    return starts_.choose(letters.data(), starts, count);
+  }
   // Where the number or bullet of the line ends, else where it begins.
   static size_t listed(const PlainLine& line);
 
@@ -84,6 +90,13 @@ class NameIndex {
   const Phrase* phrase_of(const PlainLine& line, const PlainWord& word) const;
   // Whether the word may be part of a value or a phrase.
   bool may_be_known(const PlainWord& word) const { return known_.may_hold(word.hash); }
+  // ... of a phrase that ends nothing; may begin a value.
+  bool may_be_phrase(const PlainWord& word) const { return phrase_words_.may_hold(word.hash); }
+  bool may_begin_value(const PlainWord& word) const { return value_begins_[word.upper].may_hold(word.hash); }
+  // ... may be the last of a value or a phrase; and of one after which an item has the values before: a value, a noun, a
+  // verb.
+  bool may_end(const PlainWord& word) const { return ends_.may_hold(word.hash); }
+  bool may_lead(const PlainWord& word) const { return leads_.may_hold(word.hash); }
 
   int32_t with() const { return with_; }  // the phrase "with", -1: none
   const Phrase& phrase(int32_t i) const { return phrases_[static_cast<size_t>(i)]; }
@@ -113,12 +126,14 @@ class NameIndex {
   void add_titles(const Catalogue& catalogue);
   void add_values(const AttributeNames& names, const ReasonWords& words);
   void add_phrases(const ReasonWords& words);
+  void build_filters();
   bool counts(const PlainLine& line, const PlainWord& word, size_t listed, size_t floor, const Terminal& terminal,
               ItemMention& out, std::vector<int32_t>& ids) const;
   bool stands_out(const PlainLine& line, const PlainWord& word) const;
 
   const Catalogue& catalogue_;
   NameTable titles_, words_;
+  NameStarts starts_;                          // of titles
   std::vector<uint32_t> owner_ptr_;
   std::vector<Owner> owners_;
   std::vector<uint8_t> is_value_;              // of titles
@@ -128,7 +143,7 @@ class NameIndex {
   int32_t with_ = -1;
   std::vector<int32_t> attribute_ids_, relations_;
   HashFilter first_, pairs_, singles_;  // of titles: words that begin longer ones, their first two words, and single ones
-  HashFilter known_;                    // words of values and phrases
+  HashFilter known_, phrase_words_, phrase_begins_, value_begins_[2], ends_, leads_;  // words of values and phrases
 };
 
 }  // namespace rerec

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "common/simd.hpp"
-
 namespace rerec {
 
 using std::string_view;
@@ -28,44 +26,13 @@ constexpr std::array<uint8_t, 256> make_gap_bytes() {
 constexpr std::array<uint8_t, 256> kGapBytes = make_gap_bytes();
 
 bool only_spaces(string_view gap) { return gap.find_first_not_of(' ') == string_view::npos; }
+// Of what may stand between two elements: whether it ends what came before.
+bool ends_all(string_view gap) {
+  return std::any_of(gap.begin(), gap.end(), [](char c) { return kGapBytes[static_cast<unsigned char>(c)] != kKnown; });
+}
 // Of what may stand between a word and the item that it belongs to.
 bool is_beside(string_view gap) { return gap.find_first_not_of(" \"'`*_") == string_view::npos; }
 bool has(string_view gap, string_view any) { return gap.find_first_of(any) != string_view::npos; }
-
-bool begins_upper(char before, char c) {
-  if (c == '&') return true;
-  return is_plain_word(c) && !is_small(c) && !is_plain_word(before);
-}
-
-#if defined(REREC_AVX2)
-// Appends the places of a block's bytes where begins_upper holds, and returns where the blocks end.
-REREC_AVX2 size_t find_in_blocks(string_view text, size_t end, std::vector<uint32_t>& starts) {
-  constexpr size_t kBlock = 32;
-  const auto within = [](__m256i x, char first, char count) REREC_AVX2 {
-    const __m256i from_first = _mm256_sub_epi8(x, _mm256_set1_epi8(first));
-    return _mm256_cmpeq_epi8(_mm256_min_epu8(from_first, _mm256_set1_epi8(count)), from_first);
-  };
-  const __m256i zero = _mm256_setzero_si256(), case_bit = _mm256_set1_epi8(0x20), ampersand = _mm256_set1_epi8('&');
-  size_t i = 1;
-  for (; i + kBlock <= end; i += kBlock) {
-    const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i - 1));
-    const __m256i block = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text.data() + i));
-    const __m256i beyond = _mm256_cmpgt_epi8(zero, block);
-    const __m256i upper =
-        _mm256_or_si256(beyond, _mm256_or_si256(within(block, 'A', 'Z' - 'A'), within(block, '0', '9' - '0')));
-    const __m256i word_before =
-        _mm256_or_si256(_mm256_cmpgt_epi8(zero, before),
-                        _mm256_or_si256(within(_mm256_or_si256(before, case_bit), 'a', 'z' - 'a'),
-                                        within(before, '0', '9' - '0')));
-    const __m256i hits =
-        _mm256_or_si256(_mm256_andnot_si256(word_before, upper), _mm256_cmpeq_epi8(block, ampersand));
-    for (unsigned mask = static_cast<unsigned>(_mm256_movemask_epi8(hits)); mask != 0; mask &= mask - 1) {
-      starts.push_back(static_cast<uint32_t>(i + static_cast<size_t>(__builtin_ctz(mask))));
-    }
-  }
-  return i;
-}
-#endif
 
 bool is_ascii_text(string_view text) {
   unsigned char all = 0;
@@ -82,18 +49,6 @@ bool begins_word(string_view text, size_t at) {
 
 }  // namespace
 
-void StatementReader::find_starts(string_view text, size_t end) {
-  starts_.clear();
-  if (end > 0 && begins_upper(' ', text[0])) starts_.push_back(0);
-  size_t i = 1;
-#if defined(REREC_AVX2)
-  if (has_avx2()) i = find_in_blocks(text, end, starts_);
-#endif
-  for (; i < end; ++i) {
-    if (begins_upper(text[i - 1], text[i])) starts_.push_back(static_cast<uint32_t>(i));
-  }
-}
-
 const std::vector<Statement>& StatementReader::read(string_view text, const std::vector<Line>& lines, size_t count) {
   found_.clear();
   if (count == 0) return found_;
@@ -109,7 +64,7 @@ const std::vector<Statement>& StatementReader::read(string_view text, const std:
     text = plain_;
     at = &plain_lines_;
   }
-  find_starts(text, (*at)[count - 1].end);
+  letters_.read(text, (*at)[count - 1].end);
   read_lines(text, *at);
   return found_;
 }
@@ -124,13 +79,16 @@ void StatementReader::read_lines(string_view text, const std::vector<Line>& line
     open = false;
   };
   line_ = 0;
-  for (uint32_t start : starts_) {
+  const uint32_t* starts = letters_.starts();
+  const size_t count = names_.choose_starts(letters_, letters_.starts(), letters_.count());
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t start = starts[i];
     if (!open || start >= lines[line_].end) {
       end_line();
       while (lines[line_].end <= start) ++line_;
       size_t end = lines[line_].end;
       while (end > lines[line_].begin && (text[end - 1] == '\n' || text[end - 1] == '\r')) --end;
-      line = PlainLine(text, lines[line_].begin, end);
+      line = PlainLine(text, letters_, lines[line_].begin, end);
       listed = floor = NameIndex::listed(line);
       mentions_.clear();
       ids_.clear();
@@ -160,6 +118,13 @@ void StatementReader::read_line(const PlainLine& line, size_t listed) {
       line.next(end, word);
       return;
     }
+    while (const size_t idle = idle_items(line, end)) {
+      last = Element();
+      last.type = Type::kItem;
+      next_item_ += idle;
+      end = mentions_[next_item_ - 1].end;
+      if (next_item_ == mentions_.size()) return;
+    }
     const size_t begin = left_of(line, mentions_[next_item_].begin, end, last);
     if (last.type == Type::kUnknown && last.end > end) {
       end = last.end;
@@ -170,6 +135,7 @@ void StatementReader::read_line(const PlainLine& line, size_t listed) {
     known_begin = begin;
   };
   skip();
+  if (next_item_ == mentions_.size()) return;
   element = element_at(line, word);
   for (size_t number = 1;; ++number) {
     element.number = number;
@@ -194,6 +160,7 @@ void StatementReader::read_line(const PlainLine& line, size_t listed) {
     if (next_item_ == mentions_.size() && items_.empty()) return;
     if (broken_) {
       skip();
+      if (next_item_ == mentions_.size()) return;
       ++number;
       element = element_at(line, word);
     } else if (after.type != Type::kNone) {
@@ -204,6 +171,31 @@ void StatementReader::read_line(const PlainLine& line, size_t listed) {
       return;
     }
   }
+}
+
+// How many of the next mentions have no values, where what came before is ended and read up to `floor`: none in front of
+// the first, and none behind them before a word or gap that ends all.
+size_t StatementReader::idle_items(const PlainLine& line, size_t floor) const {
+  const string_view text = line.text();
+  const ItemMention* item = &mentions_[next_item_];
+  PlainWord word;
+  if (line.previous(item->begin, word) && word.begin >= floor) {
+    const string_view gap = text.substr(word.end, item->begin - word.end);
+    if (!ends_all(gap) && (has(gap, ":") ? names_.may_end(word) : is_beside(gap) && names_.may_lead(word))) return 0;
+  }
+  size_t count = 1, end = item->end;
+  while (!item->owned && line.next(end, word) && !ends_all(text.substr(end, word.begin - end))) {
+    if (next_item_ + count < mentions_.size() && mentions_[next_item_ + count].begin == word.begin) {
+      ++item;
+      ++count;
+      end = item->end;
+    } else {
+      if (names_.may_begin_value(word)) return 0;
+      if (!names_.may_be_phrase(word)) break;
+      end = word.end;
+    }
+  }
+  return count;
 }
 
 // Where the words that may be values or phrases begin which lead up to an item. The word before them becomes `last`.
@@ -352,7 +344,7 @@ void StatementReader::values_before(const PlainLine& line, const Element& elemen
     judge(item, value.value, names_.phrase(last.id).mask, false);
   } else if (last.type == Type::kValue || last.kind == PhraseKind::kNoun) {
     PlainWord word;
-    if (!line.previous(value.begin, word) || !same_words(text, word.begin, word.end, "the")) return;
+    if (!line.previous(value.begin, word) || !line.is(word.begin, word.end, "the")) return;
     if (only_spaces(text.substr(word.end, value.begin - word.end))) judge(item, value.value, value.mask, false);
   }
 }

@@ -38,7 +38,7 @@ class StatementReader {
     PhraseKind kind = PhraseKind::kNone;
 
     bool is_unknown() const {
-      return type == Type::kUnknown || (type == Type::kPhrase && (kind == PhraseKind::kStop || kind == PhraseKind::kAfter));
+      return type == Type::kUnknown || (type == Type::kPhrase && is_stop(kind));
     }
   };
   // A value whose item is still to come.
@@ -56,10 +56,10 @@ class StatementReader {
     uint64_t role = 0, mask = ~uint64_t{0};
   };
 
-  void find_starts(std::string_view text, size_t end);
   void read_lines(std::string_view text, const std::vector<Line>& lines);
   void read_line(const PlainLine& line, size_t listed);
   size_t left_of(const PlainLine& line, size_t begin, size_t floor, Element& last) const;
+  size_t idle_items(const PlainLine& line, size_t floor) const;
   Element element_at(const PlainLine& line, const PlainWord& word);
 
   void reset(bool fresh);
@@ -75,7 +75,7 @@ class StatementReader {
 
   const NameIndex& names_;
   const ItemTables& tables_;
-  std::vector<uint32_t> starts_;  // of words that begin with no small letter
+  Letters letters_;
   std::vector<ItemMention> mentions_;  // of the line at hand
   std::vector<int32_t> ids_;
   std::vector<Statement> found_;

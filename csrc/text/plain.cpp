@@ -1,5 +1,6 @@
 #include "text/plain.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "text/characters.hpp"
@@ -76,6 +77,35 @@ void append_plain(string_view text, std::string& out) {
 }
 
 bool PlainLine::previous(size_t to, PlainWord& word) const {
+  if (to <= begin_) return false;
+  LetterBlock block(letters_ + to - 8);
+  while (block.bytes == 0) {
+    if (to <= begin_ + 8) return false;
+    to -= 8;
+    block = LetterBlock(letters_ + to - 8);
+  }
+  to -= static_cast<size_t>(__builtin_clzll(block.bytes)) / 8;
+  if (to <= begin_) return false;
+  size_t begin = to;
+  uint64_t blanks = 0;
+  for (;; begin -= 8) {
+    block = LetterBlock(letters_ + begin - 8);
+    blanks = block.blanks();
+    if (is_odd(block.bytes)) return previous_slowly(to, word);
+    if (blanks != 0) break;
+  }
+  read(begin - static_cast<size_t>(__builtin_clzll(blanks)) / 8, word);
+  return true;
+}
+
+bool PlainLine::next_slowly(size_t from, PlainWord& word) const {
+  while (from < end_ && !is_plain_word(text_[from]) && text_[from] != '&') ++from;
+  if (from >= end_) return false;
+  read(from, word);
+  return true;
+}
+
+bool PlainLine::previous_slowly(size_t to, PlainWord& word) const {
   while (to > begin_ && !is_plain_word(text_[to - 1]) && text_[to - 1] != '&') --to;
   if (to <= begin_) return false;
   size_t begin = to;
@@ -89,15 +119,31 @@ bool PlainLine::previous(size_t to, PlainWord& word) const {
   return true;
 }
 
-// An ampersand, or a word up to `end` and what apostrophes join to it.
-void PlainLine::read_long(size_t end, PlainWord& word) const {
+// As `read` of the letters without apostrophes. Bytes beyond ASCII lose a bit: words of one hash may differ.
+uint64_t PlainLine::hash(string_view word) {
+  uint64_t hash = kHashSeed;
+  for (;; word.remove_prefix(8)) {
+    char bytes[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+    const size_t size = std::min(word.size(), sizeof bytes);
+    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(word[i] | ' ');
+    hash = mix(hash, LetterBlock(bytes).bytes);
+    if (size < sizeof bytes) return hash | uint64_t{1} << 63;
+  }
+}
+
+// An ampersand, or a word and what apostrophes join to it.
+void PlainLine::read_slowly(size_t begin, PlainWord& word) const {
+  size_t end = begin;
+  while (end < end_ && is_plain_word(text_[end])) ++end;
+  word.begin = begin;
+  word.upper = !is_small(text_[begin]);
   word.stem = 0;
-  if (end == word.begin) {
+  if (end == begin) {
     word.end = end + 1;
-    word.hash = hash("and", 3, false);
+    word.hash = hash("and");
     return;
   }
-  std::string letters(text_.substr(word.begin, end - word.begin));
+  std::string letters(text_.substr(begin, end - begin));
   size_t last_quote = 0;  // letters before the last apostrophe
   for (;;) {
     size_t next = end;
@@ -109,9 +155,9 @@ void PlainLine::read_long(size_t end, PlainWord& word) const {
     letters.append(text_.substr(next, end - next));
   }
   word.end = end;
-  word.hash = hash(letters.data(), letters.size(), false);
+  word.hash = hash(letters);
   if (last_quote > 0 && last_quote + 1 == letters.size() && to_lower(letters.back()) == 's') {
-    word.stem = hash(letters.data(), letters.size() - 1, false);
+    word.stem = hash(string_view(letters).substr(0, last_quote));
   }
 }
 
