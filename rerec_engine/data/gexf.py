@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.files.cells import is_missing
 from rerec_engine.data.sources import SourceItems, Triple
 from rerec_engine.data.store import require
 from rerec_engine.data.tables import attribute_label, title_year
@@ -19,6 +20,8 @@ from rerec_engine.errors import UserError, file_error
 ITEM_TYPES = frozenset({"item", "movie", "film", "book"})
 _TYPE_FIELDS = ("type", "node_type", "label", "kind", "category")
 _RELATION_FIELDS = ("relation", "relationship", "rel", "type", "label")
+_DIRECTIONS = frozenset({"directed", "undirected", "mutual"})
+"""What GEXF's own `type` of an edge may be; networkx writes an attribute of that name there."""
 
 
 @dataclass
@@ -53,7 +56,8 @@ class _Reader:
     def __init__(self) -> None:
         self.graph = GexfGraph({}, [])
         self._titles: dict[str, dict[str, str]] = {"node": {}, "edge": {}}
-        self._declared = "node"
+        self._defaults: dict[str, dict[str, str]] = {"node": {}, "edge": {}}
+        self._declared, self._attribute, self._default = "node", "", False
         self._open: list[tuple[str, dict[str, str]]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -61,12 +65,19 @@ class _Reader:
         if tag == "attributes":
             self._declared = attributes.get("class", "node")
         elif tag == "attribute" and self._declared in self._titles:
-            self._titles[self._declared][attributes["id"]] = attributes.get("title", attributes["id"]).casefold()
+            self._attribute = attributes.get("title", attributes["id"]).casefold()
+            self._titles[self._declared][attributes["id"]] = self._attribute
+        elif tag == "default" and self._declared in self._titles:
+            self._default, self._defaults[self._declared][self._attribute] = True, ""
         elif tag == "node":
-            node = self.graph.nodes[attributes["id"]] = Node(attributes.get("label", attributes["id"]))
+            node = Node(attributes.get("label", attributes["id"]), dict(self._defaults["node"]))
+            self.graph.nodes[attributes["id"]] = node
             self._open.append(("node", node.fields))
         elif tag == "edge":
             edge = Edge(attributes["source"], attributes["target"], attributes.get("label", ""))
+            edge.fields.update(self._defaults["edge"])
+            if attributes.get("type", "directed") not in _DIRECTIONS:
+                edge.fields["type"] = attributes["type"]
             self.graph.edges.append(edge)
             self._open.append(("edge", edge.fields))
         elif tag == "attvalue" and self._open:
@@ -74,15 +85,22 @@ class _Reader:
             name = attributes.get("for", attributes.get("id", ""))
             values[self._titles[kind].get(name, name)] = attributes["value"]
 
+    def text(self, part: str) -> None:
+        if self._default:
+            self._defaults[self._declared][self._attribute] += part
+
     def end(self, tag: str) -> None:
-        if tag.rpartition(":")[2] in ("node", "edge"):
+        tag = tag.rpartition(":")[2]
+        if tag in ("node", "edge"):
             self._open.pop()
+        self._default = self._default and tag != "default"
 
 
 def read_gexf(path: Path) -> GexfGraph:
     """Nodes and edges with their attributes; UserError with the line for broken XML, a DOCTYPE or a dangling edge."""
     reader, parser = _Reader(), expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
+    parser.CharacterDataHandler = reader.text
 
     def refuse(*_: object) -> None:
         raise UserError("a DOCTYPE is not accepted")
@@ -133,7 +151,11 @@ def graph_triples(path: Path, graph: GexfGraph, items: SourceItems, counts: Coun
             continue
         item, other = (ends[0], edge.target) if ends[0] is not None else (ends[1], edge.source)
         assert item is not None
-        triples.append((item, edge.relation, attribute_label(graph.nodes[other].label)))
+        value = graph.nodes[other].label
+        if is_missing(value):
+            counts.drop(kind, "no value")
+            continue
+        triples.append((item, edge.relation, attribute_label(value)))
         counts.keep(kind)
     return triples
 

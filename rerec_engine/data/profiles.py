@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rerec_engine.data.atomic import check_header
 from rerec_engine.data.counts import Counts
-from rerec_engine.data.sources import atomic_header
 from rerec_engine.data.tables import integer, parse_lines, parse_user
 from rerec_engine.errors import file_error
 
@@ -42,7 +42,7 @@ def read_users(path: Path, counts: Counts, *, skip_bad: bool = False) -> dict[st
     """Source user id -> profile, of ML-1M's users.dat or a RecBole `.user` file."""
     atomic = path.suffix == ".user"
     if atomic:
-        atomic_header(path, ("user_id", "age", "gender", "occupation"))
+        check_header(path, ("user_id", "age", "gender", "occupation"))
     parse = parse_atomic_profile if atomic else parse_profile
     kind, profiles = f"users ({path.name})", {}
     for line, (user, profile) in parse_lines(path, parse, counts, kind, skip_bad=skip_bad, header=atomic):

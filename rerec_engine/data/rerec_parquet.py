@@ -51,7 +51,11 @@ class ParquetSources:
 def find_parquet(folder: Path) -> ParquetSources:
     """Splits and graphs of a folder: train, val and test*.parquet, *.gexf ("user" in its name: the user-item graph)."""
     splits: dict[str, Path] = {}
-    for split, names in (("train", ("train",)), ("val", ("val", "valid", "dev")), ("test", ("test",))):
+    for split, names in (
+        ("train", ("train",)),
+        ("val", ("val", "valid", "validation", "dev", "eval")),
+        ("test", ("test",)),
+    ):
         paths = sorted(p for p in folder.glob("*.parquet") if p.stem.split("-")[0].split("_")[0] in names)
         if len(paths) > 1:
             raise UserError(f"{folder}: several files for {split}: {', '.join(p.name for p in paths)}")

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from rerec_engine.data import atomic
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.files.cells import is_missing
 from rerec_engine.data.tables import (
+    ItemRow,
     attribute_label,
     integer,
     lines_of,
-    number,
     parse_id_pair,
     parse_item_list,
     parse_lines,
@@ -120,22 +122,18 @@ def read_items(path: Path, counts: Counts, *, skip_bad: bool = False) -> SourceI
     return items
 
 
-_ItemRow = tuple[str, str, int | None, list[str]]
-
-
-def _item_rows(path: Path, counts: Counts, kind: str, skip_bad: bool) -> Iterator[tuple[int, _ItemRow]]:
+def _item_rows(path: Path, counts: Counts, kind: str, skip_bad: bool) -> Iterator[tuple[int, ItemRow]]:
     if path.suffix == ".dat":
         for line, (source_id, title, genres) in parse_lines(path, parse_movie, counts, kind, skip_bad=skip_bad):
             yield line, (source_id, title, title_year(title), genres)
     elif path.suffix == ".item":
-        atomic_header(path, ("item_id", "movie_title", "release_year", "class"))
-        yield from parse_lines(path, parse_atomic_item, counts, kind, skip_bad=skip_bad, header=True)
+        yield from parse_lines(path, atomic.item_parser(path), counts, kind, skip_bad=skip_bad, header=True)
     else:
         header = next(lines_of(path), (1, ""))[1].split("\t")[0].strip().lower() in ("id", "item_id", "movielens_id")
         yield from parse_lines(path, parse_tab_item, counts, kind, skip_bad=skip_bad, header=header)
 
 
-def parse_tab_item(line: str) -> _ItemRow:
+def parse_tab_item(line: str) -> ItemRow:
     """`id<TAB>title[<TAB>year]` -> (id, title, year, no genres)."""
     parts = [part.strip() for part in line.split("\t")]
     if len(parts) not in (2, 3) or not all(parts[:2]):
@@ -144,32 +142,11 @@ def parse_tab_item(line: str) -> _ItemRow:
     return parts[0], parts[1], year, []
 
 
-def parse_atomic_item(line: str) -> _ItemRow:
-    """RecBole's `item_id<TAB>title<TAB>year<TAB>classes` -> (id, "Title (Year)", year, classes).
-
-    A year that is no number ("unkonwn", "V") is none: the title stays as it is.
-    """
-    parts = [part.strip() for part in line.split("\t")]
-    if len(parts) != 4 or not parts[0] or not parts[1]:
-        raise ValueError(
-            f"expected item_id, movie_title, release_year and class separated by tabs, got {len(parts)} fields"
-        )
-    item, title, year, classes = parts
-    if len(year) == 4 and year.isascii() and year.isdigit():
-        return item, title if title_year(title) else f"{title} ({year})", int(year), classes.split()
-    return item, title, title_year(title), classes.split()
-
-
-def atomic_header(path: Path, names: tuple[str, ...]) -> None:
-    """Raises UserError unless the file starts with RecBole's typed header of these fields."""
-    first = next(lines_of(path), (1, ""))[1]
-    got = tuple(part.split(":")[0].strip() for part in first.split("\t"))
-    if got[: len(names)] != names:
-        raise file_error(path, f"expected the header {', '.join(names)}, got {', '.join(got)[:120]!r}", 1)
-
-
 def read_attributes(path: Path, items: SourceItems, counts: Counts, *, skip_bad: bool = False) -> list[Triple]:
-    """`source item id<TAB>relation<TAB>value` lines, a header allowed; an unknown item is a broken row."""
+    """`source item id<TAB>relation<TAB>value` lines, a header allowed; an unknown item is a broken row.
+
+    A value that says that there is none ("N/A", "(no genres listed)") is dropped and counted.
+    """
     kind, triples = f"attributes ({path.name})", []
     first = next(lines_of(path), (1, ""))[1].lower().split("\t")
     header = len(first) == 3 and first[1].strip() == "relation"
@@ -180,6 +157,9 @@ def read_attributes(path: Path, items: SourceItems, counts: Counts, *, skip_bad:
         if item < 0:
             _unknown(path, line, f"item {source_id} is not in the catalogue", counts, kind, skip_bad)
             continue
+        if is_missing(value):
+            counts.drop(kind, "no value", f"{path.name}:{line}")
+            continue
         triples.append((item, relation, attribute_label(value)))
         counts.keep(kind)
     return triples
@@ -188,14 +168,14 @@ def read_attributes(path: Path, items: SourceItems, counts: Counts, *, skip_bad:
 def read_ratings(path: Path, items: SourceItems, counts: Counts, *, skip_bad: bool = False) -> Interactions:
     """MovieLens `ratings.dat` or RecBole `.inter`: every rating, whatever its value, is an interaction."""
     kind = f"ratings ({path.name})"
-    atomic = path.suffix == ".inter"
-    if atomic:
-        atomic_header(path, ("user_id", "item_id", "rating", "timestamp"))
-    parse = parse_atomic_rating if atomic else parse_rating
+    is_atomic = path.suffix == ".inter"
+    if is_atomic:
+        atomic.check_header(path, ("user_id", "item_id", "rating", "timestamp"))
+    parse = atomic.parse_rating if is_atomic else parse_rating
     users: dict[str, int] = {}
     edges: list[tuple[int, int, int]] = []
     seen: set[tuple[int, int]] = set()
-    for line, (user, source_id, _, time) in parse_lines(path, parse, counts, kind, skip_bad=skip_bad, header=atomic):
+    for line, (user, source_id, _, time) in parse_lines(path, parse, counts, kind, skip_bad=skip_bad, header=is_atomic):
         item = items.index.get(source_id, -1)
         if item < 0:
             _unknown(path, line, f"item {source_id} is not in the catalogue", counts, kind, skip_bad)
@@ -209,14 +189,6 @@ def read_ratings(path: Path, items: SourceItems, counts: Counts, *, skip_bad: bo
         counts.keep(kind)
     array = np.array(edges, np.int64).reshape(-1, 3)
     return Interactions(users, array[:, 0], array[:, 1], array[:, 2])
-
-
-def parse_atomic_rating(line: str) -> tuple[str, str, float, int]:
-    """RecBole's `user<TAB>item<TAB>rating<TAB>timestamp` -> (user, item, rating, seconds)."""
-    parts = [part.strip() for part in line.split("\t")]
-    if len(parts) < 4 or not all(parts[:4]):
-        raise ValueError(f"expected user_id, item_id, rating and timestamp separated by tabs, got {len(parts)} fields")
-    return parts[0], parts[1], number(parts[2], "rating"), int(number(parts[3], "timestamp"))
 
 
 @dataclass(frozen=True)
@@ -269,8 +241,8 @@ def read_kg(
     item is the inverse of one that starts there, and is dropped as such. RecBole's ml-100k.link has the film ids of
     ML-1M, so that nearly every film of ML-100K has another's entity: it is dropped as a whole.
     """
-    atomic_header(link, ("item_id", "entity_id"))
-    atomic_header(path, ("head_id", "relation_id", "tail_id"))
+    atomic.check_header(link, ("item_id", "entity_id"))
+    atomic.check_header(path, ("head_id", "relation_id", "tail_id"))
     kind, items_of = f"links ({link.name})", dict[str, list[int]]()
     foreign = 0
     for line, (source_id, entity) in parse_lines(link, parse_id_pair, counts, kind, skip_bad=skip_bad, header=True):

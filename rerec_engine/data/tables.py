@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.files.cells import is_missing
 from rerec_engine.data.files.encoding import STRANGE, whole_text
 from rerec_engine.errors import file_error
 
 T = TypeVar("T")
+ItemRow = tuple[str, str, int | None, list[str]]
+"""Id, title, year and genres."""
 NO_TEXT = "bytes that are no text in the encoding of the rest of the file"
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
 
@@ -87,9 +90,9 @@ def title_year(title: str) -> int | None:
 
 
 def parse_movie(line: str) -> tuple[str, str, list[str]]:
-    """`MovieID::Title::Genre|Genre` -> (id, title, genres)."""
+    """`MovieID::Title::Genre|Genre` -> (id, title, genres); "(no genres listed)" is none."""
     item, title, genres = fields(line, "::", 3)
-    return str(integer(item, "MovieID")), title, [g.strip() for g in genres.split("|") if g.strip()]
+    return str(integer(item, "MovieID")), title, [g.strip() for g in genres.split("|") if not is_missing(g.strip())]
 
 
 def parse_rating(line: str) -> tuple[str, str, float, int]:

@@ -53,6 +53,41 @@ def test_items_and_triples_of_a_graph(path: Path) -> None:
     assert counts.dropped("attributes (g.gexf)") == {"between two items": 1, "of no item": 1}
 
 
+def test_the_type_of_an_edge_is_its_relation(tmp_path: Path) -> None:
+    """networkx writes an edge's attribute `type` where GEXF has the edge's direction."""
+    graph = nx.Graph()
+    graph.add_node("m1", type="movie", label="Heat (1995)")
+    graph.add_edge("m1", "Michael Mann", type="director")
+    graph.add_edge("m1", "Crime", type="undirected")
+    nx.write_gexf(graph, tmp_path / "g.gexf")
+    assert [edge.relation for edge in read_gexf(tmp_path / "g.gexf").edges] == ["director", "related"]
+
+
+def test_defaults_of_attributes_hold_where_none_is_given(tmp_path: Path) -> None:
+    (tmp_path / "g.gexf").write_text(
+        '<gexf><graph><attributes class="node"><attribute id="0" title="Type"><default>mo<![CDATA[vie]]></default>'
+        '</attribute></attributes><attributes class="edge"><attribute id="0" title="relation"><default>genre</default>'
+        '</attribute></attributes><nodes><node id="m1" label="Heat"/><node id="g1" label="War"><attvalues>'
+        '<attvalue for="0" value="genre"/></attvalues></node></nodes><edges><edge source="m1" target="g1"/>'
+        '<edge source="m1" target="g1"><attvalues><attvalue for="0" value="mood"/></attvalues></edge></edges>'
+        "</graph></gexf>"
+    )
+    graph = read_gexf(tmp_path / "g.gexf")
+    assert [node.type for node in graph.nodes.values()] == ["movie", "genre"]
+    assert [edge.relation for edge in graph.edges] == ["genre", "mood"]
+
+
+def test_a_node_that_stands_for_nothing_is_no_value(tmp_path: Path) -> None:
+    graph, counts = nx.Graph(), Counts()
+    graph.add_node("Heat (1995)", type="movie")
+    graph.add_edge("Heat (1995)", "(no genres listed)", relation="genre")
+    nx.write_gexf(graph, tmp_path / "g.gexf")
+    read = read_gexf(tmp_path / "g.gexf")
+    assert graph_triples(tmp_path / "g.gexf", read, graph_items(tmp_path / "g.gexf", read, counts), counts) == []
+    counts.check()
+    assert counts.dropped("attributes (g.gexf)") == {"no value": 1}
+
+
 def test_nodes_are_items_by_title_or_id(path: Path) -> None:
     items = SourceItems()
     items.add("m2", "Another name", None)

@@ -117,6 +117,13 @@ def test_prompts_of_others_are_not_made_anew(tmp_path: Path, check_prompts: Call
         check_prompts(prepare_parquet(sources, ParquetOptions(), check_shares(0, 0)))
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "validation-00000-of-00001", "eval_set"])
+def test_names_of_the_val_split(tmp_path: Path, name: str) -> None:
+    write_source(tmp_path, [row("Heat (1995)", FILMS)])
+    pq.write_table(pa.Table.from_pylist([row("Heat (1995)", FILMS)]), tmp_path / f"{name}.parquet")
+    assert find_parquet(tmp_path).splits == {"train": tmp_path / "train.parquet", "val": tmp_path / f"{name}.parquet"}
+
+
 def test_a_graph_without_items_is_refused(tmp_path: Path) -> None:
     write_source(tmp_path, [row("Heat (1995)", FILMS)])
     (tmp_path / "item_graph.gexf").write_text('<gexf><node id="a" label="Heat"/></gexf>')

@@ -10,7 +10,6 @@ from rerec_engine.data.sources import (
     Interactions,
     SourceItems,
     no_interactions,
-    parse_atomic_item,
     parse_tab_item,
     read_attributes,
     read_id_maps,
@@ -43,10 +42,7 @@ def test_entries_of_one_title_are_one_item(items: SourceItems) -> None:
         items.add("10", "Other", None)
 
 
-def test_item_titles_get_their_year_once() -> None:
-    assert parse_atomic_item("1\tHeat\t1995\tCrime War") == ("1", "Heat (1995)", 1995, ["Crime", "War"])
-    assert parse_atomic_item("1\tLand III (1995)\tV\tDrama")[1:3] == ("Land III (1995)", 1995)
-    assert parse_atomic_item("1\tunkonwn\tunkonwn\tunknown")[1:3] == ("unkonwn", None)
+def test_the_year_of_a_tab_separated_item() -> None:
     assert parse_tab_item("B1\tEmma (1815)") == ("B1", "Emma (1815)", 1815, [])
     assert parse_tab_item("B1\tEmma\t1815") == ("B1", "Emma", 1815, [])
 
@@ -79,6 +75,14 @@ def test_attributes_of_unknown_items_are_broken_rows(items: SourceItems, tmp_pat
     counts = Counts()
     assert read_attributes(path, items, counts, skip_bad=True) == [(0, "starring", "Al Pacino")]
     counts.check()
+
+
+def test_a_value_that_is_none_is_no_attribute(items: SourceItems, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("10\tgenre\t(no genres listed)\n20\tmaker\tN/A\n20\tmaker\tAcme\n")
+    counts = Counts()
+    assert read_attributes(tmp_path / "a.tsv", items, counts) == [(1, "maker", "Acme")]
+    counts.check()
+    assert counts.dropped("attributes (a.tsv)") == {"no value": 2}
 
 
 def test_ratings_are_interactions_once(items: SourceItems, tmp_path: Path) -> None:

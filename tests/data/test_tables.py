@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerec_engine.data import profiles, sources, tables
+from rerec_engine.data import atomic, profiles, sources, tables
 from rerec_engine.data.counts import Counts
 from rerec_engine.errors import UserError
 
@@ -20,8 +20,7 @@ PARSERS: list[Callable[[str], object]] = [
     tables.parse_id_pair,
     tables.parse_triple,
     sources.parse_tab_item,
-    sources.parse_atomic_item,
-    sources.parse_atomic_rating,
+    atomic.parse_rating,
     profiles.parse_profile,
     profiles.parse_atomic_profile,
 ]
@@ -48,8 +47,7 @@ def test_movie_lines(number: int, title: str, genres: list[str]) -> None:
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 5), st.integers(0, 2**40))
 def test_rating_lines(user: int, item: int, rating: int, time: int) -> None:
     assert tables.parse_rating(f"{user}::{item}::{rating}::{time}") == (str(user), str(item), float(rating), time)
-    atomic = sources.parse_atomic_rating(f"{user}\t{item}\t{rating}\t{time}")
-    assert atomic == (str(user), str(item), float(rating), time)
+    assert atomic.parse_rating(f"{user}\t{item}\t{rating}\t{time}") == (str(user), str(item), float(rating), time)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +62,17 @@ def test_rating_lines(user: int, item: int, rating: int, time: int) -> None:
         (tables.parse_user, "1::X::25::3::123", "Gender"),
         (tables.parse_item_list, "1 2 x", "ids"),
         (profiles.parse_profile, "1::F::26::3::123", "age code 26"),
-        (sources.parse_atomic_item, "1\tHeat\t1995", "got 3 fields"),
-        (sources.parse_atomic_rating, "1\t2\t\t4", "expected user_id"),
+        (atomic.parse_rating, "1\t2\t\t4", "expected user_id"),
     ],
 )
 def test_a_fault_is_explained(parse: Callable[[str], object], line: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(line)
+
+
+@pytest.mark.parametrize("genres", ["(no genres listed)", "", "nan", "N/A|None"])
+def test_a_genre_that_is_none(genres: str) -> None:
+    assert tables.parse_movie(f"1::Heat::{genres or '|'}") == ("1", "Heat", [])
 
 
 def test_the_year_ends_a_title() -> None:
