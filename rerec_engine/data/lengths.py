@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+
+from rerec_engine.errors import file_error
 
 _STEP = 64  # tokens: what is proposed is a multiple, since an order of the candidates may need a few more
 
@@ -22,6 +25,18 @@ def longer(lengths: Sequence[int], limit: int) -> str:
     p95 = round(float(np.percentile(lengths, 95)))
     told = f"{over} ({share} %) longer than {limit} tokens (95 % of all have at most {p95:,})"
     return f"{told}; --data.max-prompt-tokens {room_for(lengths)} keeps all"
+
+
+def left_out(lengths: Sequence[int], limit: int, path: Path) -> str:
+    """`longer` of the prompts of a split's file to train on. Raises UserError where none is left."""
+    if not lengths:
+        raise file_error(path, "holds no query to train on")
+    if min(lengths) > limit:
+        span = f"they have {min(lengths):,} to {max(lengths):,} tokens: set it to {room_for(lengths)}"
+        raise file_error(
+            path, f"no query is left to train on: no prompt is within data.max_prompt_tokens ({limit}), {span}"
+        )
+    return longer(lengths, limit)
 
 
 def room_for(lengths: Sequence[int]) -> int:

@@ -10,8 +10,8 @@ import torch
 from rerec_engine.cli import waiting
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.data.lengths import longer, room_for
-from rerec_engine.errors import UserError, file_error
+from rerec_engine.data.lengths import left_out
+from rerec_engine.errors import UserError
 from rerec_engine.machine import thread_count
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import load_adapter
@@ -69,7 +69,7 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
         dataset = load_dataset(data)
     ranks.main_does(lambda: check_sources(run.path, sources(config, dataset)))
     if checkpoint is None:
-        ranks.main_does(lambda: make_start_model(config, run, dataset))
+        ranks.main_does(lambda: make_start_model(config, run, dataset, partial(_tell_left_out, config, dataset)))
     lora = config.model.lora_rank > 0
     source = str(checkpoint) if checkpoint and not lora else start_source(config, run)
     with waiting(f"loading the model from {source}", ranks.main):
@@ -179,6 +179,14 @@ def _reference(config: Config, run: RunDir, ranks: Ranks) -> Policy:
     return reference
 
 
+def _tell_left_out(config: Config, dataset: Dataset, policy: Policy) -> None:
+    """What training will leave out, before a warm start that takes long. Raises UserError where that is everything."""
+    lengths = [len(policy.encode_prompt(query.messages)) for query in dataset.queries("train")]
+    told = left_out(lengths, config.data.max_prompt_tokens, dataset.path / "train.parquet")
+    if told:
+        tell(f"of {len(lengths)} train queries {told}")
+
+
 def _train_queries(
     config: Config, policy: Policy, dataset: Dataset, ranks: Ranks
 ) -> tuple[list[Query], list[list[int]], FreshOrders | None]:
@@ -189,16 +197,8 @@ def _train_queries(
     prompts = [policy.encode_prompt(query.messages) for query in everything]
     limit = config.data.max_prompt_tokens
     fits = [i for i, prompt in enumerate(prompts) if len(prompt) <= limit]
-    lengths = [len(prompt) for prompt in prompts]
-    if not everything:
-        raise file_error(dataset.path / "train.parquet", "holds no query to train on")
+    told = left_out([len(prompt) for prompt in prompts], limit, dataset.path / "train.parquet")
     if ranks.main:
-        told = longer(lengths, limit) or f"none longer than {limit} tokens"
+        told = told or f"none longer than {limit} tokens"
         tell(f"train queries: {len(everything)} read, {len(fits)} kept, {told}")
-    if not fits:
-        raise UserError(
-            f"{dataset.path / 'train.parquet'}: no query is left to train on: no prompt is within "
-            f"data.max_prompt_tokens ({limit}), they have {min(lengths):,} to {max(lengths):,} tokens: "
-            f"set it to {room_for(lengths)}"
-        )
     return [everything[i] for i in fits], [prompts[i] for i in fits], orders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from rerec_engine.cli import waiting
@@ -30,10 +31,12 @@ def dataset_path(config: Config, run: RunDir, anew: bool) -> Path:
     return path
 
 
-def make_start_model(config: Config, run: RunDir, dataset: Dataset) -> None:
+def make_start_model(
+    config: Config, run: RunDir, dataset: Dataset, before: Callable[[Policy], None] | None = None
+) -> None:
     """Make the model that reinforcement starts from, and warm-start it, where the settings say so.
 
-    What an earlier attempt of the same run left is used: a finished model, or a warm start that was cut short.
+    before: called with the model before a warm start, which takes long. What an earlier attempt of the same run left is used: a finished model, or a warm start that was cut short.
     """
     if not _is_made(config) or run.start.is_dir():
         return
@@ -42,6 +45,8 @@ def make_start_model(config: Config, run: RunDir, dataset: Dataset) -> None:
     else:
         policy = _made_on_the_spot(config, dataset)
     if config.warm_start.epochs:
+        if before is not None:
+            before(policy)
         traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / "warm_start.parquet"
         warm_start(policy, traces, config.warm_start, config.seed, run)
     with replacing_directory(run.start) as temporary:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from rerec_engine.data.lengths import longer, room_for
+from rerec_engine.data.lengths import left_out, longer, room_for
+from rerec_engine.errors import UserError
 
 
 @pytest.mark.parametrize(("lengths", "limit"), [([768], 768), ([1, 700], 768), ([], 5)])
@@ -21,3 +24,14 @@ def test_what_is_left_out_and_what_would_keep_it() -> None:
 @pytest.mark.parametrize("longest", [1, 64, 65, 1000])
 def test_the_room_is_enough_and_not_much_more(longest: int) -> None:
     assert longest <= room_for([3, longest]) < longest + 64
+
+
+def test_a_training_set_of_which_nothing_is_left_is_named() -> None:
+    path = Path("data/train.parquet")
+    assert left_out([90, 91], 90, path) == longer([90, 91], 90)
+    with pytest.raises(
+        UserError, match=r"^data/train\.parquet: no query is left .* \(89\), they have 90 to 1,200 .*1216$"
+    ):
+        left_out([1200, 90], 89, path)
+    with pytest.raises(UserError, match=r"^data/train\.parquet: holds no query"):
+        left_out([], 90, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,9 @@ from rerec_engine.config import Config
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.ranks import Ranks
-from rerec_engine.training.setup import _train_queries
+from rerec_engine.runs.run_directory import RunDir
+from rerec_engine.training.setup import _tell_left_out, _train_queries
+from rerec_engine.training.start_model import make_start_model
 
 
 def test_prompts_that_are_too_long_are_left_out_counted_and_told(tiny_policy, mini_demo, capsys):
@@ -34,6 +37,22 @@ def test_prompts_that_are_too_long_are_left_out_counted_and_told(tiny_policy, mi
     asked = rf"train\.parquet: no query is left to train on: .*data\.max_prompt_tokens.*: set it to {most}$"
     with pytest.raises(UserError, match=asked):
         _train_queries(shorter, policy, dataset, Ranks())
+
+
+def test_what_is_left_out_is_told_before_a_warm_start(tiny_policy, mini_demo, tmp_path, capsys):
+    dataset = load_dataset(mini_demo)
+    config = replace(Config(), data=replace(Config().data, max_prompt_tokens=3), device="cpu")
+    tiny_policy().save(tmp_path / "given")
+    config = replace(config, model=replace(config.model, path=str(tmp_path / "given")))
+    config = replace(config, warm_start=replace(config.warm_start, epochs=1, path=str(tmp_path / "gone.parquet")))
+    with pytest.raises(UserError, match="no query is left to train on"):
+        make_start_model(config, RunDir(tmp_path), dataset, partial(_tell_left_out, config, dataset))
+    lengths = sorted(len(tiny_policy().encode_prompt(query.messages)) for query in dataset.queries("train"))
+    some = replace(config, data=replace(config.data, max_prompt_tokens=lengths[-1] - 1))
+    _tell_left_out(some, dataset, tiny_policy())
+    assert capsys.readouterr().err.startswith(f"of {len(lengths)} train queries ")
+    _tell_left_out(replace(config, data=replace(config.data, max_prompt_tokens=lengths[-1])), dataset, tiny_policy())
+    assert capsys.readouterr().err == ""
 
 
 def test_an_empty_training_set_is_named(tiny_policy, mini_demo, monkeypatch):
