@@ -53,8 +53,10 @@ def ask_once(
     from rerec_engine.assistant.text import as_text, plain
     from rerec_engine.types import Sampling
 
+    _check_encoding(text)
     given = None
     if args.candidates is not None:
+        _check_encoding(args.candidates)
         given = [title.strip() for title in args.candidates.split(";") if title.strip()]
         if not given:
             raise UserError('--candidates: no title (expected: --candidates "A; B; C")')
@@ -75,6 +77,13 @@ def ask_once(
     )
     print(f"\n\n{as_text(answer, LIMIT)}", file=out)
     return ask, answer
+
+
+def _check_encoding(text: str) -> None:
+    """Python keeps a byte that is no text as a lone surrogate, which no tokenizer takes."""
+    wrong = next((c for c in text if "\ud800" <= c <= "\udfff"), None)
+    if wrong is not None:
+        raise UserError(f"byte 0x{ord(wrong) & 0xFF:02x} is no {sys.stdin.encoding or 'UTF-8'}: {text.strip()!a}")
 
 
 def chat(assistant: Assistant, args: argparse.Namespace, lines: Iterable[str], out: TextIO) -> None:

@@ -100,14 +100,16 @@ def test_cut_off_answer_is_told(model: Path, data: Dataset, capsys: pytest.Captu
 def test_chat_answers_each_line_and_survives_a_bad_one(
     model: Path, data: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = f"{request(data)}\n\n{'x' * 9000}\n{request(data)}\n"
+    lines = f"{request(data)}\n\n{'x' * 9000}\ncaf\udce9 drama\n{request(data)}\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     run(model, data, "--json")
     captured = capsys.readouterr()
     answers = [json.loads(line) for line in captured.out.splitlines()]
     assert len(answers) == 2
     assert answers[0] == answers[1]
-    assert captured.err == "error: a request has 1 to 8000 characters, got 9000\n"
+    too_long, no_text = captured.err.splitlines()
+    assert too_long == "error: a request has 1 to 8000 characters, got 9000"
+    assert no_text == r"error: byte 0xe9 is no UTF-8: 'caf\udce9 drama'"
 
 
 def test_chat_keeps_the_turns_until_new(
@@ -130,6 +132,7 @@ def test_chat_keeps_the_turns_until_new(
         (["--user", "99", "x"], r"user '99' is not known: give a row, 0 to 19"),
         (["--candidates", " ; ", "x"], "--candidates: no title"),
         (["--candidates", "No Such Film", "x"], "--candidates: No Such Film: in no catalogue"),
+        (["--candidates", "Caf\udce9", "x"], r"byte 0xe9 is no .*: 'Caf\\udce9'"),
         ([""], "a request has 1 to"),
     ],
 )

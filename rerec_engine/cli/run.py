@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -28,7 +29,14 @@ def _tell(message: str) -> None:
 
 
 def run_command(main: Callable[[], object]) -> None:
-    """Run a command's `main` and end the process as `tell_mistakes` says."""
+    """Run a command's `main` and end the process as `tell_mistakes` says.
+
+    Bytes of the input that are no text become lone surrogates, for the command to refuse; characters that the output
+    does not know become question marks.
+    """
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
     try:
         tell_mistakes(main)
     except SystemExit as ended:

@@ -27,9 +27,9 @@ def read_run(path: Path, rollout_bytes: int = ROLLOUT_BYTES, tokenizer: Any = No
     if not (path / "config.yaml").is_file():
         raise UserError(f"{path}: no config.yaml there; expected a run directory (train's --output)")
     config = read_yaml(path / "config.yaml")
-    lines = read_records(path / "metrics.jsonl")
-    if not lines:
-        raise UserError(f"{path / 'metrics.jsonl'}: no step yet; train writes a line a step")
+    lines, evaluations = read_records(path / "metrics.jsonl"), read_records(path / "eval.jsonl")
+    if not lines and not evaluations:
+        raise UserError(f"{path}: no step and no evaluation yet; train writes a line for each")
     metrics, mean_of = _columns(lines)
     environment = path / "environment.json"
     groups, left_out = read_groups(path, config, rollout_bytes, tokenizer)
@@ -39,7 +39,7 @@ def read_run(path: Path, rollout_bytes: int = ROLLOUT_BYTES, tokenizer: Any = No
         "environment": json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {},
         "metrics": metrics,
         "mean_of": mean_of,
-        "evals": [_rounded(line) for line in read_records(path / "eval.jsonl")],
+        "evals": [_rounded(line) for line in evaluations],
         "groups": groups,
         "groups_left_out": left_out,
     }
@@ -61,9 +61,9 @@ def _rounded(record: Any) -> Any:
 
 def _columns(lines: list[dict[str, Any]]) -> tuple[dict[str, list[float | int | None]], int]:
     """Metric name -> values by step, and over how many steps each is a mean."""
-    mean_of = -(-len(lines) // POINTS)
-    names = dict.fromkeys(name for line in lines for name in line)
-    found = {}
+    mean_of = max(1, -(-len(lines) // POINTS))
+    names = dict.fromkeys(["step", *(name for line in lines for name in line)])
+    found: dict[str, list[float | int | None]] = {"step": []}
     for name in names:
         values = [line.get(name) for line in lines]
         if not all(value is None or isinstance(value, (int, float)) for value in values):

@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"warning: everybody who reaches {args.host} can ask; set a key ({KEY})", file=sys.stderr)
     conversation, limits = start_conversation(args, model, lambda engine: _limits(args, engine))
     try:
-        hosts = [*LOOPBACK, "[::1]"] if local else None
+        hosts = LOOPBACK if local else None
         app = create_app(conversation, limits, key=key, hosts=hosts, seed=args.seed)
         config = uvicorn.Config(
             app,

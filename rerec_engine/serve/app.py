@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +15,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from rerec_engine.rollout.base import derive_seed
 from rerec_engine.serve.conversation import Conversation, Question, Reply
@@ -37,7 +36,7 @@ def create_app(
     limits: Limits,
     *,
     key: str | None = None,
-    hosts: list[str] | None = None,
+    hosts: Sequence[str] | None = None,
     seed: int = 0,
 ) -> FastAPI:
     """The app. hosts: names under which it may be asked (None: any). seed: of the requests that bring none, each of
@@ -58,8 +57,7 @@ def create_app(
         await asyncio.to_thread(executor.shutdown)
 
     app = FastAPI(title="rerec", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, limits=limits, key=key)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts or ["*"], www_redirect=False)
+    app.add_middleware(Guard, limits=limits, key=key, hosts=hosts)
     _tell_errors(app)
 
     @app.post("/v1/chat/completions")

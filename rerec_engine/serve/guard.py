@@ -27,13 +27,16 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. key: what `Authorization: Bearer` must hold under /v1; None: nobody is asked.
+    """ASGI middleware. key: what `Authorization: Bearer` must hold under /v1; None: nobody is asked. hosts: names under
+    which it may be asked, of addresses without brackets; None: any.
 
     A page of another origin is refused. A body is read here, at most `limits.body` bytes of it, before the app runs.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, key: str | None = None) -> None:
-        self.app, self.limits, self.key = app, limits, key
+    def __init__(
+        self, app: ASGIApp, limits: Limits, key: str | None = None, hosts: Sequence[str] | None = None
+    ) -> None:
+        self.app, self.limits, self.key, self.hosts = app, limits, key, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -58,6 +61,9 @@ class Guard:
 
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if self.hosts is not None and _host(headers.get("host", "")) not in self.hosts:
+            known = ", ".join(self.hosts)
+            raise ApiError(400, f"the Host header names another machine, expected one of {known}", code="wrong_host")
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             raise ApiError(403, "a page of another origin may not ask here", code="wrong_origin")
@@ -86,6 +92,14 @@ class Guard:
         if size > self.limits.body:
             raise ApiError(413, f"at most {self.limits.body} bytes of body, got more", code="body_too_large")
         return bytes(body)
+
+
+def _host(header: str) -> str:
+    """The name in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:  # of brackets that do not close
+        return ""
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

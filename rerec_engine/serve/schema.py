@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from rerec_engine.serve.errors import ApiError
@@ -36,6 +36,17 @@ IGNORED = {
     *("metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier", "prompt_cache_key"),
     *("reasoning_effort", "verbosity"),
 }
+
+
+def _no_truth_value(value: Any) -> Any:
+    """Python takes true for 1, and so would pydantic."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not {told}", {"told": json.dumps(value)})
+    return value
+
+
+NO_TRUTH_VALUE = BeforeValidator(_no_truth_value)
+Whole = Annotated[int, NO_TRUTH_VALUE]
 
 
 class TextPart(BaseModel):
@@ -82,13 +93,13 @@ class ChatRequest(BaseModel):
     messages: list[ChatMessage] = Field(min_length=1)
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    user: str | int | None = None
+    temperature: Annotated[float, NO_TRUTH_VALUE] | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    max_tokens: Whole | None = Field(default=None, ge=1)
+    max_completion_tokens: Whole | None = Field(default=None, ge=1)
+    seed: Whole | None = Field(default=None, ge=-(2**63), lt=2**63)
+    user: Annotated[str | int | None, NO_TRUTH_VALUE] = None
     candidates: list[str] | None = Field(default=None, min_length=1, max_length=100)
-    top_k: int | None = Field(default=None, ge=1, le=100)
+    top_k: Whole | None = Field(default=None, ge=1, le=100)
 
     @model_validator(mode="before")
     @classmethod

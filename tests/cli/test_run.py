@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,16 @@ def test_run_command_returns_when_all_is_well() -> None:
     calls: list[int] = []
     run_command(lambda: calls.append(1))
     assert calls == [1]
+
+
+def test_what_the_terminal_cannot_write_or_read_ends_nothing() -> None:
+    code = "from rerec_engine.cli.run import run_command; run_command(lambda: print(input(), 'Amélie', '東京'))"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], input=b"caf\xe9\n", capture_output=True, env=environment)
+    assert (done.returncode, done.stdout) == (0, "café Amélie ??\n".encode("latin-1"))
+    environment["PYTHONIOENCODING"] = "utf-8"
+    done = subprocess.run([sys.executable, "-c", code], input=b"caf\xe9\n", capture_output=True, env=environment)
+    assert (done.returncode, done.stdout) == (0, "caf? Amélie 東京\n".encode())
 
 
 def test_the_work_returns_what_it_found() -> None:

@@ -48,8 +48,12 @@ def test_mistakes_are_named(make_run, tmp_path):
     with pytest.raises(UserError, match=r"metrics\.jsonl:1: no step"):
         read_run(path)
     (path / "metrics.jsonl").write_text("")
-    with pytest.raises(UserError, match="no step yet"):
+    assert read_run(path)["metrics"] == {"step": []}
+    assert read_run(path)["evals"]
+    evaluations = (path / "eval.jsonl").rename(path / "kept")
+    with pytest.raises(UserError, match="no step and no evaluation yet"):
         read_run(path)
+    evaluations.rename(path / "eval.jsonl")
     (path / "metrics.jsonl").write_text('{"step": 1, "reward": 0.5}\n{"step": 2, "rew')  # being written
     assert read_run(path)["metrics"] == {"step": [1], "reward": [0.5]}
     (path / "rollouts" / "step_1.parquet").write_bytes(b"PAR1")

@@ -83,6 +83,7 @@ def test_what_changes_nothing_is_left_out_and_the_unknown_refused():
         {"messages": [{"role": "tool", "content": "x"}]},
         {"messages": [{"role": "user"}]},
         {"user": [1]},
+        *({name: True} for name in ("user", "temperature", "max_tokens", "max_completion_tokens", "seed", "top_k")),
     ],
     ids=lambda more: f"{next(iter(more))}",
 )

@@ -22,8 +22,11 @@ function evaluated(run, split, value) {
   return { x: lines.map((line) => line.step), y: lines.map(value) };
 }
 
+// Whether the run has done a step; else it has evaluations alone.
+const stepped = (run) => run.metrics.step.length > 0;
+
 function level(run, label, value, index) {
-  const steps = run.metrics.step;
+  const steps = stepped(run) ? run.metrics.step : run.evals.map((line) => line.step);
   return { label, x: [steps[0], steps[steps.length - 1]], y: [value, value], dash: true, colour: COLOURS[index] };
 }
 
@@ -44,6 +47,10 @@ function tiles(run) {
   if (before || after) {
     const text = [before, after].filter(Boolean).map((line) => percent(line.accuracy)).join(" → "), last = after || before;
     add("test accuracy", text, `${percent(last.accuracy_low)} to ${percent(last.accuracy_high)}, chance ${percent(last.chance)}`);
+  }
+  if (!stepped(run)) {
+    add("steps", "0", "evaluations alone");
+    return element("div", { className: "tiles" }, ...made);
   }
   const rewards = known(metrics.reward), few = Math.max(1, Math.min(10, Math.floor(rewards.length / 3)));
   add("mean reward", `${number(mean(rewards.slice(0, few)))} → ${number(mean(rewards.slice(-few)))}`, `first and last ${few * run.mean_of} steps`);
