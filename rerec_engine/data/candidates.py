@@ -10,6 +10,7 @@ from itertools import islice
 _MARKER = re.compile(r"candidate[^\n:\[]{0,80}[:\[\n]", re.IGNORECASE)
 _LABEL = re.compile(r"\b(?:request|query|question)\s*:\s*", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.?!](?=\s)|\n")
+_SENTENCE = re.compile(r"[.?!:]$")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,3}[.):])\s+")
 _SEPARATORS = (
     re.compile(r"\s*\[SEP\]\s*"),
@@ -31,7 +32,7 @@ def find_candidates(text: str, resolve: Callable[[str], int]) -> list[str]:
     best_known = 1
     text = text[:_LONGEST]
     for marker in islice(_MARKER.finditer(text), _MOST):
-        for titles in _readings(text, marker):
+        for titles in _readings(text, marker, resolve):
             known = sum(resolve(title) >= 0 for title in titles)
             if known > best_known or (known == best_known and best and len(titles) < len(best)):
                 best, best_known = titles, known
@@ -54,12 +55,12 @@ def find_request(text: str) -> str:
     return asked.strip() or text.strip()
 
 
-def _readings(text: str, marker: re.Match[str]) -> Iterator[list[str]]:
+def _readings(text: str, marker: re.Match[str], resolve: Callable[[str], int]) -> Iterator[list[str]]:
     after = text[marker.end() :]
     opening = marker.end() - 1 if marker[0].endswith("[") else text.find("[", marker.end(), marker.end() + 40)
     if opening >= 0:
         yield _literal(text, opening)
-    yield _lines(after)
+    yield _lines(after, resolve)
     line = after.lstrip("\n").split("\n", 1)[0].strip(" []")
     for separator in _SEPARATORS:
         yield [_clean(part) for part in separator.split(line.rstrip(".")) if part.strip()]
@@ -78,12 +79,21 @@ def _literal(text: str, opening: int) -> list[str]:
     return []
 
 
-def _lines(after: str) -> list[str]:
+def _lines(after: str, resolve: Callable[[str], int]) -> list[str]:
+    """The titles of a list of lines, up to an empty one, or to one without a bullet where the first has one, or to a
+    sentence that is no title: "Pick one."
+    """
     titles: list[str] = []
+    bulleted = False
     for line in after.lstrip("\n").split("\n"):
-        if not line.strip():
+        bullet = _BULLET.match(line)
+        if not line.strip() or (titles and bulleted and not bullet):
             break
-        titles.append(_clean(_BULLET.sub("", line)))
+        bulleted = bullet is not None
+        title = _clean(_BULLET.sub("", line))
+        if titles and not bulleted and _SENTENCE.search(title) and resolve(title) < 0:
+            break
+        titles.append(title)
     return titles
 
 

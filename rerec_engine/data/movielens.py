@@ -37,6 +37,7 @@ from rerec_engine.types import Query
 
 REQUEST = "Which movie should I watch next?"
 MIN_HISTORY = 3
+TOO_FEW = "too few negatives"
 DESCRIPTION = DatasetDescription(noun="movie", plural="movies")
 
 
@@ -104,9 +105,17 @@ def prepare_movielens(sources: MovieLensSources, options: MovieLensOptions, shar
     names = {row: profiles[source] for source, row in train.users.items() if source in profiles}
     splits: dict[str, list[Query]] = {split: [] for split in shares}
     extra_info: dict[str, dict[str, Any]] = {}
+    user_ids = train.user_ids
     for target in _limited(targets, options, counts):
-        seen = met.indices[met.indptr[target.user] : met.indptr[target.user + 1]]
-        query = _query(target, len(splits[target.split]), seen, items.titles, names.get(target.user, ""), options.seed)
+        pool = np.setdiff1d(
+            np.arange(len(items.titles)), met.indices[met.indptr[target.user] : met.indptr[target.user + 1]]
+        )
+        if len(pool) < NEGATIVES:
+            kind = f"targets ({target.split})"
+            counts.keep(kind, -1)
+            counts.drop(kind, TOO_FEW, f"user {user_ids[target.user]} has met all but {len(pool)} items")
+            continue
+        query = _query(target, len(splits[target.split]), pool, items.titles, names.get(target.user, ""), options.seed)
         splits[target.split].append(query)
         extra_info[query.id] = {
             "all_ground_truth": [items.titles[item] for item in target.truth],
@@ -187,14 +196,9 @@ def _limited(targets: Sequence[_Target], options: MovieLensOptions, counts: Coun
     return chosen
 
 
-def _query(target: _Target, index: int, seen: np.ndarray, titles: Sequence[str], profile: str, seed: int) -> Query:
-    """Candidates: the target and 19 items that the user never met, drawn evenly, shuffled."""
+def _query(target: _Target, index: int, pool: np.ndarray, titles: Sequence[str], profile: str, seed: int) -> Query:
+    """Candidates: the target and 19 of the items that the user never met, the pool, drawn evenly, shuffled."""
     rng = np.random.default_rng([seed, 4, target.user, target.item])
-    free = np.ones(len(titles), bool)
-    free[seen] = False
-    pool = np.flatnonzero(free)
-    if len(pool) < NEGATIVES:
-        raise UserError(f"user {target.user} has met all but {len(pool)} items: {NEGATIVES} negatives cannot be drawn")
     candidates = [target.item, *rng.choice(pool, NEGATIVES, replace=False).tolist()]
     candidates = [candidates[i] for i in rng.permutation(len(candidates))]
     messages = DESCRIPTION.prompt(

@@ -69,7 +69,7 @@ def parse_condition_row(row: object, category: str, text: TextKind = "situationa
     row = _object(row, "row")
     texts = _strings(row.get("movieSubset", row.get("bookSubset")), "movieSubset or bookSubset")
     ids = row.get("movieSubsetId", row.get("bookSubsetId", []))
-    sources = tuple(str(source) for source in _list(ids, "movieSubsetId or bookSubsetId"))
+    sources = tuple(_source(source) for source in _list(ids, "movieSubsetId or bookSubsetId"))
     if sources and len(sources) != len(texts):
         raise ValueError(f"{len(texts)} titles but {len(sources)} ids")
     conditions = _list(row.get("sharedRelationships", []), "sharedRelationships")
@@ -80,7 +80,7 @@ def parse_condition_row(row: object, category: str, text: TextKind = "situationa
         titles=texts,
         source_ids=sources,
         condition_num=_count(row.get("condition_num", len(conditions)), "condition_num"),
-        user="" if row.get("source_user") is None else str(row["source_user"]),
+        user=_source(row.get("source_user")),
         conditions=tuple(_pair(pair) for pair in conditions),
         item="book" if "bookSubset" in row else "movie",
     )
@@ -95,7 +95,7 @@ def parse_decoded_row(row: object, category: str) -> RawQuery:
     complete = row.get("complete")
     if not isinstance(complete, bool):
         raise ValueError("complete must be true or false")
-    sources = tuple(str(source) for source in _list(row.get("gt_item_ids"), "gt_item_ids"))
+    sources = tuple(_source(source) for source in _list(row.get("gt_item_ids"), "gt_item_ids"))
     entries = _list(row.get("gt_other", []), "gt_other")
     others = _strings([entry for entry in entries if not isinstance(entry, list)], "gt_other")
     size = _count(row.get("gt_size"), "gt_size")
@@ -172,14 +172,28 @@ def _text(value: object, name: str) -> str:
     return (value or "").strip()
 
 
+def _whole(value: object) -> object:
+    """A whole number as such: pandas writes 3.0 where a column has gaps, and NaN for a gap."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None if value != value else value
+    return value
+
+
+def _source(value: object) -> str:
+    """An id of the source as text; "" where there is none."""
+    value = _whole(value)
+    return "" if value is None else str(value).strip()
+
+
 def _count(value: object, name: str) -> int:
+    value = _whole(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{name} must be a count, got {value!r}"[:200])
     return value
 
 
 def _identity(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
+    value = _whole(row.get(name))
     if not isinstance(value, (int, str)) or isinstance(value, bool) or not str(value).strip():
         raise ValueError(f"{name} must be a number or a string, got {value!r}"[:200])
     return str(value)

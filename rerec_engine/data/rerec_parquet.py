@@ -5,6 +5,7 @@ There a ground truth is one string of titles joined by ";", and the candidates s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from rerec_engine.data.counts import Counts
 from rerec_engine.data.gexf import graph_items, graph_triples, node_items, read_gexf
 from rerec_engine.data.matching import title_matcher
 from rerec_engine.data.options import ParquetOptions
-from rerec_engine.data.rows import ItemResolver, RowError, parse_row
+from rerec_engine.data.rows import EMPTY, ItemResolver, RowError, parse_row
 from rerec_engine.data.sampling import assign_splits
 from rerec_engine.data.sources import (
     SourceItems,
@@ -165,7 +166,7 @@ def _read_split(
             if query.id in queries:
                 raise RowError("repeated id", f"id {query.id!r} occurs twice")
         except RowError as error:
-            if not options.skip_bad:
+            if not options.skip_bad and error.reason != EMPTY:
                 raise file_error(path, str(error), number) from None
             counts.drop(split, error.reason, f"{path.name}:{number}: {error}")
             continue
@@ -177,7 +178,7 @@ def _read_split(
 
 def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -> dict[str, Any]:
     """The row with candidates and request out of its prompt where extra_info has none, and no other catalogue's ids."""
-    extra = dict(row.get("extra_info") or {})
+    extra, model = dict(_struct(row, "extra_info")), _struct(row, "reward_model")
     prompt = row.get("prompt")
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     for name in ("candidate_ids", "ground_truth_ids", "history_ids", "named_ids", "user_id"):
@@ -191,7 +192,20 @@ def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -
         extra["candidates"] = []
     elif not extra.get("candidates") and texts:
         extra["candidates"] = find_candidates("\n".join(texts), titles.item)
-    return {**row, "prompt": messages, "extra_info": extra}
+    return {**row, "prompt": messages, "reward_model": model, "extra_info": extra}
+
+
+def _struct(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A struct of the row, which some writers keep as JSON in a string."""
+    value = row.get(name) or {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise RowError("broken row", f"{name} is a string, but no JSON: {error}") from None
+    if not isinstance(value, Mapping):
+        raise RowError("broken row", f"{name} must be a struct, got {type(value).__name__}")
+    return value
 
 
 def _is_text(message: object) -> bool:

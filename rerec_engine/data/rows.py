@@ -42,6 +42,9 @@ NAMED_FIELDS: dict[str, pa.DataType] = {"named": _TEXTS, "named_ids": _IDS}
 """Of a dataset in which some query has `named` items."""
 
 
+EMPTY = "empty ground truth"
+
+
 class RowError(ValueError):
     """A fault of one row: `reason` is what a report counts by, the message says more."""
 
@@ -81,7 +84,7 @@ def parse_row(row: Mapping[str, Any], items: ItemResolver, *, users: int, defaul
     titles = split_ground_truth(truth, items) if isinstance(truth, str) else truth
     ground_truth = _items(titles, extra.get("ground_truth_ids"), "ground_truth", items, candidates or None)
     if not ground_truth:
-        raise RowError("empty ground truth", "reward_model.ground_truth is empty")
+        raise RowError(EMPTY, "reward_model.ground_truth is empty")
     _unrepeated(ground_truth, "ground_truth", items)
     check_candidates(ground_truth, candidates, items.titles)
     user = _integer(extra.get("user_id"), "user_id", -1)

@@ -28,6 +28,10 @@ def resolve(title: str) -> int:
         f"Choose one of the candidates [{', '.join(repr(t) for t in FILMS)}]",
         "Candidate list: " + " [SEP] ".join(FILMS) + "\nThink first.",
         "Candidate list: " + ", ".join(FILMS) + ".\nThink first.",
+        "Candidates:\n" + "\n".join(FILMS) + "\nPick one.",
+        "Candidates:\n" + "\n".join(FILMS) + "\nWhich one do you recommend?\nHeat (1995) was seen.",
+        "Candidates:\n" + "\n".join(FILMS) + "\nHistory:\nHeat (1995)",
+        "Candidates:\n" + "\n".join(f"* {t}" for t in FILMS) + "\nAnswer with a title",
         "Pick one candidate: any.\nHistory:\nFargo (1996)\n\nCandidates:\n" + "\n".join(FILMS),
     ],
 )

@@ -64,6 +64,21 @@ def test_queries_are_limited_by_seed(tmp_path: Path) -> None:
         prepare_movielens(sources, MovieLensOptions(max_queries=0), SHARES)
 
 
+def test_a_user_who_has_met_nearly_all_is_dropped(tmp_path: Path) -> None:
+    """Of 40 films the first met 30, so that 10 are left where 19 negatives are needed; the other met 8."""
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    rows = [f"a7\t{i}\t4\t{i}" for i in range(1, 31)] + [f"b8\t{i}\t4\t{i}" for i in range(1, 9)]
+    items = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+    films = "".join(f"{i}\tFilm {i}\t{1900 + i}\tWar\n" for i in range(1, 41))
+    write_atomic(tmp_path, inter=header + "\n".join(rows) + "\n", item=items + films)
+    prepared = prepare_movielens(find_movielens(tmp_path), MovieLensOptions(), SHARES)
+    prepared.counts.check()
+    assert {query.user_id for queries in prepared.splits.values() for query in queries} == {1}
+    assert prepared.counts.dropped("targets (test)") == {"too few negatives": 1}
+    assert prepared.counts.dropped("targets (train)") == {"too few negatives": 25}
+    assert prepared.counts.examples["targets (test): too few negatives"] == ["user a7 has met all but 10 items"]
+
+
 @pytest.mark.parametrize(
     ("suffix", "text", "place"),
     [

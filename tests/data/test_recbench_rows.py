@@ -68,6 +68,18 @@ def test_a_condition_row() -> None:
     assert raw.conditions == (("Starring", "Ann Able"), ("Genre", "War"))
 
 
+def test_numbers_of_a_table_with_gaps() -> None:
+    """pandas writes 3.0 where a column has gaps, and NaN for the gap."""
+    changes = {"source_user": 3.0, "movieSubsetId": [101.0, 102.0], "data_idx": 5.0, "condition_num": 2.0}
+    raw = recbench_rows.parse_condition_row({**EXPLICIT, **changes}, "explicit")
+    assert (raw.user, raw.source_ids, raw.id, raw.condition_num) == ("3", ("101", "102"), "explicit-5", 2)
+    assert recbench_rows.parse_condition_row({**EXPLICIT, "source_user": float("nan")}, "explicit").user == ""
+    with pytest.raises(ValueError, match=r"condition_num must be a count, got 2\.5"):
+        recbench_rows.parse_condition_row({**EXPLICIT, "condition_num": 2.5}, "explicit")
+    row = {"id": 4.0, "query": "A?", "complete": True, "gt_size": 1.0, "gt_item_ids": [7.0], "gt_other": []}
+    assert recbench_rows.parse_decoded_row(row, "implicit").source_ids == ("7",)
+
+
 def test_a_decoded_row_tells_what_is_undecided() -> None:
     row = {"id": 4, "query": " A film? ", "complete": True, "gt_size": 3, "gt_item_ids": [7], "gt_other": ["X", [8, 9]]}
     raw = recbench_rows.parse_decoded_row(row, "implicit")

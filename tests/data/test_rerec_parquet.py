@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,15 +89,15 @@ def test_parquet_and_graphs(tmp_path: Path) -> None:
 
 def test_open_form_and_bad_rows(tmp_path: Path) -> None:
     rows = [
+        row("", FILMS),
         row("Heat (1995)", [FILMS[0], FILMS[2]]),
         row("Nothing (1900)", FILMS),
-        row("", FILMS),
         row("Heat (1995)", [*FILMS, "Gone (1901)"]),
         row("Heat (1995)", FILMS, "x"),
         row("Heat (1995)", FILMS, "x"),
     ]
     sources = find_parquet(write_source(tmp_path, rows))
-    with pytest.raises(UserError, match=r"train\.parquet:1: .*not among the candidates"):
+    with pytest.raises(UserError, match=r"train\.parquet:2: .*not among the candidates"):
         prepare_parquet(sources, ParquetOptions(), SHARES)
     prepared = prepare_parquet(sources, ParquetOptions(skip_bad=True), SHARES)
     prepared.counts.check()
@@ -115,6 +116,33 @@ def test_prompts_of_others_are_not_made_anew(tmp_path: Path, check_prompts: Call
     sources = find_parquet(write_source(tmp_path, [row("Heat (1995)", FILMS)]))
     with pytest.raises(UserError, match="no other order"):
         check_prompts(prepare_parquet(sources, ParquetOptions(), check_shares(0, 0)))
+
+
+def test_a_row_without_ground_truth_is_dropped(tmp_path: Path) -> None:
+    rows = [row("", FILMS), row("Heat (1995)", FILMS), row(" ; ", FILMS)]
+    prepared = prepare_parquet(find_parquet(write_source(tmp_path, rows)), ParquetOptions(), check_shares(0, 0))
+    prepared.counts.check()
+    assert [query.id for query in prepared.splits["train"]] == ["train-2"]
+    assert prepared.counts.dropped("train") == {"empty ground truth": 2}
+
+
+def test_structs_as_json_in_strings(tmp_path: Path) -> None:
+    rows = [row("Heat (1995)", FILMS, name) for name in ("x", "y")]
+    for name in ("extra_info", "reward_model"):
+        rows[0][name], rows[1][name] = json.dumps(rows[0][name]), json.dumps(rows[1][name])
+    prepared = prepare_parquet(find_parquet(write_source(tmp_path, rows)), ParquetOptions(), check_shares(0, 0))
+    assert [(query.id, query.ground_truth) for query in prepared.splits["train"]] == [("x", (1,)), ("y", (1,))]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("{'id': 1}", "extra_info is a string, but no JSON"), ("[1]", "extra_info must be a struct, got list")],
+)
+def test_a_string_that_is_no_struct(tmp_path: Path, value: str, message: str) -> None:
+    sources = find_parquet(write_source(tmp_path, [{**row("Heat (1995)", FILMS), "extra_info": value}]))
+    with pytest.raises(UserError, match=rf"train\.parquet:1: {message}"):
+        prepare_parquet(sources, ParquetOptions(), SHARES)
+    assert prepare_parquet(sources, ParquetOptions(skip_bad=True), SHARES).counts.dropped("train") == {"broken row": 1}
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "validation-00000-of-00001", "eval_set"])
