@@ -36,7 +36,8 @@ def make_start_model(
 ) -> None:
     """Make the model that reinforcement starts from, and warm-start it, where the settings say so.
 
-    before: called with the model before a warm start, which takes long. What an earlier attempt of the same run left is used: a finished model, or a warm start that was cut short.
+    What an earlier attempt of the same run left is used: a finished model, or a warm start that was cut short. before:
+    called with the model before a warm start, which takes long.
     """
     if not _is_made(config) or run.start.is_dir():
         return
