@@ -16,11 +16,11 @@ def evaluate(trainer: Trainer, split: str, moment: str) -> None:
     moment: before, during or after; during, on the first `train.eval_queries` queries alone.
     """
     main = trainer.ranks.main
-    if split not in trainer.dataset.splits:
+    queries = trainer.dataset.queries(split) if split in trainer.dataset.splits else []
+    if not queries:
         if main:
-            tell(f"no {split} split: not evaluated {moment} training")
+            tell(f"no query in the {split} split: not evaluated {moment} training")
         return
-    queries = trainer.dataset.queries(split)
     if moment == "during" and trainer.config.train.eval_queries:
         queries = queries[: trainer.config.train.eval_queries]
     engine = trainer.worker.engine

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 
 from rerec_engine.config import Config, RewardWeights, RolloutConfig, TrainConfig
@@ -93,7 +95,18 @@ def test_a_table_before_and_after_and_none_during(trainer, capsys):
 def test_a_split_that_is_not_there_is_told_and_nothing_is_written(trainer, capsys):
     trainer.dataset = dataclasses.replace(trainer.dataset, splits=("train",))
     evaluate(trainer, "val", "after")
-    assert capsys.readouterr().err == "no val split: not evaluated after training\n"
+    assert capsys.readouterr().err == "no query in the val split: not evaluated after training\n"
+    assert (trainer.asked, lines(trainer)) == ([], [])
+
+
+def test_so_is_a_split_without_a_query(trainer, mini_demo, tmp_path, capsys):
+    """As `prepare --val 0` leaves it."""
+    shutil.copytree(mini_demo, tmp_path / "data")
+    path = tmp_path / "data" / "val.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    trainer.dataset = load_dataset(tmp_path / "data")
+    evaluate(trainer, "val", "during")
+    assert capsys.readouterr().err == "no query in the val split: not evaluated during training\n"
     assert (trainer.asked, lines(trainer)) == ([], [])
 
 
