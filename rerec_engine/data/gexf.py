@@ -21,7 +21,7 @@ ITEM_TYPES = frozenset({"item", "movie", "film", "book"})
 _TYPE_FIELDS = ("type", "node_type", "label", "kind", "category")
 _RELATION_FIELDS = ("relation", "relationship", "rel", "type", "label")
 _DIRECTIONS = frozenset({"directed", "undirected", "mutual"})
-"""What GEXF's own `type` of an edge may be; networkx writes an attribute of that name there."""
+"""What GEXF's own `type` of an edge may be; networkx writes an attribute of that name there. GEXF 1.3 has `kind`."""
 
 
 @dataclass
@@ -76,8 +76,9 @@ class _Reader:
         elif tag == "edge":
             edge = Edge(attributes["source"], attributes["target"], attributes.get("label", ""))
             edge.fields.update(self._defaults["edge"])
-            if attributes.get("type", "directed") not in _DIRECTIONS:
-                edge.fields["type"] = attributes["type"]
+            own = attributes.get("kind", attributes.get("type", ""))
+            if own and own not in _DIRECTIONS:
+                edge.fields["type"] = own
             self.graph.edges.append(edge)
             self._open.append(("edge", edge.fields))
         elif tag == "attvalue" and self._open:

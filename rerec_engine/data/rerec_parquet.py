@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,7 @@ def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -
     """The row with candidates and request out of its prompt where extra_info has none, and no other catalogue's ids."""
     extra, model = dict(_struct(row, "extra_info")), _struct(row, "reward_model")
     prompt = row.get("prompt")
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    messages = _messages(prompt) if isinstance(prompt, str) else prompt
     for name in ("candidate_ids", "ground_truth_ids", "history_ids", "named_ids", "user_id"):
         extra.pop(name, None)
     extra["id"] = str(extra["id"]) if extra.get("id") is not None else None
@@ -193,6 +194,16 @@ def _normalised(row: Mapping[str, Any], titles: ItemResolver, open_form: bool) -
     elif not extra.get("candidates") and texts:
         extra["candidates"] = find_candidates("\n".join(texts), titles.item)
     return {**row, "prompt": messages, "reward_model": model, "extra_info": extra}
+
+
+def _messages(prompt: str) -> list[dict[str, Any]]:
+    """The messages of a prompt in a string: it is the user's, or a list of messages as JSON."""
+    if prompt.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(prompt)
+            if value and all(_is_text(message) and isinstance(message.get("role"), str) for message in value):
+                return list(value)
+    return [{"role": "user", "content": prompt}]
 
 
 def _struct(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:

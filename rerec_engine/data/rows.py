@@ -185,8 +185,10 @@ def _string(value: object, name: str, default: str) -> str:
 
 
 def _integer(value: object, name: str, default: int) -> int:
-    if value is None:
+    if value is None or value != value:
         return default
+    if isinstance(value, float) and value.is_integer():  # pandas, of a column with gaps
+        return int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise RowError("broken row", f"extra_info.{name} must be an integer, got {type(value).__name__}")
     return value

@@ -63,6 +63,14 @@ def test_the_type_of_an_edge_is_its_relation(tmp_path: Path) -> None:
     assert [edge.relation for edge in read_gexf(tmp_path / "g.gexf").edges] == ["director", "related"]
 
 
+def test_the_kind_of_an_edge_is_its_relation(tmp_path: Path) -> None:
+    """As GEXF 1.3 has it."""
+    (tmp_path / "g.gexf").write_text(
+        '<gexf><node id="a"/><node id="b"/><edge source="a" target="b" type="directed" kind="director"/></gexf>'
+    )
+    assert [edge.relation for edge in read_gexf(tmp_path / "g.gexf").edges] == ["director"]
+
+
 def test_defaults_of_attributes_hold_where_none_is_given(tmp_path: Path) -> None:
     (tmp_path / "g.gexf").write_text(
         '<gexf><graph><attributes class="node"><attribute id="0" title="Type"><default>mo<![CDATA[vie]]></default>'

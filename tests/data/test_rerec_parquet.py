@@ -134,6 +134,21 @@ def test_structs_as_json_in_strings(tmp_path: Path) -> None:
     assert [(query.id, query.ground_truth) for query in prepared.splits["train"]] == [("x", (1,)), ("y", (1,))]
 
 
+@pytest.mark.parametrize("prompt", ["A film?", "[A film?]", '[{"content": "A film?"}]', "[]"])
+def test_a_prompt_in_a_string_is_the_users(tmp_path: Path, prompt: str) -> None:
+    sources = find_parquet(write_source(tmp_path, [{**row("Heat (1995)", None), "prompt": prompt}]))
+    (query,) = all_queries(prepare_parquet(sources, ParquetOptions(), check_shares(0, 0)))
+    assert query.messages == ({"role": "user", "content": prompt},)
+
+
+def test_messages_as_json_in_a_string(tmp_path: Path) -> None:
+    given = row("Heat (1995)", FILMS)
+    sources = find_parquet(write_source(tmp_path, [{**given, "prompt": json.dumps(given["prompt"])}]))
+    (query,) = all_queries(prepare_parquet(sources, ParquetOptions(), check_shares(0, 0)))
+    assert [message["role"] for message in query.messages] == ["system", "user"]
+    assert (query.request, query.candidates) == ("A film?", (0, 1, 2, 3))
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [("{'id': 1}", "extra_info is a string, but no JSON"), ("[1]", "extra_info must be a struct, got list")],

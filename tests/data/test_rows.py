@@ -77,6 +77,15 @@ def test_a_row_made_before_asks_what_its_prompt_says(field: dict[str, Any]) -> N
     assert parsed(row).request == MESSAGES[0]["content"]
 
 
+@pytest.mark.parametrize(("value", "user"), [(1, 1), (1.0, 1), (None, -1), (float("nan"), -1)])
+def test_whole_numbers_of_a_table_with_gaps(value: float | None, user: int) -> None:
+    """pandas writes 1.0 where a column has gaps, and NaN for the gap."""
+    row = to_row(QUERY, 0, "train", TITLES, "films")
+    row["extra_info"].update(user_id=value, condition_num=value)
+    query = parsed(row)
+    assert (query.user_id, query.condition_num) == (user, max(user, 0))
+
+
 def test_the_last_word_of_the_user_counts() -> None:
     talk = [Message(role=r, content=c) for r, c in (("user", "a"), ("user", "b"), ("assistant", "c"))]
     assert last_of_user(talk) == "b"
