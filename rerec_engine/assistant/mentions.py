@@ -97,7 +97,7 @@ class Index:
                 key = words_of(name)
                 if key and (len(key) > 1 or name == value):
                     self._values.setdefault(key, []).append(a)
-            if role == "genre" or value.islower():
+            if role == "genre" or value.islower() or not dataset.description.wording(relation).clause:
                 self._genres.add(a)
             elif role not in ("place", "distributor") and len(words) > 1 and len(words[-1]) >= _SURNAME:
                 self._surnames.setdefault(words[-1], {}).setdefault(words, []).append(a)

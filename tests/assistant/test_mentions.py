@@ -48,11 +48,15 @@ def test_mentions_are_in_order_and_do_not_overlap(films: Dataset, text: str) -> 
 
 
 def test_a_value_that_the_dataset_writes_small_needs_no_capital(films: Dataset) -> None:
-    """Whatever its relation is called; one with a capital might be a name."""
-    triples = [(0, "style", "jazz"), (1, "style", "Moody")]
+    """Whatever its relation is called; one with a capital might be a name, unless it is said before the noun."""
+    triples = [(0, "maker", "jazz"), (1, "maker", "Moody"), (0, "category", "Party"), (1, "category", "Legacy")]
     index = Index(replace(films, attributes=AttributeGraph.from_triples(triples, films.item_count)))
-    assert index.read("some jazz, and moody").attributes == (0,)
-    assert index.read("something Moody").attributes == (1,)
+    for text, values in (
+        ("some jazz, and moody", ["jazz"]),
+        ("something Moody", ["Moody"]),
+        ("a party film, or legacies", ["Party", "Legacy"]),
+    ):
+        assert [triples[a][2] for a in sorted(index.read(text).attributes)] == values
 
 
 def test_words_are_normalised() -> None:
