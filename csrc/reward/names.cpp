@@ -56,6 +56,58 @@ struct NameWords {
   }
 };
 
+// The byte behind a name, and behind a comma or the like if a quotation mark is there.
+char closing(const PlainLine& line, size_t end) {
+  const auto at = [&](size_t i) { return i < line.end() ? line.text()[i] : '\0'; };
+  const char c = at(end), beyond = at(end + 1);
+  const bool inside = (c == ',' || c == '.' || c == '!' || c == '?') && (beyond == '"' || beyond == '\'');
+  return inside ? beyond : c;
+}
+
+// Where " (1994)" behind a name ends, and the year; 0: is none.
+size_t year_behind(const PlainLine& line, size_t at, int32_t& year) {
+  const string_view text = line.text();
+  if (at < line.end() && (text[at] == '.' || text[at] == '!' || text[at] == '?')) ++at;
+  while (at < line.end() && is_quote(text[at])) ++at;
+  while (at < line.end() && text[at] == ' ') ++at;
+  if (at + 5 >= line.end() || (text[at] != '(' && text[at] != '[')) return 0;
+  if (text[at + 5] != (text[at] == '(' ? ')' : ']') || !std::all_of(&text[at + 1], &text[at + 1] + 4, is_digit)) return 0;
+  year = 0;
+  for (size_t i = 1; i <= 4; ++i) year = 10 * year + (text[at + i] - '0');
+  return at + 6;
+}
+
+// The year of "the 1994 A", 0: none.
+int32_t year_before(const PlainLine& line, size_t start, size_t floor) {
+  const string_view text = line.text();
+  PlainWord word;
+  if (!line.previous(start, word) || word.begin < floor || word.end - word.begin != 4) return 0;
+  const string_view digits = text.substr(word.begin, 4);
+  if (!std::all_of(digits.begin(), digits.end(), is_digit)) return 0;
+  if (digits.substr(0, 2) != "19" && digits.substr(0, 2) != "20") return 0;
+  if (text.substr(word.end, start - word.end).find_first_not_of(" \"'") != string_view::npos) return 0;
+  int32_t year = 0;
+  for (char c : digits) year = 10 * year + (c - '0');
+  return year;
+}
+
+// Whether a capital stands before the small words ("and", "of", articles) before a word. Not where an item ends there.
+bool ends_a_name(const PlainLine& line, const PlainWord& word, size_t floor) {
+  constexpr string_view kInside[] = {"the", "a", "an", "and", "of"};
+  const string_view text = line.text();
+  size_t begin = word.begin;
+  PlainWord before;
+  while (line.previous(begin, before) && before.begin >= floor && only_spaces(text, before.end, begin)) {
+    const bool inside = std::any_of(std::begin(kInside), std::end(kInside), [&](string_view small) {
+      return line.is(before.begin, before.end, small);
+    });
+    if (!inside) return begin != word.begin && before.upper;
+    if (before.upper) return false;
+    begin = before.begin;
+  }
+  return false;
+}
+
 int8_t article_of(string_view word) { return word == "the" ? 0 : word == "a" ? 1 : word == "an" ? 2 : kBare; }
 
 // Without a bracket at the end.
@@ -112,7 +164,10 @@ void NameIndex::add_titles(const Catalogue& catalogue) {
       uint64_t key = words.hashes[0];
       for (size_t i = 1; i < words.hashes.size(); ++i) key = join_hash(key, words.hashes[i]);
       const int32_t known = words_.find(key);
-      is_value_.push_back(known >= 0 && words_[known] == words.text && value_of_[static_cast<size_t>(known)] >= 0);
+      const bool same = known >= 0 && words_[known] == words.text;
+      const int32_t value = same ? value_of_[static_cast<size_t>(known)] : -1;
+      is_value_.push_back(value >= 0);
+      if (value >= 0) values_[static_cast<size_t>(value)].title = true;
       if (words.hashes.size() == 1) {
         singles.push_back(words.hashes[0]);
       } else {
@@ -308,27 +363,29 @@ bool NameIndex::counts(const PlainLine& line, const PlainWord& word, size_t list
     return terminal.words > 1 || owner.article == kBare || owner.article == article;
   };
   if (std::none_of(begin, end, fits)) return false;
-  size_t at = terminal.end;
-  while (at < line.end() && text[at] == ' ') ++at;
   int32_t year = 0;
-  if (!terminal.owned && at + 5 < line.end() && (text[at] == '(' || text[at] == '[') &&
-      text[at + 5] == (text[at] == '(' ? ')' : ']') && std::all_of(&text[at + 1], &text[at + 1] + 4, is_digit)) {
-    for (size_t i = 1; i <= 4; ++i) year = 10 * year + (text[at + i] - '0');
-  } else {
-    at = line.end();
-  }
-  const bool dated = at < line.end();
-  const bool quoted = start > line.begin() && is_quote(text[start - 1]) && terminal.end < line.end() &&
-                      is_quote(text[terminal.end]);
-  if (!dated && !quoted) {
+  const size_t year_end = terminal.owned ? 0 : year_behind(line, terminal.end, year);
+  const char opening = start > line.begin() ? text[start - 1] : '\0', closes = closing(line, terminal.end);
+  const bool quoted = is_quote(opening) && is_quote(closes);
+  const bool has_year = year_end != 0;
+  if (!has_year && !quoted) {
     if (is_value_[static_cast<size_t>(terminal.name)]) return false;
     if (terminal.words > 1 && terminal.words < 4 && !terminal.last_upper) return false;
+    if ((closes == '"' || closes == '\'') && !is_quote(opening)) return false;
+    if (terminal.words == 1 && ends_a_name(line, word, floor)) return false;
     const bool by_article = std::any_of(begin, end, [&](const Owner& o) { return fits(o) && o.article != kBare; });
     const bool begins_listed = start == listed && listed > line.begin();
     if (terminal.words == 1 && !by_article && !begins_listed && !stands_out(line, word)) return false;
   }
+  if (!has_year) year = year_before(line, start, floor);
+  const bool dated = year != 0;
   out.begin = start;
-  out.end = dated ? at + 6 : terminal.end;
+  out.end = terminal.end;
+  if (has_year) {
+    out.end = year_end;
+  } else if (quoted && (text[terminal.end] == '!' || text[terminal.end] == '?')) {
+    ++out.end;
+  }
   out.owned = terminal.owned;
   out.first = static_cast<uint32_t>(ids.size());
   const int32_t* years = catalogue_.view().years;

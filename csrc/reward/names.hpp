@@ -20,7 +20,7 @@ enum class PhraseKind : int8_t {
 };
 // What came before such a phrase is ended.
 inline bool is_stop(PhraseKind kind) { return kind == PhraseKind::kStop || kind == PhraseKind::kAfter; }
-enum PhraseFlag : uint8_t { kMany = 1, kAsks = 2, kHides = 4, kResets = 8 };
+enum PhraseFlag : uint8_t { kMany = 1, kAsks = 2, kHides = 4, kResets = 8, kDoubts = 16 };
 
 struct Phrase {
   PhraseKind kind;
@@ -28,11 +28,11 @@ struct Phrase {
   uint64_t mask;  // bit r for relation r
 };
 
-// Attributes of one name: attribute_ids[begin:end].
+// Attributes of one name: attribute_ids[begin:end]. title: is an item's name too.
 struct Value {
   uint32_t begin = 0, end = 0;
   char exact[2] = {0, 0};  // how it must be written, where it is of two characters
-  bool any_case = false, number = false;
+  bool any_case = false, number = false, title = false;
 };
 
 // Items of one name, in plain text[begin:end] with article and year: ids[first:last] of what found them. owned: has a

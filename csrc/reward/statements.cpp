@@ -17,7 +17,7 @@ enum GapByte : uint8_t { kEnds, kOther, kKnown };
 constexpr std::array<uint8_t, 256> make_gap_bytes() {
   std::array<uint8_t, 256> table{};
   for (uint8_t& kind : table) kind = kOther;
-  for (char c : {' ', '\t', ',', ';', ':', '(', ')', '[', ']', '"', '\'', '`', '-', '*', '_', '/'}) {
+  for (char c : {' ', '\t', ',', ';', ':', '(', ')', '[', ']', '"', '\'', '`', '-', '*', '_', '/', '|'}) {
     table[static_cast<size_t>(c)] = kKnown;
   }
   for (char c : {'.', '!', '?'}) table[static_cast<size_t>(c)] = kEnds;
@@ -140,6 +140,10 @@ void StatementReader::read_line(const PlainLine& line, size_t listed) {
   for (size_t number = 1;; ++number) {
     element.number = number;
     take_gap(text.substr(end, element.begin - end), last);
+    if (element.type == Type::kPhrase && has(text.substr(end, element.begin - end), ";") &&
+        (line.is(element.begin, element.end, "a") || line.is(element.begin, element.end, "an"))) {
+      reset(false);
+    }
     broken_ = false;
     after = Element();
     if (element.type == Type::kValue && line.next(element.end, word)) after = element_at(line, word);
@@ -273,8 +277,9 @@ void StatementReader::take_gap(string_view gap, const Element& last) {
   } else if (last.type == Type::kItem) {
     if (opens) {
       state_.bracket = true;
-    } else if (state_.hidden == kAsks && marks) {
-      state_.hidden = 0;
+    } else if (marks) {
+      state_.hidden = static_cast<uint8_t>(state_.hidden & ~kAsks);
+      state_.doubt = false;
     }
   } else if (state_.bracket && closes) {
     state_.bracket = state_.denied = state_.over = false;
@@ -305,7 +310,9 @@ void StatementReader::take_item(const PlainLine& line, const Element& element, c
   } else {
     if (last.kind == PhraseKind::kRoleOf) state_.role = names_.phrase(last.id).mask;
     state_.neither = last.kind == PhraseKind::kNeither;
-    state_.hidden = last.kind == PhraseKind::kActive ? uint8_t{0} : hidden_at(line, element.begin);
+    const uint8_t flags = last.kind == PhraseKind::kActive ? uint8_t{0} : hidden_at(line, element.begin);
+    state_.hidden = static_cast<uint8_t>(flags & (kAsks | kHides));
+    state_.doubt = (flags & kDoubts) != 0;
     if (!before_.empty()) values_before(line, element, last, old);
     items_.assign(1, item);
     before_.clear();
@@ -320,7 +327,7 @@ uint8_t StatementReader::hidden_at(const PlainLine& line, size_t begin) const {
     const Phrase* phrase = names_.phrase_of(line, word);
     if (phrase == nullptr) return 0;
     if (phrase->kind != PhraseKind::kArticle && phrase->kind != PhraseKind::kNoun) {
-      return phrase->flags & (kAsks | kHides);
+      return phrase->flags & (kAsks | kHides | kDoubts);
     }
     begin = word.begin;
   }
@@ -354,7 +361,7 @@ void StatementReader::take_value(const PlainLine& line, const Element& element, 
   const Value& value = names_.value(element.id);
   const size_t gap_end = after.type == Type::kNone ? line.end() : after.begin;
   const string_view gap = line.text().substr(element.end, gap_end - element.end);
-  if ((value.number && !state_.direct) || !is_whole(line, element, last, after)) {
+  if (is_misread(line, element, last, after)) {
     reset(false);
     return;
   }
@@ -362,12 +369,13 @@ void StatementReader::take_value(const PlainLine& line, const Element& element, 
   bool sure = !state_.over;
   if (state_.over && !state_.neither) sure = state_.choice;
   if (!denied && (state_.choice || after.kind == PhraseKind::kOr)) sure = false;
-  uint64_t mask = state_.mask;
-  const ItemSpan attributes = names_.attributes_of(value);
-  if (!state_.direct && std::none_of(attributes.begin(), attributes.end(),
-                                     [&](int32_t a) { return mask >> names_.relation_of(a) & 1; })) {
-    mask = kAny;
+  const size_t first = gap.find_first_not_of(' ');
+  if (first != string_view::npos && gap[first] == kSymbol) sure = false;
+  if (after.kind == PhraseKind::kNo && first == string_view::npos && after.end < line.end() &&
+      (line.text()[after.end] == ',' || line.text()[after.end] == ';')) {
+    sure = false;  // unclear whether it denies the value
   }
+  const uint64_t mask = state_.direct || fits(value) ? state_.mask : kAny;
   if (!sure || has(gap, "?")) {
     before_.clear();
   } else if (is_ahead(line, after, gap) || items_.empty()) {
@@ -384,6 +392,26 @@ void StatementReader::take_value(const PlainLine& line, const Element& element, 
   }
   state_.over = denied;
   state_.direct = state_.listing = state_.choice = false;
+}
+
+// Whether one of the value's attributes has a relation that may be meant.
+bool StatementReader::fits(const Value& value) const {
+  const ItemSpan attributes = names_.attributes_of(value);
+  return std::any_of(attributes.begin(), attributes.end(),
+                     [&](int32_t a) { return state_.mask >> names_.relation_of(a) & 1; });
+}
+
+// Whether the value is not meant as one of the items before it.
+bool StatementReader::is_misread(const PlainLine& line, const Element& element, const Element& last,
+                                 const Element& after) const {
+  const Value& value = names_.value(element.id);
+  if (value.number && !state_.direct) return true;
+  if (value.any_case && state_.direct && !fits(value)) return true;
+  if (value.title && state_.listing && !state_.bracket && element.upper) return true;
+  const bool not_after = after.kind == PhraseKind::kNot;
+  if (last.kind == PhraseKind::kBut && (not_after || after.kind == PhraseKind::kVerb)) return true;
+  if (last.kind == PhraseKind::kAnd && not_after) return true;
+  return !is_whole(line, element, last, after);
 }
 
 // Whether the value is no part of something longer that is not known.
@@ -434,6 +462,7 @@ void StatementReader::take_phrase(const Element& element, const Element& last) {
     state_.listing = false;
   }
   state_.many = state_.many || (phrase.flags & kMany) != 0;
+  if (is_verb && state_.doubt) state_.hidden = kHides;
   if (is_verb || kind == PhraseKind::kBut) {
     state_.mask = kAny;
     state_.choice = false;

@@ -52,6 +52,7 @@ class StatementReader {
   struct State {
     bool fresh = true, listing = false, joined = false, either = false, together = false, many = false;
     bool neither = false, bracket = false, direct = false, denied = false, over = false, choice = false;
+    bool doubt = false;
     uint8_t hidden = 0;
     uint64_t role = 0, mask = ~uint64_t{0};
   };
@@ -70,6 +71,8 @@ class StatementReader {
   uint8_t hidden_at(const PlainLine& line, size_t begin) const;
   void values_before(const PlainLine& line, const Element& element, const Element& last, const State& old);
   bool is_whole(const PlainLine& line, const Element& element, const Element& last, const Element& after) const;
+  bool fits(const Value& value) const;
+  bool is_misread(const PlainLine& line, const Element& element, const Element& last, const Element& after) const;
   bool is_ahead(const PlainLine& line, const Element& after, std::string_view gap) const;
   void judge(const ItemMention& mention, int32_t value, uint64_t mask, bool denied);
 

@@ -31,9 +31,12 @@ _PUNCTUATION = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-") 
 _PUNCTUATION |= {"…": ".", "•": "*", "·": "*", "‣": "*"}
 _SPACES = frozenset("\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000")
 _WORD = re.compile(r"&|[0-9A-Za-z\x80-\U0010ffff](?:['`]*[0-9A-Za-z\x80-\U0010ffff])*")
-_YEAR = re.compile(r" *(?:\(([0-9]{4})\)|\[([0-9]{4})\])")
+_YEAR = re.compile(r"[.!?]?[\"'`*_]* *(?:\(([0-9]{4})\)|\[([0-9]{4})\])")
 _BRACKET = re.compile(r"[(\[][^()\[\]]*[)\]][ \t]*\Z")
 _QUOTES = frozenset("\"'`*_")
+_MARKS = frozenset("\"'")
+_INSIDE = frozenset((*ENGLISH_ARTICLES, "and", "of"))
+"""Small words inside names."""
 _LISTED = re.compile(r"[ \t]*(?:[0-9]{1,3}[ \t]*[).:]|[-*])[ \t]*")
 
 
@@ -67,12 +70,13 @@ class Title(NamedTuple):
 
 class Value(NamedTuple):
     """Attributes of one name. exact: how it must be written, where it is of two characters. any_case: may begin with a
-    small letter. number: has digits alone."""
+    small letter. number: has digits alone. title: is an item's name too."""
 
     attributes: tuple[int, ...]
     exact: str
     any_case: bool
     number: bool
+    title: bool
 
 
 def plain(line: str) -> str:
@@ -133,7 +137,9 @@ class Names:
     What a title must be to count: it begins with a capital or a digit, and so does the last word of one of two or
     three. With its year, or in quotation marks, it always counts. One that is also a value's name needs either. One of
     a single word needs either too, or that it begins a listed line, or is a word of four letters or more with a capital
-    between words without. An undated title of several items is all of them.
+    between words without, and does not end a longer name ("Hope and Glory"). Nor may a quotation mark close behind it
+    that was not opened before it. A year behind it, or right before it, must be the item's. An undated title of several
+    items is all of them.
     """
 
     def __init__(
@@ -183,7 +189,11 @@ class Names:
             known = self.values.get(tuple(words))
             ids = (*known.attributes, attribute) if known else (attribute,)
             self.values[tuple(words)] = Value(
-                tuple(dict.fromkeys(ids)), exact, small or bool(known and known.any_case), number
+                tuple(dict.fromkeys(ids)),
+                exact,
+                small or bool(known and known.any_case),
+                number,
+                tuple(words) in self.titles,
             )
 
     def items_in(self, text: str, line: Sequence[Token]) -> list[ItemMention]:
@@ -236,20 +246,24 @@ class Names:
         year = _YEAR.match(text, last.end) if not owned else None
         first = i - 1 if article in ENGLISH_ARTICLES else i
         start = line[first].start
-        quoted = start > 0 and text[start - 1] in _QUOTES and text[last.end : last.end + 1] in _QUOTES
+        opening, closing = text[max(start - 1, 0) : start], _closing(text, last.end)
+        quoted = opening in _QUOTES and closing in _QUOTES
         if not year and not quoted:
-            if is_value or (size in (2, 3) and not last.upper):
+            if is_value or (size in (2, 3) and not last.upper) or (closing in _MARKS and opening not in _QUOTES):
+                return None
+            if size == 1 and _ends_a_name(text, line, i, floor):
                 return None
             bare = size == 1 and not any(title.article for title in titles)
             if bare and not (start == begin > 0 or _stands_out(text, line, i)):
                 return None
         items = sorted({title.item for title in titles})
-        stop, end = i + size, last.end
-        if year:
-            told = int(year[1] or year[2])
+        stop, end = i + size, last.end + (quoted and text[last.end] in "!?")
+        told = int(year[1] or year[2]) if year else _year_before(text, line, first, floor)
+        if told:
             items = [x for x in items if self.years[x] == told] or [
                 x for x in items if not self.years[x] or abs(self.years[x] - told) == 1
             ]
+        if year:
             stop, end = stop + 1, year.end()
         return ItemMention(first, stop, end, tuple(items), owned)
 
@@ -279,6 +293,20 @@ def _joined(text: str, left: Token, right: Token) -> bool:
     return not text[left.end : right.start].strip(" ")
 
 
+def _closing(text: str, end: int) -> str:
+    """The character behind a name, and behind a comma or the like if a quotation mark is there ("A," in English)."""
+    at = end + (text[end : end + 1] in (",", ".", "!", "?") and text[end + 1 : end + 2] in ('"', "'"))
+    return text[at : at + 1]
+
+
+def _year_before(text: str, line: Sequence[Token], first: int, floor: int) -> int:
+    """The year of "the 1994 A", 0: none."""
+    before = line[first - 1] if first > floor else None
+    if before is None or not re.fullmatch("(?:19|20)[0-9][0-9]", before.text):
+        return 0
+    return 0 if text[before.end : line[first].start].strip(" \"'") else int(before.text)
+
+
 def _stands_out(text: str, line: Sequence[Token], i: int) -> bool:
     """Whether a word of four letters or more, with a capital, is inside a sentence and its neighbours have none."""
     word = line[i]
@@ -289,6 +317,18 @@ def _stands_out(text: str, line: Sequence[Token], i: int) -> bool:
         return False
     after = line[i + 1] if i + 1 < len(line) else None
     return not (after and after.upper and _joined(text, word, after))
+
+
+def _ends_a_name(text: str, line: Sequence[Token], i: int, floor: int) -> bool:
+    """Whether a capital stands before the small words ("and", "of", articles) before a word: "Hope and Glory". Not
+    where an item ends there.
+    """
+    at = i
+    while at > floor and line[at - 1].text in _INSIDE and _joined(text, line[at - 1], line[at]):
+        at -= 1
+        if line[at].upper:
+            return False
+    return floor < at < i and line[at - 1].upper and _joined(text, line[at - 1], line[at])
 
 
 def _hyphen(text: str, at: int, step: int) -> bool:

@@ -11,7 +11,10 @@ what came before: a statement that is not sure is none. The value belongs to
 
 Not, never, isn't, neither and the like before a value deny it; yes and no after it tell whether it fits the request and
 say nothing of the item. An item of which the sentence does not speak ("unlike A", "instead of A", "is A ..") has a
-value only in brackets right behind it. A relation said right before the value ("directed by X") must be the graph's.
+value only in brackets right behind it; one that is in doubt ("maybe A is ..") has none behind a verb. A relation said
+right before the value ("directed by X") must be the graph's. No statement has a value that is an item's name too in a
+list of items ("A, Ed Wood, B"), that begins a sentence of its own ("but X was .."), or behind which a symbol stands, or
+a "no" of a list.
 
 A statement is true where the graph has it (denied: has it not). It is left out where the item has no value of the
 relation at all, and where several items of one name disagree.
@@ -26,10 +29,11 @@ from typing import NamedTuple
 
 from rerec_engine.data.description import DatasetDescription
 from rerec_engine.graph.attributes import AttributeGraph
-from rerec_engine.metrics.names import ItemMention, Names, Token, Value, listed, plain, tokens
+from rerec_engine.metrics.names import SYMBOL, ItemMention, Names, Token, Value, listed, plain, tokens
 from rerec_engine.reward.phrases import (
     ANY,
     ASKS,
+    DOUBTS,
     HIDES,
     MANY,
     OTHERS,
@@ -40,8 +44,10 @@ from rerec_engine.reward.phrases import (
     value_kinds,
 )
 
-_GAP = frozenset(" \t,;:()[]\"'`-*_/")
+_GAP = frozenset(" \t,;:()[]\"'`-*_/|")
 _ENDS = frozenset(".!?")
+_CLAUSES = frozenset(((Kind.BUT, Kind.VERB), (Kind.BUT, Kind.NOT), (Kind.AND, Kind.NOT)))
+"""Before and after the subject of another sentence: "A is a drama, but X was ..", "and X isn't .."."""
 _BESIDE = " \"'`*_"
 """What may stand between a word and the item that it belongs to."""
 _LINE = re.compile("[^\r\n]*[\r\n]?")
@@ -92,6 +98,7 @@ class _State:
     fresh: bool = True  # nothing but values and phrases since the line or sentence began
     items: list[ItemMention] = field(default_factory=list)  # named together
     hidden: int = 0  # ASKS or HIDES: the sentence does not speak of them
+    doubt: bool = False  # a verb hides them: "maybe A is .."
     listing: bool = False  # nothing but "and", "or", articles and commas since the last of them
     joined: bool = False  # "and" or "nor" since the last of them
     either: bool = False  # "or" since the last of them
@@ -173,7 +180,10 @@ class _LineReader:
         last: _Element | None = None
         while at < len(self.words):
             element = self._element(at)
-            self._gap(self.text[end : self.words[at].start], last)
+            gap = self.text[end : self.words[at].start]
+            self._gap(gap, last)
+            if ";" in gap and self.words[at].text in ("a", "an") and element.phrase:
+                self._break()
             if element.item:
                 self._item(element, element.item, last)
             elif element.value:
@@ -209,8 +219,8 @@ class _LineReader:
         if last and last.item:
             if "(" in gap or "[" in gap:
                 state.bracket = True
-            elif state.hidden == ASKS and any(c in ",:-" for c in gap):
-                state.hidden = 0
+            elif any(c in ",:-" for c in gap):
+                state.hidden, state.doubt = state.hidden & ~ASKS, False
         elif state.bracket and (")" in gap or "]" in gap):
             state.bracket = state.denied = state.over = False
             if state.hidden:
@@ -235,7 +245,8 @@ class _LineReader:
             role = last.phrase.mask if last and last.phrase and last.kind == Kind.ROLE_OF else 0
             neither = last is not None and last.kind == Kind.NEITHER
             hidden = 0 if last and last.kind == Kind.ACTIVE else self._hidden(element.first)
-            self.state = _State(False, [item], hidden, neither=neither, role=role)
+            self.state = _State(False, [item], hidden & (ASKS | HIDES), neither=neither, role=role)
+            self.state.doubt = bool(hidden & DOUBTS)
             if last and state.before:
                 self._values_before(element, item, last, state)
         self.state.listing = True
@@ -249,7 +260,7 @@ class _LineReader:
                 return 0
             phrase = self.reader.phrases.get((self.words[at - 1].text,))
             if phrase is None or phrase.kind not in (Kind.ARTICLE, Kind.NOUN):
-                return phrase.flags & (ASKS | HIDES) if phrase else 0
+                return phrase.flags & (ASKS | HIDES | DOUBTS) if phrase else 0
         return 0
 
     def _values_before(self, element: _Element, item: ItemMention, last: _Element, state: _State) -> None:
@@ -274,7 +285,15 @@ class _LineReader:
         state = self.state
         after = self._element(element.stop) if element.stop < len(self.words) else None
         gap = self.text[element.end : self.words[element.stop].start if after else None]
-        if (value.number and not state.direct) or not self._whole(element, value, last, after, gap):
+        mask = state.mask
+        fits = any(mask >> self.reader.relation[a] & 1 for a in value.attributes)
+        if (
+            (value.number and not state.direct)
+            or (value.any_case and state.direct and not fits)
+            or (value.title and state.listing and not state.bracket and self.words[element.first].upper)
+            or (last and after and (last.kind, after.kind) in _CLAUSES)
+            or not self._whole(element, value, last, after, gap)
+        ):
             self._break()
             return
         denied, sure = state.denied or state.neither, not state.over
@@ -282,8 +301,8 @@ class _LineReader:
             sure = state.choice
         if not denied and (state.choice or (after and after.kind == Kind.OR)):
             sure = False
-        mask = state.mask
-        if not state.direct and not any(mask >> self.reader.relation[a] & 1 for a in value.attributes):
+        sure = sure and not self._ticked(gap, after)
+        if not state.direct and not fits:
             mask = ANY
         ahead = self._ahead(after, gap)
         told = _Before(element.first, element.stop, value.attributes, mask, denied)
@@ -305,6 +324,13 @@ class _LineReader:
             return after.kind == Kind.AFTER
         beside = last is not None and not self.text[last.end : words[element.first].start].strip(" ")
         return not (last and beside and last.is_unknown and words[last.first].upper and not last.phrase)
+
+    def _ticked(self, gap: str, after: _Element | None) -> bool:
+        """Whether a symbol is said of the value, or a "no" of which it is unclear whether it denies it."""
+        if gap.lstrip(" ")[:1] == SYMBOL:
+            return True
+        no = after is not None and after.kind == Kind.NO and not gap.strip(" ")
+        return no and after is not None and self.text[after.end : after.end + 1] in (",", ";")
 
     def _subjects(self) -> list[ItemMention]:
         """Of whom a value after the items tells."""
@@ -353,6 +379,8 @@ class _LineReader:
         elif kind != Kind.ARTICLE:
             state.listing = False
         state.many |= bool(phrase.flags & MANY)
+        if kind == Kind.VERB and state.doubt:
+            state.hidden = HIDES
         if kind in (Kind.VERB, Kind.BUT):
             state.mask, state.choice = ANY, False
         if kind == Kind.RELATION:

@@ -62,6 +62,8 @@ HIDES = 4
 """Flag: an item after it is not what the sentence is about: "unlike A"."""
 RESETS = 8
 """Flag: a relation said as a verb, with which a negation before it ends: "and stars"."""
+DOUBTS = 16
+"""Flag: before an item it makes what a verb says of it unsure: "maybe A is a drama"."""
 
 
 class Phrase(NamedTuple):
@@ -79,7 +81,14 @@ _WORDS: tuple[tuple[Kind, int, str], ...] = (
         Kind.FILLER,
         0,
         "also well too indeed clearly certainly definitely really truly actually very quite still itself its it"
-        " that which who he she they another one kind type instead rather purely mainly mostly been be being having",
+        " that thats which who he she they another one kind type instead rather purely mainly mostly been be being"
+        " having",
+    ),
+    (
+        Kind.FILLER,
+        0,
+        "classic classics iconic great good solid big popular beloved famous celebrated notable brilliant excellent"
+        " wonderful fantastic memorable timeless quintessential masterpiece gem dark romantic",
     ),
     (Kind.FILLER, HIDES, "with by from in"),
     (Kind.VERB, ASKS, "is was"),
@@ -108,9 +117,12 @@ _WORDS: tuple[tuple[Kind, int, str], ...] = (
         HIDES,
         "of to for on about at into through under over during after before upon behind since where when while because",
     ),
+    (Kind.STOP, DOUBTS, "maybe perhaps possibly probably presumably supposedly allegedly"),
     (Kind.AFTER, 0, "so though although then this these those whose story tale piece"),
 )  # fmt: skip
 
+_FILLERS = ("comes to mind", "come to mind")
+_NOUNS = ("film", "films", "movie", "movies", "flick", "flicks", "item", "items", "product", "products")
 _ALIASES = {
     "cinematography": "cinematographer", "photography": "cinematographer", "photographed": "cinematographer",
     "editing": "editor", "edited": "editor", "music": "composer", "composed": "composer", "actor": "star",
@@ -159,7 +171,10 @@ def phrases(relations: Sequence[str], description: DatasetDescription) -> list[P
     for kind, flags, words in _WORDS:
         for word in words.split():
             found.setdefault(word, Phrase(word, kind, flags))
-    for word in (description.noun, description.items, "film", "films", "movie", "movies", "item", "items"):
+    for words in _FILLERS:
+        found[words] = Phrase(words, Kind.FILLER)
+    nouns = (description.noun, description.items)
+    for word in (*nouns, *(noun.split()[-1] for noun in nouns if noun.split()), *_NOUNS):
         found.setdefault(normalise(word), Phrase(normalise(word), Kind.NOUN))
     for number, relation in enumerate(relations[:OTHERS]):
         for phrase in _of_relation(relation, description, 1 << number | 1 << OTHERS):

@@ -126,6 +126,31 @@ CASES = {
     "Café Society (2016) HP": ["+Café Society HP"],
     "We liked Fargo, a drama": ["+Fargo Drama"],
     "Heat's star is Bill Murray": [],
+    '"Heat" (1995) by Michael Mann': ["+Heat Michael Mann (director)"],
+    '"Heat!" is a crime flick': ["+Heat Crime"],
+    'Heat! (1995) is a crime film': ["+Heat Crime"],
+    'We saw "Heat," a classic crime film': ["+Heat Crime"],
+    'The 1986 "Heat" is a crime film': [],
+    'The 1995 "Heat" is a crime film': ["+Heat Crime"],
+    '"White Heat" is a crime film': [],
+    'Cold and "some Heat" is a crime film': [],
+    "We saw White and Heat, a crime film": [],
+    "We saw Fargo and Heat, both crime films": ["+Fargo Crime", "+Heat Crime"],
+    "Fargo (1996), Ed Wood, Heat (1995)": [],
+    "Bride of the Monster (1956) (Ed Wood)": ["+Bride of the Monster Ed Wood"],
+    "Fargo (1996), Star Crime": [],
+    "Maybe Heat (1995) is a comedy": [],
+    "Maybe Heat (1995), a crime film": ["+Heat Crime"],
+    "Heat (1995) is a thriller, but Bill Murray was in it": ["+Heat Thriller"],
+    "Heat (1995) is a thriller, and Bill Murray isn't in it": ["+Heat Thriller"],
+    "Heat (1995) crime; a Bill Murray fan would disagree": ["+Heat Crime"],
+    "Heat (1995) crime; the director is Michael Mann": ["+Heat Crime", "+Heat Michael Mann (director)"],
+    "Heat (1995): crime, comedy no, Al Pacino yes": ["+Heat Crime", "+Heat Al Pacino"],
+    "Heat (1995): comedy ✗": [],
+    "| Heat (1995) | crime, thriller | Michael Mann | 9 euros |": [
+        "+Heat Crime", "+Heat Thriller", "+Heat Michael Mann (director)"
+    ],
+    "Heat (1995) comes to mind, directed by Michael Mann": ["+Heat Michael Mann (director)"],
     "Nothing here, a drama": [],
 }  # fmt: skip
 
@@ -151,12 +176,12 @@ PARTS = [
     "not", "isn't", "never", "no", "yes", "and", "or", "nor", "neither", "but", "both", "only", "unlike", "instead of",
     "if", "with", "by", "film", "of", "whose", "great", "Sir", ",", ";", ":", ".", "?", "!", "(", ")", "[", "]", "-",
     "–", '"', "“", "”", "'", "’", "*", "1)", "2. ", "\n", "\r", "&", "é", "★", "½", "ж", "\x00", "(1995)", "(1996)",
-    "1957",
+    "1957", "1995", "1986", "maybe", "classic", "comes to mind", "Hope", "Star", "|", "✗", "no,", "; a",
 ]  # fmt: skip
 joined = st.lists(st.sampled_from(PARTS), max_size=14)
 
 
-@settings(max_examples=400)
+@settings(max_examples=20000)
 @given(joined, st.sampled_from([" ", " ", " ", "", ", "]))
 def test_the_engine_reads_what_is_specified(parts: list[str], between: str) -> None:
     text = between.join(parts)
@@ -177,7 +202,7 @@ def test_bytes_that_are_no_text_break_a_statement(broken: bytes) -> None:
 
 
 def test_labelled_statements() -> None:
-    """Sentences over films and office products, labelled [item, value, denied]: all are found, and no others."""
+    """Sentences over films, office products and games, labelled [item, value, denied]: all are found, and no others."""
     table = json.loads((Path(__file__).parent / "labelled_statements.json").read_text(encoding="utf-8"))
     titles = list(table["facts"])
     triples = [
@@ -187,7 +212,7 @@ def test_labelled_statements() -> None:
         for value in values
     ]
     facts = AttributeGraph.from_triples(triples, len(titles))
-    labelled = TruthReader(titles, [None] * len(titles), facts, DatasetDescription(noun="film"))
+    labelled = TruthReader(titles, [None] * len(titles), facts, DatasetDescription(noun="board game"))
     count = 0
     for text, wanted in table["rows"]:
         found = labelled.read_line(text)
@@ -197,4 +222,4 @@ def test_labelled_statements() -> None:
             known = [facts.values[a].lower() for a in statement.attributes]
             assert not known or value.lower() in known, text
         count += len(found)
-    assert count > 200
+    assert count > 290
