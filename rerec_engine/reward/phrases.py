@@ -117,7 +117,11 @@ _WORDS: tuple[tuple[Kind, int, str], ...] = (
         HIDES,
         "of to for on about at into through under over during after before upon behind since where when while because",
     ),
-    (Kind.STOP, DOUBTS, "maybe perhaps possibly probably presumably supposedly allegedly"),
+    (
+        Kind.STOP,
+        DOUBTS,
+        "maybe perhaps possibly probably presumably supposedly allegedly think believe guess doubt sure certain",
+    ),
     (Kind.AFTER, 0, "so though although then this these those whose story tale piece"),
 )  # fmt: skip
 
