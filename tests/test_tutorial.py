@@ -13,6 +13,7 @@ from rerec_engine.data.dataset import load_dataset
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "tutorial.md").read_text()
 TEXT = re.sub(r"\\\n\s*", "", TEXT)  # a command over several lines is one
+SMALL = """--train-queries 60 --val-queries 10 --test-queries 20 --traces 20 --epochs 2"""
 OWN = TEXT[TEXT.index("## 3.") :]
 
 
@@ -30,23 +31,25 @@ def place(tmp_path_factory: pytest.TempPathFactory, follow: Callable[[str, list[
         patch.chdir(path)
         exec(compile(code, "tutorial.md", "exec"), {})
         for words in commands("prepare"):
-            follow("prepare", words)
+            follow("prepare", [*words, *SMALL.split()])
     return path
 
 
 def test_datasets(place):
-    records, following = load_dataset(place / "data" / "records"), load_dataset(place / "data" / "next")
-    assert len(records.queries("train")) >= 20
-    assert len(records.queries("test")) >= 4
+    records, chat = load_dataset(place / "data" / "records"), load_dataset(place / "data" / "chat")
+    assert (records.description.form, chat.description.form) == ("sentences", "chat")
+    assert len(records.queries("train")) == 60
     assert records.item_count == 80
+    assert set(records.attributes.relations) == {"style", "recorded_in"}
+    assert set(records.numbers) == {"price"}
     query = records.queries("test")[0]
     assert set(query.ground_truth) <= set(query.candidates)
-    assert all(len(q.history) >= 3 for q in following.queries("train"))
 
 
 def test_dry_run_and_its_answer(place, follow, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    dry, real = commands("train")
+    dry, small, real = commands("train")
+    assert small == ["--data", "data/records", "--output", "runs/records"]  # minutes
     assert "--model" in real  # wants a GPU and a download
     follow("train", [*dry, "--threads", "1"])
     (asked,) = commands("recommend")
