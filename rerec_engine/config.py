@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rerec_engine.types import LOWEST_TEMPERATURE
+
 Estimator = Literal["raae", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae"]
 QasMode = Literal["shared", "max", "mean"]
 
@@ -181,7 +183,8 @@ class RolloutConfig:
     def __post_init__(self) -> None:
         _check(self.responses_per_query >= 1, "rollout.responses_per_query", ">= 1", self.responses_per_query)
         _check(self.max_new_tokens >= 1, "rollout.max_new_tokens", ">= 1", self.max_new_tokens)
-        _check(self.temperature > 0, "rollout.temperature", "> 0", self.temperature)
+        drawn = LOWEST_TEMPERATURE <= self.temperature < math.inf
+        _check(drawn, "rollout.temperature", f"finite and >= {LOWEST_TEMPERATURE}", self.temperature)
         _check(self.max_draws >= 1, "rollout.max_draws", ">= 1", self.max_draws)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from rerec_engine.errors import UserError
+
 
 class Message(TypedDict):
     """One chat message, as chat templates take it."""
@@ -42,15 +44,26 @@ class Query:
     named: tuple[int, ...] = ()
 
 
+LOWEST_TEMPERATURE = 0.01
+"""But 0. vLLM raises lower ones to it; at much lower ones logits over it are no longer finite."""
+
+
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw. temperature 0 is greedy; log-probs are those of the temperature-scaled distribution."""
+    """How to draw. temperature 0 is greedy; log-probs are those of the temperature-scaled distribution. UserError for a
+    temperature that is neither 0 nor one at which every engine draws."""
 
     max_new_tokens: int
     temperature: float = 1.0
     seed: int = 0
     first: int = 0
     """Place of the first prompt in the whole call, where ranks share it: draws depend on seed and place alone."""
+
+    def __post_init__(self) -> None:
+        if self.temperature != 0 and not LOWEST_TEMPERATURE <= self.temperature < float("inf"):
+            raise UserError(
+                f"temperature must be 0 (greedy), or {LOWEST_TEMPERATURE} or more, got {self.temperature:g}"
+            )
 
 
 @dataclass

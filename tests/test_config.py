@@ -38,6 +38,8 @@ def test_defaults_are_the_published_ones() -> None:
         (c.DataConfig, "max_prompt_tokens", 0),
         (c.RolloutConfig, "responses_per_query", 0),
         (c.RolloutConfig, "temperature", 0.0),
+        (c.RolloutConfig, "temperature", 1e-39),
+        (c.RolloutConfig, "temperature", math.inf),
         (c.VllmConfig, "kv_cache_gb", 0.0),
         (c.VllmConfig, "tensor_parallel", 0),
         (c.VllmConfig, "timeout", math.inf),

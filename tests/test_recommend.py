@@ -133,6 +133,7 @@ def test_chat_keeps_the_turns_until_new(
         (["--candidates", " ; ", "x"], "--candidates: no title"),
         (["--candidates", "No Such Film", "x"], "--candidates: No Such Film: in no catalogue"),
         (["--candidates", "Caf\udce9", "x"], r"byte 0xe9 is no .*: 'Caf\\udce9'"),
+        (["--temperature", "1e-39", "x"], r"temperature must be 0 \(greedy\), or 0.01 or more, got 1e-39"),
         ([""], "a request has 1 to"),
     ],
 )

@@ -6,6 +6,7 @@ A new loss is a field here, its check below, its formula in `reference/policy_gr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import get_args
 
@@ -44,7 +45,7 @@ class Objective:
 
 def check_scaling(temperature: float, softcap: float | None) -> None:
     """ValueError where these cannot scale logits."""
-    if not temperature > 0:
-        raise ValueError(f"temperature must be > 0, got {temperature}")
+    if not 1e-6 <= temperature < math.inf:  # logits over it stay finite in float32
+        raise ValueError(f"temperature must be finite and >= 1e-6, got {temperature}")
     if softcap is not None and not softcap > 0:
         raise ValueError(f"softcap must be > 0 or None, got {softcap}")

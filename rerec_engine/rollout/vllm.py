@@ -26,7 +26,6 @@ from rerec_engine.types import Rollout, Sampling
 
 PROGRAM = Path(__file__).parent / "child" / "engine_program.py"
 BATCHED_TOKENS = 8192
-LOWEST_TEMPERATURE = 0.01  # vLLM raises lower ones to it
 LEFT_OUT = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK"}
 LEFT_OUT |= {"ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "VLLM_CPU_KVCACHE_SPACE"}
 
@@ -137,10 +136,6 @@ class VllmEngine:
         return self._process.ask({"op": op, **values}, self.settings.timeout)
 
     def _check(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> None:
-        if 0 < sampling.temperature < LOWEST_TEMPERATURE:
-            raise UserError(
-                f"vLLM samples at {LOWEST_TEMPERATURE} or more, or 0; the temperature is {sampling.temperature}"
-            )
         for place, prompt in enumerate(prompts):
             if len(prompt) == 0:
                 raise UserError(f"prompt {sampling.first + place} is empty: vLLM needs a token to begin with")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.serve.limits import Limits
+from rerec_engine.types import LOWEST_TEMPERATURE
 
 MODEL = "rerec"
 UNSUPPORTED: dict[str, tuple[Any, ...]] = {  # field: values that change nothing, besides empty ones
@@ -45,6 +46,14 @@ def _no_truth_value(value: Any) -> Any:
     return value
 
 
+def _drawn(temperature: float) -> float:
+    if 0 < temperature < LOWEST_TEMPERATURE:
+        told = {"lowest": LOWEST_TEMPERATURE}
+        raise PydanticCustomError("temperature", "Input should be 0 (greedy), or {lowest} or more", told)
+    return temperature
+
+
+DRAWN = AfterValidator(_drawn)
 NO_TRUTH_VALUE = BeforeValidator(_no_truth_value)
 Whole = Annotated[int, NO_TRUTH_VALUE]
 
@@ -93,7 +102,7 @@ class ChatRequest(BaseModel):
     messages: list[ChatMessage] = Field(min_length=1)
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    temperature: Annotated[float, NO_TRUTH_VALUE] | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    temperature: Annotated[float, NO_TRUTH_VALUE, DRAWN] | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     max_tokens: Whole | None = Field(default=None, ge=1)
     max_completion_tokens: Whole | None = Field(default=None, ge=1)
     seed: Whole | None = Field(default=None, ge=-(2**63), lt=2**63)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
@@ -27,7 +28,9 @@ def test_every_field_is_an_argument_of_the_public_functions(op: str, without: se
         ({"ratio": "group"}, "ratio must be token or sequence, got 'group'"),
         ({"clip_low": 1.1}, "clip_low must be in 0..1 and clip_high >= 0, got 1.1 and 0.2"),
         ({"clip_high": -0.1}, "clip_low must be in 0..1 and clip_high >= 0, got 0.2 and -0.1"),
-        ({"temperature": 0.0}, "temperature must be > 0, got 0.0"),
+        ({"temperature": 0.0}, "temperature must be finite and >= 1e-6, got 0.0"),
+        ({"temperature": 1e-39}, "temperature must be finite and >= 1e-6, got 1e-39"),
+        ({"temperature": math.inf}, "temperature must be finite and >= 1e-6, got inf"),
         ({"softcap": 0.0}, "softcap must be > 0 or None, got 0.0"),
     ],
     ids=str,

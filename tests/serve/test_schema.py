@@ -70,6 +70,7 @@ def test_what_changes_nothing_is_left_out_and_the_unknown_refused():
     "more",
     [
         {"temperature": -0.1},
+        {"temperature": 1e-39},
         {"temperature": 2.1},
         {"temperature": float("nan")},
         {"max_tokens": 0},
