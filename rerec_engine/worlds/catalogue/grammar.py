@@ -59,9 +59,9 @@ MISINFORMED = (
 INTEREST = (
     "I liked {liked}. {wish} like them", "I loved {liked}. {wish} like those two",
     "My favourites are {liked}. {wish} of that kind", "I enjoyed {liked}. {wish} with what they have in common",
-    "I chose {liked} recently. {wish} that has what they share", "{liked} were just right for me. {wish} like them",
+    "I chose {liked} recently. {wish} that has what they share", "I was very happy with {liked}. {wish} like them",
     "After {liked} I want more. {wish} in the same vein", "I keep coming back to {liked}. {wish} along those lines",
-    "{liked} are exactly to my taste. {wish} like these", "I am a fan of {liked}. {wish} that I would like as much",
+    "I think highly of {liked}. {wish} like these", "I am a fan of {liked}. {wish} that I would like as much",
 )  # fmt: skip
 DEMOGRAPHICS = (
     "I am {group}. {wish} for people like me", "I'm {group}. {wish} that people like me choose",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from rerec_engine.errors import UserError
 from rerec_engine.worlds.catalogue import MadeRequests, make_requests
 from rerec_engine.worlds.options import CatalogueRequestOptions
 
-SMALL = CatalogueRequestOptions(train_queries=45, val_queries=12, test_queries=24, candidates=12, traces=0)
+SMALL = CatalogueRequestOptions(train_queries=20, val_queries=5, test_queries=10, candidates=12, traces=0)
+TEST_ALONE = CatalogueRequestOptions(train_queries=1, val_queries=1, test_queries=200, traces=0)
 
 
 def check(knowledge: Knowledge, made: MadeRequests) -> None:
@@ -35,7 +37,9 @@ def check(knowledge: Knowledge, made: MadeRequests) -> None:
 @pytest.mark.parametrize("form", ["sentences", "chat"])
 def test_of_every_kind(games: Callable[..., Knowledge], form: str) -> None:
     knowledge = games(form)
-    made = make_requests(knowledge, CatalogueRequestOptions(train_queries=360, traces=0))
+    made = make_requests(
+        knowledge, CatalogueRequestOptions(train_queries=150, val_queries=40, test_queries=120, traces=0)
+    )
     check(knowledge, made)
     kinds = {(query.category, made.extra_info[query.id]["form"]) for query in made.splits["test"]}
     extra = {("explicit", form) for form in ("plain", "exclusion", "years", "numbers", "several")}
@@ -46,7 +50,7 @@ def test_of_every_kind(games: Callable[..., Knowledge], form: str) -> None:
 @given(knowledge=graphs(), seed=st.integers(0, 5))
 def test_of_any_graph(knowledge: Knowledge, seed: int) -> None:
     try:
-        made = make_requests(knowledge, CatalogueRequestOptions(**{**vars(SMALL), "seed": seed}))
+        made = make_requests(knowledge, replace(SMALL, seed=seed))
     except UserError:  # a graph may be too poor for so many requests
         return
     check(knowledge, made)
@@ -54,7 +58,7 @@ def test_of_any_graph(knowledge: Knowledge, seed: int) -> None:
 
 def test_hard_negatives_miss_one_condition_alone(games: Callable[..., Knowledge]) -> None:
     knowledge = games("chat", 200)
-    made = make_requests(knowledge, CatalogueRequestOptions(traces=0))
+    made = make_requests(knowledge, TEST_ALONE)
     reference, shares = Reference(knowledge), []
     for query in made.splits["test"]:
         conditions = made.extra_info[query.id]["conditions"]
@@ -66,7 +70,7 @@ def test_hard_negatives_miss_one_condition_alone(games: Callable[..., Knowledge]
 
 def test_what_is_excluded_stands_among_the_candidates(games: Callable[..., Knowledge]) -> None:
     knowledge = games("chat", 200)
-    made = make_requests(knowledge, CatalogueRequestOptions(kinds="exclusion", traces=0))
+    made = make_requests(knowledge, replace(TEST_ALONE, kinds="exclusion", test_queries=100))
     reference = Reference(knowledge)
     for query in made.splits["test"]:
         wish = [c for c in made.extra_info[query.id]["conditions"] if not c.startswith("not ")]
@@ -77,5 +81,5 @@ def test_one_seed_gives_one_dataset(games: Callable[..., Knowledge]) -> None:
     options = CatalogueRequestOptions(train_queries=30, val_queries=10, test_queries=10, traces=30)
     first, again = (make_requests(games("sentences"), options) for _ in range(2))
     assert first == again
-    other = make_requests(games("sentences"), CatalogueRequestOptions(**{**vars(options), "seed": 1}))
+    other = make_requests(games("sentences"), replace(options, seed=1))
     assert other.splits != first.splits

@@ -32,6 +32,12 @@ def test_templates_are_distinct_and_have_their_slots_once(name: str) -> None:
         assert " ".join(pieces_of(template)).replace(" ", "") == template.replace(" ", "")  # nothing gets lost
 
 
+def test_no_request_begins_with_a_title() -> None:
+    """In a closed form first words are tokens of their own."""
+    first = {template.split()[0] for name in SLOTS for template in LISTS[name]}
+    assert {word for word in first if word.startswith("{")} == {"{np}", "{np},"}
+
+
 def test_every_list_is_looked_at() -> None:
     assert set(LISTS) == set(SLOTS)
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rerec_engine.data.knowledge import Knowledge
-from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.worlds.catalogue import make_requests
+from rerec_engine.worlds.catalogue.drafts import Draft
 from rerec_engine.worlds.catalogue.make import Maker, draw_many
+from rerec_engine.worlds.catalogue.traces import Teacher
 from rerec_engine.worlds.options import CatalogueRequestOptions
 
-OPTIONS = CatalogueRequestOptions(train_queries=20, val_queries=5, test_queries=10)
+OPTIONS = CatalogueRequestOptions(train_queries=20, val_queries=5, test_queries=10, traces=20)
 
 
 def catalogue(items: int, seed: int = 0) -> Knowledge:
@@ -29,6 +30,7 @@ def catalogue(items: int, seed: int = 0) -> Knowledge:
 def test_each_split_has_its_number_of_requests() -> None:
     made = make_requests(catalogue(60), OPTIONS)
     assert {split: len(queries) for split, queries in made.splits.items()} == OPTIONS.counts
+    assert len(made.traces) == 20
 
 
 @pytest.mark.parametrize("form", ["chat", "sentences"])
@@ -60,12 +62,27 @@ def test_without_facts_the_rows_are_those_of_before(games: Callable[..., Knowled
     assert any(query.named for query in with_facts.splits["train"])
 
 
-def test_a_catalogue_without_attributes_is_refused() -> None:
-    bare = Knowledge([f"Game {i}" for i in range(60)], [None] * 60, AttributeGraph.from_triples([], 60))
-    with pytest.raises(UserError, match="no attribute of the 60 items is fit to be asked for"):
-        make_requests(bare, OPTIONS)
+def test_condition_sets_never_cross_splits_and_those_of_val_and_test_are_in_no_trace(
+    games: Callable[..., Knowledge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As extra_info tells them, and as the teacher is asked to reason about them."""
+    knowledge, reasoned = games("sentences"), list[tuple[str, ...]]()
+    values, reason = knowledge.attributes.values, Teacher.reason
 
+    def recorded(teacher: Teacher, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> str:
+        reasoned.append(tuple(sorted({condition.key(values) for condition in draft.conditions})))
+        return reason(teacher, draft, truth, candidates)
 
-def test_a_tiny_catalogue_is_refused() -> None:
-    with pytest.raises(UserError, match="at least 20 items, got 7"):
-        make_requests(catalogue(7), OPTIONS)
+    monkeypatch.setattr(Teacher, "reason", recorded)
+    options = CatalogueRequestOptions(train_queries=150, val_queries=60, test_queries=90, traces=400, candidates=8)
+    made = make_requests(knowledge, options)
+    sets = {
+        split: {tuple(made.extra_info[query.id]["conditions"]) for query in queries}
+        for split, queries in made.splits.items()
+    }
+    assert min(map(len, sets.values())) > 30
+    assert not sets["train"] & sets["val"]
+    assert not (sets["train"] | sets["val"]) & sets["test"]
+    assert len(reasoned) == len(made.traces) == 400
+    assert not set(reasoned) & (sets["val"] | sets["test"])
+    assert set(reasoned) & sets["train"]  # so the keys are comparable
