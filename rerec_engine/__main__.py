@@ -13,7 +13,7 @@ COMMANDS = {
     "evaluate": "accuracy and ranking metrics of a model, or of answers in a file",
     "recommend": "ask a trained model for recommendations, once or in a chat",
     "serve": "the same as a web page and as OpenAI's chat API",
-    "prepare": "make a dataset directory out of raw data, or of the demo world",
+    "prepare": "make a dataset directory of your tables, public data or the demo",
     "report": "one HTML page of a run, or of two runs compared",
     "share": "write a run's model card, and publish the model",
     "experiment": "compare settings over seeds, with one table at the end",

@@ -140,6 +140,8 @@ CASES = {
     "Bride of the Monster (1956) (Ed Wood)": ["+Bride of the Monster Ed Wood"],
     "Fargo (1996), Star Crime": [],
     "Maybe Heat (1995) is a comedy": [],
+    "I do not think Heat (1995) is a comedy": [],
+    "Heat (1995) is a film that stars Al Pacino": ["+Heat Al Pacino"],
     "Maybe Heat (1995), a crime film": ["+Heat Crime"],
     "Heat (1995) is a thriller, but Bill Murray was in it": ["+Heat Thriller"],
     "Heat (1995) is a thriller, and Bill Murray isn't in it": ["+Heat Thriller"],
