@@ -130,7 +130,8 @@ class Speaker:
         condition = draft.conditions[draft.inferred]
         title = "" if draft.category == "misinformed" else self._shelf.knowledge.titles[draft.via]
         ways = phrases.hop(self._said, condition.name, title, len(condition.attributes) > 1, draft.count > 1)
-        return phrases.one_of(rng, ways.relative if relative else [*ways.plain, *ways.relative])
+        twice = any(told.name == condition.name for told in draft.conditions[: draft.inferred])
+        return phrases.one_of(rng, ways.relative if relative or twice else [*ways.plain, *ways.relative])
 
     def _span(self, phrase: NounPhrase, condition: Condition, plural: bool, rng: np.random.Generator) -> None:
         number, span = self.number(condition.name), condition.span

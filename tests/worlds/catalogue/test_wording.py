@@ -101,6 +101,16 @@ def test_a_superlative_is_one_sentence(drawn: list[Drawn]) -> None:
         assert "should be" not in own.said.text
 
 
+def test_a_relation_that_is_asked_for_twice_is_said_in_two_ways(maker: Maker, drawn: list[Drawn]) -> None:
+    """A "wargame that shares a category with X", not "of the category wargame in one of the categories of X"."""
+    drafts = [own.draft for own in drawn if own.draft.via >= 0]
+    twice = [d for d in drafts if d.conditions[d.inferred].name in {c.name for c in d.conditions[: d.inferred]}]
+    assert len(twice) > 5
+    for draft in twice:
+        text = Speaker(maker.shelf).say(draft, np.random.default_rng(0)).text
+        assert re.search(r"\bthat (?:shares an?|has the same) ", text), text
+
+
 def test_what_is_left_without_names_and_numbers(maker: Maker) -> None:
     shelf = maker.shelf
     price = Condition("price", span=Span("under", 30))
