@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rerec_engine.data import atomic, profiles, sources, tables
 from rerec_engine.data.counts import Counts
+from rerec_engine.data.files.cells import is_missing
 from rerec_engine.errors import UserError
 
 PARSERS: list[Callable[[str], object]] = [
@@ -41,7 +42,8 @@ def test_a_parser_returns_or_raises_value_error(parse: Callable[[str], object], 
 
 @given(st.integers(0, 10**9), words, st.lists(words, min_size=1, max_size=4))
 def test_movie_lines(number: int, title: str, genres: list[str]) -> None:
-    assert tables.parse_movie(f"{number}::{title}::{'|'.join(genres)}") == (str(number), title, genres)
+    known = [genre for genre in genres if not is_missing(genre)]
+    assert tables.parse_movie(f"{number}::{title}::{'|'.join(genres)}") == (str(number), title, known)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 5), st.integers(0, 2**40))
