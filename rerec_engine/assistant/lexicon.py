@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rerec_engine.data.description import plural_of
 from rerec_engine.graph.titles import normalise
 
 
@@ -81,6 +82,12 @@ SEEN = _set(
     "watched watching saw seen enjoyed loved liked impressed noticed appreciated admired finished read reading"
     " rewatched"
 )
+LIKENING = _set("like likes love loves enjoy enjoys remember remembers know knows than me")
+"""Words right before a title, besides those of having seen it."""
+SEEN_PAIRS = frozenset({
+    ("fan", "of"), ("impressed", "by"), ("back", "to"), ("similar", "to"), ("same", "as"),
+    ("speaking", "of"), ("favourite", "is"), ("favorite", "is"),
+})  # fmt: skip
 ASKING = _set("find want wants need recommend suggest looking seeking but instead now prefer")
 
 FRESH = re.compile(
@@ -143,4 +150,5 @@ def role_words(relations: Sequence[str]) -> dict[str, str]:
     """Word -> role, for the roles of these relations."""
     roles = {role_of(relation) for relation in relations}
     known = {word: role for role in roles for word in ROLES.get(role, ())}
-    return {**{role: role for role in roles if " " not in role}, **known}
+    single = [role for role in roles if " " not in role]
+    return {**{plural_of(role): role for role in single}, **{role: role for role in single}, **known}

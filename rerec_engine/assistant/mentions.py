@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rerec_engine.assistant.lexicon import GENRE_WORDS, SEEN, role_of
+from rerec_engine.assistant.lexicon import GENRE_WORDS, LIKENING, SEEN, SEEN_PAIRS, role_of, role_words
 from rerec_engine.data.dataset import Dataset
+from rerec_engine.data.description import DatasetDescription
 from rerec_engine.graph.titles import normalise
 from rerec_engine.graph.titles import words as title_words
 
-_LONGEST = 12  # words of a title or value looked for in a request
+_LONGEST, _LONGEST_TITLE = 12, 40  # words of a value, and of a title, looked for in a request
 _OPENING, _CLOSING = tuple("\"'“‘«"), tuple("\"'”’»")
 _TOKEN = re.compile(r"\(\d{4}\)|[^\W_]+(?:['’.:&-]+[^\W_]+)*")
+_END = re.compile(r"[.;!?](?!\s*[,:])")
+_CLOSED = re.compile(r"[)\]\"”'’]+")
 _BRACKETS = re.compile(r"\s*\([^()]*\)\s*$")
 _SURNAME = 4  # letters
 _NAMESAKES = 3  # people of one surname that a surname alone may mean
@@ -39,11 +42,13 @@ class Mention(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A text's words, and what they name, in the text's order and without overlap."""
+    """A text's words, and what they name, in the text's order and without overlap. filler: the dataset's own words that
+    ask for nothing: what an item is called, and how its relations are said."""
 
     text: str
     words: list[Word]
     mentions: list[Mention]
+    filler: frozenset[str] = frozenset()
 
     @property
     def titles(self) -> tuple[int, ...]:
@@ -54,10 +59,11 @@ class Reading(NamedTuple):
         return tuple(dict.fromkeys(a for m in self.mentions if not m.is_title for a in m.ids))
 
     def sentence_starts(self) -> list[int]:
-        """The first word of each word's sentence."""
+        """The first word of each word's sentence; a mark within a title ends none."""
+        inside = {i for m in self.mentions if m.is_title for i in range(m.first + 1, m.stop)}
         starts = [0] * len(self.words)
         for i in range(1, len(self.words)):
-            ends = any(c in ".;!?" for c in self.gap(i - 1, i))
+            ends = i not in inside and _END.search(self.gap(i - 1, i))
             starts[i] = i if ends else starts[i - 1]
         return starts
 
@@ -78,10 +84,11 @@ def words_of(text: str) -> tuple[str, ...]:
 class Index:
     """Finds what texts name. Longer names win; a title's words name no value.
 
-    A title of one word counts only with its year, in quotation marks, or with a capital after a verb of having seen
-    it; one of two words only with a capital or a digit: "It" and "the room" are ordinary words. A person's last name
-    counts where it stands alone with a capital and few people have it; a value of one word that is no genre, and that
-    the dataset writes with a capital, needs a capital or a preposition.
+    A title of one word counts only with its year, in quotation marks, or with a capital where it is spoken of as an
+    item ("I loved Azul", "like Azul", "the designer of Azul"); one of two words only with a capital or a digit: "It"
+    and "the room" are ordinary words. A person's last name counts where it stands alone with a capital and few people
+    have it; a value of one word that is no genre or the like (said right before the noun: "a party game"), and that the
+    dataset writes with a capital, needs a capital or a preposition.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -91,6 +98,8 @@ class Index:
         self._surnames: dict[str, dict[tuple[str, ...], list[int]]] = {}
         graph = dataset.attributes
         roles = {relation: role_of(relation) for relation in dict.fromkeys(graph.relations)}
+        self._role_words = frozenset(role_words(list(roles)))
+        self._filler = self._role_words | _said(dataset.description, roles)
         for a, (relation, value) in enumerate(zip(graph.relations, graph.values, strict=True)):
             role, words = roles[relation], words_of(_BRACKETS.sub("", value))
             for name in dict.fromkeys((value, _BRACKETS.sub("", value))):
@@ -113,18 +122,18 @@ class Index:
         first_word.append(len(words))
         mentions: list[Mention] = []
         free = [True] * len(tokens)
-        for start, stop in _spans(len(tokens)):
-            if all(free[start:stop]) and (item := self._title(text, tokens, start, stop)) >= 0:
+        for start, stop in _spans(len(tokens), _LONGEST_TITLE):
+            if all(free[start:stop]) and (item := self._title(text, tokens, start, stop, free)) >= 0:
                 mentions.append(Mention(first_word[start], first_word[stop], True, (item,)))
                 free[start:stop] = [False] * (stop - start)
         open_ = [False] * len(words)
         for i, is_free in enumerate(free):
             open_[first_word[i] : first_word[i + 1]] = [is_free] * (first_word[i + 1] - first_word[i])
-        for start, stop in _spans(len(words)):
+        for start, stop in _spans(len(words), _LONGEST):
             if all(open_[start:stop]) and (found := self._value(text, words, start, stop)):
                 mentions.append(Mention(start, stop, False, tuple(dict.fromkeys(found))))
                 open_[start:stop] = [False] * (stop - start)
-        return Reading(text, words, sorted(m for m in mentions if m.stop > m.first))
+        return Reading(text, words, sorted(m for m in mentions if m.stop > m.first), self._filler)
 
     def _value(self, text: str, words: Sequence[Word], start: int, stop: int) -> list[int]:
         """The attributes that the span names."""
@@ -157,8 +166,8 @@ class Index:
                 return found
         return []
 
-    def _title(self, text: str, tokens: Sequence[re.Match[str]], start: int, stop: int) -> int:
-        """The item that the span names, or -1."""
+    def _title(self, text: str, tokens: Sequence[re.Match[str]], start: int, stop: int, free: Sequence[bool]) -> int:
+        """The item that the span names, or -1. free: whether a token is in no title that was found before."""
         begin, end = tokens[start].start(), tokens[stop - 1].end()
         years = [i for i in range(start, stop) if tokens[i][0].startswith("(")]
         if years and years != [stop - 1]:
@@ -170,19 +179,57 @@ class Index:
         plain = span == span.lower() and not any(c.isdigit() for c in span)
         if words < 1 or (words == 2 and plain and not quoted):
             return -1
-        if words == 1 and not (dated or quoted) and not self._seen(text, tokens, start):
+        if words == 1 and not (dated or quoted) and not self._stands_for_an_item(text, tokens, start, free):
             return -1
-        return self._dataset.catalogue.match(span)
+        item = self._dataset.catalogue.match(span)
+        closed = _CLOSED.match(text, end)
+        if item < 0 and closed:  # of "Ink (Black)" the tokens end before the bracket
+            whole = self._dataset.catalogue.match(text[begin : closed.end()])
+            item = whole if whole >= 0 and words_of(self._dataset.titles[whole]) == words_of(span) else -1
+        return item
 
-    def _seen(self, text: str, tokens: Sequence[re.Match[str]], at: int) -> bool:
-        """Whether a word with a capital follows a verb of having seen it, and is no value."""
+    def _stands_for_an_item(self, text: str, tokens: Sequence[re.Match[str]], at: int, free: Sequence[bool]) -> bool:
+        """Whether a word with a capital, which is no value, is spoken of as an item: seen or liked, likened to, what a
+        role is said of ("the designer of Azul"), or in a list with another title."""
+        if not self._may_be_a_title(text, tokens, at):
+            return False
+        before = [token[0].lower() for token in tokens[max(0, at - 4) : at]]
+        if (before and before[-1] in SEEN | LIKENING) or tuple(before[-2:]) in SEEN_PAIRS:
+            return True
+        opens = at == 1 or (at > 1 and any(c in ".!?" for c in text[tokens[at - 2].end() : tokens[at - 1].start()]))
+        if opens and before[-1] in ("about", "of"):  # "Of Azul I was told"
+            return True
+        if before and before[-1] in ("of", "with", "as") and self._role_words & {*before}:
+            return True
+        if before[-1:] == ["and"] and at > 1 and not free[at - 2]:
+            return True
+        after = [token[0] for token in tokens[at + 1 : at + 3]]
+        paired = len(after) == 2 and after[0] == "and" and self._may_be_a_title(text, tokens, at + 2)
+        return paired and self._dataset.catalogue.match(after[1]) >= 0
+
+    def _may_be_a_title(self, text: str, tokens: Sequence[re.Match[str]], at: int) -> bool:
+        """Whether a word has a capital, is long enough and no value or surname, and no further capital follows."""
         word = tokens[at][0]
-        if not at or not word[0].isupper() or len(word) < _SURNAME or words_of(word) in self._values:
+        known = words_of(word)
+        if not word[0].isupper() or len(word) < _SURNAME or known in self._values or not known:
+            return False
+        if known[0] in self._surnames:
             return False
         following = tokens[at + 1] if at + 1 < len(tokens) else None
-        if following and following[0][0].isupper() and not text[tokens[at].end() : following.start()].strip():
-            return False
-        return tokens[at - 1][0].lower() in SEEN
+        if following is None or following[0] == "I" or not following[0][0].isupper():
+            return True
+        return bool(text[tokens[at].end() : following.start()].strip())
+
+
+def _said(description: DatasetDescription, relations: Iterable[str]) -> frozenset[str]:
+    """The words of the dataset's noun, and of its relations' clauses and roles."""
+    wordings = [description.wording(relation) for relation in relations]
+    texts = [
+        description.noun,
+        description.items,
+        *(text for w in wordings for text in (w.clause, w.role, f"{w.role}s")),
+    ]
+    return frozenset(word for text in texts for word in words_of(text))
 
 
 def _adjacent(text: str, words: Sequence[Word], left: int) -> bool:
@@ -193,8 +240,8 @@ def _adjacent(text: str, words: Sequence[Word], left: int) -> bool:
     return words[left].upper and words[left + 1].upper and not between.strip()
 
 
-def _spans(length: int) -> Iterator[tuple[int, int]]:
-    """All spans of at most `_LONGEST`, longest first, then from the left."""
-    for size in range(min(length, _LONGEST), 0, -1):
+def _spans(length: int, longest: int) -> Iterator[tuple[int, int]]:
+    """All spans of at most `longest`, longest first, then from the left."""
+    for size in range(min(length, longest), 0, -1):
         for start in range(length - size + 1):
             yield start, start + size

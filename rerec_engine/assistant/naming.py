@@ -134,7 +134,8 @@ class Namer:
         """A false claim about a title ("directed by X as in T"): T's own values count, and the note says so.
 
         A claim: title and value in one sentence, the value "in" or "as in" the title, or after it, behind a verb of
-        having seen it and with no word of asking between them.
+        having seen it and with no word of asking between them; or the title, then "its" role "is" the value, with no
+        word of asking before.
         """
         graph = self._dataset.attributes
         words = [w.text for w in reading.words]
@@ -154,7 +155,9 @@ class Namer:
                 as_in = inside[-2:] == ["as", "in"] or inside == ["in"]
                 in_it = left is title or inside[-1:] in (["in"], ["of"])
                 before = set(words[starts[left.first] : right.first])
-                if not as_in and not (in_it and SEEN & before and not ASKING & set(inside)):
+                its = left is title and inside[-1:] in (["is"], ["are"], ["was"]) and "its" in inside
+                of_it = its and not ASKING & before
+                if not (as_in or of_it or (in_it and SEEN & before and not ASKING & set(inside))):
                     continue
                 item = title.mention.ids[0] if title.mention else -1
                 truth = tuple(int(a) for a in graph.ids_of(item) if graph.relations[a] == condition.relation)

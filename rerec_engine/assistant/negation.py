@@ -56,7 +56,9 @@ def without_overlap(targets: Sequence[Target]) -> list[Target]:
 def negated(reading: Reading, targets: Sequence[Target]) -> list[bool]:
     """Whether each target is excluded: after a negation with nothing but fillers between, or in a list so begun."""
     words = [w.text for w in reading.words]
-    roles = {word for role in PERSON_ROLES for word in role_words([role])}
+    filler = (
+        {word for role in PERSON_ROLES for word in role_words([role])} | NEGATION_FILLER | reading.filler | {"than"}
+    )
     out: list[bool] = []
     for number, target in enumerate(targets):
         no = False
@@ -66,7 +68,7 @@ def negated(reading: Reading, targets: Sequence[Target]) -> list[bool]:
             if words[i] in NEGATIONS or tuple(words[max(0, i - 1) : i + 1]) in NEGATION_PAIRS:
                 no = words[i - 1 : i] not in (["why"], ["if"])
                 break
-            if words[i] not in NEGATION_FILLER and words[i] not in roles and words[i] != "than":
+            if words[i] not in filler:
                 break
         if not no and number and out[-1]:
             no = _continues(reading, targets, number)

@@ -115,3 +115,36 @@ def games(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         ),
     )
     return load_dataset(path)
+
+
+SHOP = (
+    ("Catan", "Klaus Teuber", ("Economic", "Family")),
+    ("Azul", "Michael Kiesling", ("Puzzle", "Family")),
+    ("6 nimmt!", "Wolfgang Kramer", ("Card Game",)),
+    ("El Grande", "Wolfgang Kramer", ("Medieval",)),
+    ("Codenames", "Vlaada Chvátil", ("Party", "Word Game")),
+    ("Rite in the Rain All-Weather Durable Clicker Pen - Black Ink, 2 Pack of Refills Included (No. 93K)", "", ()),
+)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Titles of one word, with marks inside, and long ones; categories written with capitals."""
+    path: Path = tmp_path_factory.mktemp("shop") / "data"
+    triples = [(i, "category", value) for i, game in enumerate(SHOP) for value in game[2]]
+    triples += [(i, "designer", game[1]) for i, game in enumerate(SHOP) if game[1]]
+    graph = AttributeGraph.from_triples(triples, len(SHOP))
+    write_dataset(
+        path,
+        titles=[game[0] for game in SHOP],
+        years=[None] * len(SHOP),
+        relations=graph.relations,
+        values=graph.values,
+        item_attributes=graph.item_attributes,
+        interactions=sp.csr_matrix(np.eye(2, len(SHOP), dtype=np.float32)),
+        item_embeddings=np.zeros((len(SHOP), 2), dtype=np.float32),
+        splits={"train": []},
+        data_source="test/shop",
+        description=DatasetDescription(noun="board game"),
+    )
+    return load_dataset(path)

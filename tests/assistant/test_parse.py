@@ -10,6 +10,8 @@ from rerec_engine.assistant.conditions import Request
 from rerec_engine.assistant.parse import Earlier, RequestParser
 from rerec_engine.data.dataset import Dataset
 
+PEN = "Rite in the Rain All-Weather Durable Clicker Pen - Black Ink, 2 Pack of Refills Included (No. 93K)"
+
 
 @pytest.fixture(scope="module")
 def parser(films: Dataset) -> RequestParser:
@@ -191,3 +193,41 @@ def test_any_text_is_parsed(films: Dataset, text: str, later: bool) -> None:
 )
 def test_hostile_text_is_parsed(parser: RequestParser, text: str) -> None:
     parser.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "liked"),
+    [
+        ("a cheap party game", ["category: Party"], []),
+        ("something economic, for families", ["category: Economic", "category: Family"], []),
+        # what is not wanted, in the words of the dataset's own relations
+        ("A family game, but nothing designed by Klaus Teuber", ["category: Family", "not designer: Klaus Teuber"], []),
+        ("a game that was not designed by Wolfgang Kramer", ["not designer: Wolfgang Kramer"], []),
+        ("but nothing of the category Card Game", ["not category: Card Game"], []),
+        ("no board games of the categories Puzzle or Party", ["not category: Puzzle", "not category: Party"], []),
+        ("a game not like the others, by Klaus Teuber", ["designer: Klaus Teuber"], []),
+        # titles of one word, spoken of as items
+        ("I loved Catan and Azul", [], ["Catan", "Azul"]),
+        ("something like Catan", [], ["Catan"]),
+        ("Codenames and Azul were just right for me", [], ["Codenames", "Azul"]),
+        ("a party game by the designer of Azul", ["category: Party", "designer: Michael Kiesling"], ["Azul"]),
+        ("one in the categories of Codenames", ["category: Party or Word Game"], ["Codenames"]),
+        ("We play in Catan, my town", [], []),
+        ("I like Grande cups", [], []),
+        # a false claim about one; what is asked for is no claim
+        ("For me Azul was great, and as you know its designer is Klaus Teuber. The same designer, please.",
+         ["designer: Michael Kiesling"], ["Azul"]),
+        ("Of Catan I was told that one of its categories is Medieval. A game in one of its categories?",
+         ["category: Economic or Family"], ["Catan"]),
+        ("Speaking of 6 nimmt! : if I am not mistaken, its designer is Klaus Teuber. By its designer.",
+         ["designer: Wolfgang Kramer"], ["6 nimmt!"]),
+        ("Find something like Azul, and see to it that its designer is Klaus Teuber", ["designer: Klaus Teuber"],
+         ["Azul"]),
+        # a long title, with marks that end no sentence
+        (f"The same designer as {PEN}? No. Something by Klaus Teuber", ["designer: Klaus Teuber"], [PEN]),
+    ],
+)  # fmt: skip
+def test_requests_in_a_shop(shop: Dataset, text: str, told: list[str], liked: list[str]) -> None:
+    request = RequestParser(shop).parse(text)
+    assert list(request.told) == told
+    assert [shop.titles[i] for i in request.liked] == liked
