@@ -93,8 +93,7 @@ class NameIndex {
   // ... of a phrase that ends nothing; may begin a value.
   bool may_be_phrase(const PlainWord& word) const { return phrase_words_.may_hold(word.hash); }
   bool may_begin_value(const PlainWord& word) const { return value_begins_[word.upper].may_hold(word.hash); }
-  // ... may be the last of a value or a phrase; and of one after which an item has the values before: a value, a noun, a
-  // verb.
+  // ... may be the last of a value or a phrase; of one after which an item has the values before: value, noun, verb.
   bool may_end(const PlainWord& word) const { return ends_.may_hold(word.hash); }
   bool may_lead(const PlainWord& word) const { return leads_.may_hold(word.hash); }
 
@@ -122,6 +121,7 @@ class NameIndex {
     bool last_upper, owned;
   };
   using Hashes = std::vector<uint64_t>;
+  static constexpr size_t kMostTitleWords = 64;
 
   void add_titles(const Catalogue& catalogue);
   void add_values(const AttributeNames& names, const ReasonWords& words);
@@ -142,7 +142,7 @@ class NameIndex {
   std::vector<Phrase> phrases_;
   int32_t with_ = -1;
   std::vector<int32_t> attribute_ids_, relations_;
-  HashFilter first_, pairs_, singles_;  // of titles: words that begin longer ones, their first two words, and single ones
+  HashFilter first_, pairs_, singles_;  // of titles: words that begin longer ones, their first two, and single ones
   HashFilter known_, phrase_words_, phrase_begins_, value_begins_[2], ends_, leads_;  // words of values and phrases
 };
 

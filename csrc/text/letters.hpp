@@ -39,8 +39,8 @@ class Letters {
  public:
   static constexpr size_t kPadding = 32;  // blanks before and behind
 
-  // Reads text[:end].
-  void read(std::string_view text, size_t end);
+  // Reads text[:end]; returns whether it is all ASCII.
+  bool read(std::string_view text, size_t end);
   const char* data() const { return bytes_.get() + kPadding; }
   // Where a word that begins with no small letter may begin, ascending; valid until the next call, and may be written.
   uint32_t* starts() { return starts_.get(); }

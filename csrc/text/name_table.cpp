@@ -1,52 +1,57 @@
 #include "text/name_table.hpp"
 
+#include <stdexcept>
+
 #include "text/plain.hpp"
 
 namespace rerec {
 
 using std::string_view;
 
-NameTable::Slot& NameTable::slot(uint64_t key) {
+// Of the slot of a key, which is there from now on.
+size_t NameTable::place(uint64_t key) {
   for (uint64_t at = key & mask_;; at = (at + 1) & mask_) {
-    if (slots_[at].key == key) return slots_[at];
-    if (slots_[at].key != 0) continue;
+    if (keys_[at] == key) return at;
+    if (keys_[at] != 0) continue;
     if (2 * ++used_ > slots_.size()) {
       --used_;
       grow();
-      return slot(key);
+      return place(key);
     }
-    slots_[at].key = key;
-    return slots_[at];
+    keys_[at] = key;
+    slots_[at] = key & ~kNameBits;
+    return at;
   }
 }
 
 void NameTable::grow() {
-  std::vector<Slot> old(slots_.size() * 2);
+  std::vector<uint64_t> old(slots_.size() * 2), old_keys(old.size());
   old.swap(slots_);
+  old_keys.swap(keys_);
   mask_ = slots_.size() - 1;
-  for (const Slot& known : old) {
-    if (known.key == 0) continue;
-    uint64_t at = known.key & mask_;
-    while (slots_[at].key != 0) at = (at + 1) & mask_;
-    slots_[at] = known;
+  for (size_t i = 0; i < old.size(); ++i) {
+    if (old[i] == 0) continue;
+    uint64_t at = old_keys[i] & mask_;
+    while (slots_[at] != 0) at = (at + 1) & mask_;
+    slots_[at] = old[i];
+    keys_[at] = old_keys[i];
   }
 }
 
 int32_t NameTable::add(const std::vector<uint64_t>& hashes, string_view name) {
   uint64_t key = hashes[0];
   for (size_t i = 1; i < hashes.size(); ++i) {
-    slot(key);
+    place(key);
     key = join_hash(key, hashes[i]);
   }
-  Slot& last = slot(key);
-  if (last.name == kNone) {
-    last.name = static_cast<int32_t>(begins_.size()) - 1;
-    pool_.append(name);
-    begins_.push_back(pool_.size());
-  } else if ((*this)[last.name] != name) {
-    return kNone;
-  }
-  return last.name;
+  uint64_t& last = slots_[place(key)];
+  const int32_t known = static_cast<int32_t>(last & kNameBits) - 1;
+  if (known != kNone) return (*this)[known] == name ? known : kNone;
+  if (size() >= kNameBits) throw std::length_error("too many names");
+  pool_.append(name);
+  begins_.push_back(pool_.size());
+  last |= size();
+  return static_cast<int32_t>(size()) - 1;
 }
 
 void HashFilter::build(const std::vector<uint64_t>& hashes) {

@@ -9,18 +9,21 @@
 namespace rerec {
 
 // A trie, flat: the hash of a name's first words -> the name that is just these, if one is. Who looks up compares the
-// words. Keys: the first word's hash, then `join_hash` with each further one; a word's hash is never 0.
+// words. Keys: the first word's hash, then `join_hash` with each further one; their highest bit
+// is set.
 class NameTable {
  public:
   static constexpr int32_t kNone = -1;
 
   // The name's number; kNone for one whose hash is that of another name. hashes: of its words, at least one.
+  // Throws std::length_error beyond 16 million names.
   int32_t add(const std::vector<uint64_t>& hashes, std::string_view name);
   // kNone - 1: no name begins so; kNone: only longer ones do.
   int32_t find(uint64_t key) const {
     for (uint64_t at = key & mask_;; at = (at + 1) & mask_) {
-      if (slots_[at].key == key) return slots_[at].name;
-      if (slots_[at].key == 0) return kNone - 1;
+      const uint64_t slot = slots_[at];
+      if ((slot ^ key) <= kNameBits) return static_cast<int32_t>(slot & kNameBits) - 1;
+      if (slot == 0) return kNone - 1;
     }
   }
   std::string_view operator[](int32_t name) const {
@@ -30,14 +33,14 @@ class NameTable {
   size_t size() const { return begins_.size() - 1; }
 
  private:
-  struct Slot {
-    uint64_t key = 0;  // 0: empty
-    int32_t name = kNone;
-  };
-  Slot& slot(uint64_t key);
+  static constexpr uint64_t kNameBits = (uint64_t{1} << 24) - 1;
+
+  size_t place(uint64_t key);
   void grow();
 
-  std::vector<Slot> slots_ = std::vector<Slot>(64);
+  // The upper bits of a key above its name's number and one (0: none); 0: empty. The keys themselves, which `find` does
+  // not read, so that more slots fit into the cache.
+  std::vector<uint64_t> slots_ = std::vector<uint64_t>(64), keys_ = slots_;
   uint64_t mask_ = 63;
   size_t used_ = 0;
   std::string pool_;

@@ -57,6 +57,10 @@ void append_plain(string_view text, std::string& out) {
   const auto* end = p + text.size();
   while (p < end) {
     const unsigned char* start = p;
+    for (uint64_t block = 0; end - p >= 8; p += 8) {
+      std::memcpy(&block, p, sizeof block);
+      if (is_odd(block)) break;
+    }
     while (p < end && *p < 0x80) ++p;
     out.append(reinterpret_cast<const char*>(start), static_cast<size_t>(p - start));
     if (p == end) return;
