@@ -39,7 +39,7 @@ class Prepared:
     profiles: Sequence[str] = ()  # [U], each in a few words, "" unknown; empty: of no user
     texts: Sequence[str | None] = ()  # [N], descriptions; empty: of no item
     numbers: Mapping[str, ItemNumbers] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)  # further files of the directory, by name
+    files: Mapping[str, str | bytes] = field(default_factory=dict)  # further files of the directory, by name
 
 
 def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOptions, seed: int) -> np.ndarray:

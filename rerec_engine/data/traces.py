@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,10 +27,20 @@ class Trace(NamedTuple):
     response: str
 
 
+FILE = "warm_start.parquet"
+"""Of a dataset directory."""
+
+
+def encode_traces(traces: Sequence[Trace]) -> bytes:
+    """The file's content."""
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([trace._asdict() for trace in traces], _SCHEMA), content, compression="zstd")
+    return content.getvalue()
+
+
 def write_traces(path: Path, traces: Sequence[Trace]) -> None:
-    table = pa.Table.from_pylist([trace._asdict() for trace in traces], _SCHEMA)
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        temporary.write_bytes(encode_traces(traces))
 
 
 def read_traces(path: Path) -> list[Trace]:

@@ -45,7 +45,6 @@ class Files:
         """Write the dataset directory; what was read, and as what, as text. Raises UserError."""
         from rerec_engine.data.assemble import Prepared, finish
         from rerec_engine.data.files.catalogue import read_catalogue
-        from rerec_engine.data.traces import write_traces
         from rerec_engine.prepare.long_prompts import told_long
         from rerec_engine.worlds.catalogue import make_requests
 
@@ -88,8 +87,6 @@ class Files:
         }
         with waiting(f"embedding {len(read.items.titles)} items ({embedding.embeddings})"):
             told = finish(self.output, prepared, embedding, self.requests.seed, settings)
-        if made.traces:
-            write_traces(self.output / "warm_start.parquet", made.traces)
         return f"{read.told_text()}\n\n{told}{told_long(made.splits['train'], made.files)}"
 
     def _sources(self) -> FileSources:

@@ -14,7 +14,7 @@ from rerec_engine.types import Query
 _MOST = 200  # prompts that are read by a tokenizer
 
 
-def told_long(queries: Sequence[Query], files: Mapping[str, str]) -> str:
+def told_long(queries: Sequence[Query], files: Mapping[str, str | bytes]) -> str:
     """One line behind a line break; "" where all prompts are within the default of `data.max_prompt_tokens`.
 
     queries: of the train split. files: further files of the directory; where a vocabulary is among them its phrases are

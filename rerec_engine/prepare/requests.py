@@ -33,7 +33,6 @@ class Requests:
         """Write the dataset directory; what was made, as text. Raises UserError."""
         from rerec_engine.data.dataset import load_dataset, write_dataset
         from rerec_engine.data.knowledge import Knowledge
-        from rerec_engine.data.traces import write_traces
         from rerec_engine.prepare.long_prompts import told_long
         from rerec_engine.worlds.catalogue import make_requests
 
@@ -74,8 +73,6 @@ class Requests:
                 extra_info=made.extra_info,
                 files=files,
             )
-            if made.traces:
-                write_traces(self.output / "warm_start.parquet", made.traces)
         sizes = [f"{split}: {len(queries)} queries" for split, queries in made.splits.items()]
         notes = [f"{name}: {number}" for name, number in made.counts.items()]
         told = [*sizes, f"{len(made.traces)} traces", *notes, f"written to {self.output}"]

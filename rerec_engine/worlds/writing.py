@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rerec_engine.data.dataset import write_dataset
 from rerec_engine.data.description import VOCABULARY, DatasetDescription, Kind
-from rerec_engine.data.traces import Trace, write_traces
+from rerec_engine.data.traces import FILE as TRACES
+from rerec_engine.data.traces import Trace, encode_traces
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Query
 from rerec_engine.worlds.options import MadeOptions
@@ -52,9 +53,11 @@ def write_world(
             name: {"conditions": [f"{r}={v}" for r, v in sorted(query.conditions.items())]}
             for name, query in named.items()
         },
-        files={VOCABULARY: json.dumps(_vocabulary(world, drawn, traces, options.candidates), indent=0)},
+        files={
+            VOCABULARY: json.dumps(_vocabulary(world, drawn, traces, options.candidates), indent=0),
+            TRACES: encode_traces(traces),
+        },
     )
-    write_traces(Path(output) / "warm_start.parquet", traces)
 
 
 def describe(world: World) -> DatasetDescription:

@@ -12,7 +12,8 @@ from rerec_engine.data.articles import article
 from rerec_engine.data.description import VOCABULARY, DatasetDescription
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.prompter import Prompter
-from rerec_engine.data.traces import Trace
+from rerec_engine.data.traces import FILE as TRACES
+from rerec_engine.data.traces import Trace, encode_traces
 from rerec_engine.errors import UserError
 from rerec_engine.types import Query
 from rerec_engine.worlds.catalogue.candidates import FEWEST_WRONG, Judged
@@ -53,9 +54,10 @@ class MadeRequests:
     """What happened by the way, in words."""
 
     @property
-    def files(self) -> dict[str, str]:
+    def files(self) -> dict[str, str | bytes]:
         """Further files of the directory, by name."""
-        return {VOCABULARY: json.dumps(self.vocabulary, indent=0)} if self.vocabulary else {}
+        vocabulary = {VOCABULARY: json.dumps(self.vocabulary, indent=0)} if self.vocabulary else {}
+        return {**vocabulary, **({TRACES: encode_traces(self.traces)} if self.traces else {})}
 
 
 class Drawn(NamedTuple):
