@@ -3,7 +3,8 @@
 // Options: 0: bits 0 which box, 1-2 QAS mode, 3 years, 4 ids of 32 bits, 5 with candidates, 6 threads; 1: k - 1 (255:
 // 1000); 2: penalty, repeat and credit in 1/64; 3: the first year; 4: seed of attributes and embeddings; 5: attributes
 // in all; 6: width of embeddings - 1; 7: bits 0 graded, 1 centred, 2 weighted attributes, 3 padded rows, 4 repeat,
-// 5 credit, 6 candidates in no order, 7 an id that is none.
+// 5 credit, 6 candidates in no order, 7 an id that is none. Statements are read in the same text; the sum of options 2
+// and 3 says what the phrases are.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -86,9 +87,41 @@ struct Padded {
   }
 };
 
+// What values and phrases are: each kind and flag of phrase in turn, relations of attributes in turn.
+std::shared_ptr<const NameIndex> names_of(const fuzz::World& world, uint8_t seed) {
+  constexpr string_view kPhrases[] = {"the", "a",   "film", "is",       "not",         "only", "no",   "yes",
+                                      "and", "or",  "nor",  "but",      "neither",     "by",   "directed", "of",
+                                      "like", "to", "with", "stars in", "director of", "that"};
+  constexpr size_t kCount = sizeof kPhrases / sizeof *kPhrases, kAll = static_cast<size_t>(PhraseKind::kNone);
+  std::vector<int8_t> kinds;
+  std::vector<uint8_t> flags, any_case;
+  std::vector<uint64_t> masks;
+  std::vector<int32_t> relations;
+  ReasonWords words;
+  for (size_t i = 0; i < kCount; ++i) {
+    words.phrases.push_back(kPhrases[i]);
+    kinds.push_back(static_cast<int8_t>((i + seed / 8) % kAll));
+    flags.push_back(static_cast<uint8_t>((i * 7 + seed) % 32));
+    masks.push_back(i % 3 == 0 ? uint64_t{1} << (i + seed) % 64 | uint64_t{1} << 63 : ~uint64_t{0});
+  }
+  const size_t count = world.name_ptr.size() - 1;
+  for (size_t a = 0; a < count; ++a) {
+    relations.push_back(static_cast<int32_t>((a + seed) % 64));
+    any_case.push_back((a + seed) % 2 == 0);
+  }
+  words.relations = relations.data();
+  words.any_case = any_case.data();
+  words.attributes = count;
+  words.kinds = kinds.data();
+  words.flags = flags.data();
+  words.masks = masks.data();
+  return std::make_shared<const NameIndex>(*world.catalogue, world.names(), words);
+}
+
 struct Result {
   std::vector<std::vector<float>> columns;
   std::vector<uint8_t> answered;
+  std::vector<int32_t> statements, true_statements;  // where they are counted
   std::vector<std::vector<int32_t>> items;
   std::vector<float> rewards;
   std::vector<std::vector<int8_t>> kinds;  // of each token
@@ -100,6 +133,10 @@ struct Result {
     ScoreArrays out{};
     for (size_t i = 0; i < kColumns; ++i) out.columns[i] = columns[i].data();
     out.answered = answered.data();
+    if (!statements.empty()) {
+      out.statements = statements.data();
+      out.true_statements = true_statements.data();
+    }
     return out;
   }
 
@@ -134,6 +171,7 @@ struct Result {
 Result run(const Scorer& scorer, const TokenSource& source, const Targets& targets, const Settings& settings) {
   const TokenRows& rows = source.rows();
   Result out(rows.count);
+  if (settings.reasons) out.statements = out.true_statements = std::vector<int32_t>(rows.count, -1);
   int64_t size = rows.width * static_cast<int64_t>(rows.count);
   if (rows.width == 0) {
     for (size_t i = 0; i < rows.count; ++i) size += rows.length[i];
@@ -153,6 +191,48 @@ void require_same_scores(const Result& a, const Result& b) {
 void require_same(const Result& a, const Result& b) {
   require_same_scores(a, b);
   REQUIRE(a.rewards == b.rewards && a.kinds == b.kinds && a.lengths == b.lengths);
+}
+
+// What is read of a text is what is read of its lines alone, in a buffer of their own.
+void check_statements(const Scorer& scorer, const std::vector<string_view>& texts) {
+  StatementReader reader(*scorer.names(), scorer.tables());
+  std::vector<Line> lines, alone;
+  for (string_view text : texts) {
+    find_lines(text, lines);
+    const std::vector<Statement> found = reader.read(text, lines, lines.size());
+    auto next = found.begin();
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const std::vector<char> line = fuzz::exact_copy(text.substr(lines[i].begin, lines[i].end - lines[i].begin));
+      const string_view view(line.data(), line.size());
+      find_lines(view, alone);
+      for (const Statement& wanted : reader.read(view, alone, alone.size())) {
+        REQUIRE(next != found.end() && next->line == i && next->item == wanted.item && next->value == wanted.value);
+        REQUIRE(next->denied == wanted.denied && next->is_true == wanted.is_true);
+        REQUIRE(wanted.item >= 0 && wanted.item < static_cast<int32_t>(scorer.catalogue().size()));
+        ++next;
+      }
+    }
+    REQUIRE(next == found.end());
+  }
+}
+
+// Statements change no score. As many are counted as are read, where no answer ends the reading, and a false one marks
+// its line.
+void check_reasons(const Scorer& scorer, const TokenSource& source, const Targets& targets, Settings settings,
+                   const Result& plain, const std::vector<string_view>& texts) {
+  settings.reasons = true;
+  const Result read = run(scorer, source, targets, settings);
+  require_same_scores(plain, read);
+  StatementReader reader(*scorer.names(), scorer.tables());
+  std::vector<Line> lines;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    REQUIRE(read.true_statements[i] >= 0 && read.true_statements[i] <= read.statements[i]);
+    const bool marked = std::any_of(read.kinds[i].begin(), read.kinds[i].end(), [](int8_t k) { return k & kFalse; });
+    REQUIRE(!marked || read.true_statements[i] < read.statements[i]);
+    if (read.answered[i]) continue;
+    find_lines(texts[i], lines);
+    REQUIRE(reader.read(texts[i], lines, lines.size()).size() == static_cast<size_t>(read.statements[i]));
+  }
 }
 
 bool near(double a, double b) { return std::abs(a - b) <= 1e-4 * std::max(1.0, std::abs(b)); }
@@ -287,7 +367,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const fuzz::Case given(data, size);
   const uint8_t flags = given.options[0], more = given.options[7];
   const fuzz::World world(given.list(0, 80), given.list(5, 16), given.options, flags & 8, more & 4, more & 2);
-  const Scorer scorer(world.catalogue, world.tables(), world.names());
+  Scorer scorer(world.catalogue, world.tables(), world.names());
+  scorer.set_names(names_of(world, static_cast<uint8_t>(given.options[2] + given.options[3])));
 
   const string_view section = given.section(1);
   const std::vector<char> once = fuzz::exact_copy(section), half = fuzz::exact_copy(section.substr(0, section.size() / 2)),
@@ -343,6 +424,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_kinds(by_byte.kinds[i], by_token.kinds[i], tokens.begins[i], texts[i]);
   }
 
+  check_statements(scorer, texts);
+  check_reasons(scorer, token_source, targets, settings, by_token, texts);
   require_same(run(scorer, TextSource(texts, tokens.ends.data(), tokens.rows()), targets, settings), by_token);
   if (flags & 64) {
     Settings parallel = settings;
