@@ -64,10 +64,11 @@ def sentence_prompt(
     **unread: object,
 ) -> tuple[Message, ...]:
     """The request, the titles that it names with their facts, then the numbered candidates with theirs. The models that
-    it is for read no more than that."""
+    it is for read no more than that. Facts come after the title, so that a small model can copy a line from its number
+    on: a title stands in one line alone, a fact in several."""
     told = named or {}
     lines = [f"\n {line}" for line in _before_facts([*told], [*told.values()], " : ")]
-    lines += [f"\n{number}) {line}" for number, line in enumerate(_after_facts(candidates, facts, " : "), 1)]
+    lines += [f"\n{number}) {line}" for number, line in enumerate(_before_facts(candidates, facts, " : "), 1)]
     return (Message(role="user", content=request + "".join(lines)),)
 
 
@@ -84,7 +85,7 @@ FORMS = {"chat": PromptForm(chat_prompt), "sentences": PromptForm(sentence_promp
 
 
 def _after_facts(titles: Sequence[str], facts: Sequence[str], colon: str) -> list[str]:
-    """Candidates behind their facts: who looks for a fact reads on to the title that has it."""
+    """Titles behind their facts: who looks for a fact reads on to the title that has it."""
     if not facts:
         return list(titles)
     return [f"{fact}{colon}{title}" if fact else title for fact, title in zip(facts, titles, strict=True)]

@@ -33,7 +33,7 @@ def content(query: Query) -> str:
     return query.messages[0]["content"]
 
 
-def test_facts_stand_before_the_titles() -> None:
+def test_facts_stand_beside_the_titles() -> None:
     told = content(query(prompter(), profile="a teacher")).split("\n\n")
     assert told[1:] == [
         "Request: by Jo Roe",
@@ -41,7 +41,7 @@ def test_facts_stand_before_the_titles() -> None:
         "Recently chosen by the user, oldest first:\n- Ra",
         "Candidates, each after what is known of it:\n- made by Bo Bent: Heat (1995)\n- Ra\n- made by Jo Roe: Pax",
     ]
-    sentences = "by Jo Roe\n1) made by Bo Bent : Heat (1995)\n2) Ra\n3) made by Jo Roe : Pax"
+    sentences = "by Jo Roe\n1) Heat (1995) : made by Bo Bent\n2) Ra\n3) Pax : made by Jo Roe"
     assert content(query(prompter(form="sentences"))) == sentences
     assert content(query(prompter(), asked=())).endswith("Candidates:\n- Heat (1995)\n- Ra\n- Pax")
 
@@ -79,7 +79,7 @@ def test_another_order_of_the_candidates() -> None:
     stored = query(prompts)
     other = prompts.reordered(stored, [2, 0, 1])
     assert other.candidates == (0, 2, 1)
-    assert content(other) == "by Jo Roe\n1) made by Jo Roe : Pax\n2) made by Bo Bent : Heat (1995)\n3) Ra"
+    assert content(other) == "by Jo Roe\n1) Pax : made by Jo Roe\n2) Heat (1995) : made by Bo Bent\n3) Ra"
     assert replace(other, candidates=stored.candidates, messages=stored.messages) == stored
     assert prompts.messages(stored, [0, 1, 2]) == stored.messages
     drawn = [prompts.shuffled(stored, seed).candidates for seed in (0, 0, *range(20))]

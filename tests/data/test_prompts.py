@@ -25,11 +25,11 @@ def test_chat_form() -> None:
     ]
 
 
-def test_facts_lead_to_the_title_that_has_them() -> None:
+def test_facts_of_candidates_come_before_the_title_in_a_chat_and_after_it_in_sentences() -> None:
     told = {"candidates": ["A", "B"], "facts": ["by Jo", ""]}
     (chat,), (sentence,) = chat_prompt("x", **told), sentence_prompt("x", **told)
     assert chat["content"].endswith("Candidates, each after what is known of it:\n- by Jo: A\n- B")
-    assert sentence["content"] == "x\n1) by Jo : A\n2) B"
+    assert sentence["content"] == "x\n1) A : by Jo\n2) B"
     assert chat_prompt("x", candidates=["A"], facts=[""]) == chat_prompt("x", candidates=["A"])
     with pytest.raises(ValueError, match="zip"):
         chat_prompt("x", candidates=["A", "B"], facts=["by Jo"])

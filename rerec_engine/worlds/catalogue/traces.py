@@ -1,7 +1,7 @@
 """A teacher's reasoning over the requests of a catalogue, for the warm start: true by the graph, line by line.
 
 What is inferred comes first, then what is asked, then the candidates in turn until the right ones are found, then the
-box. Facts stand before the title, as in the prompt: copying goes forward.
+box. Titles and facts stand in the order of the prompt: copying goes forward.
 """
 
 from __future__ import annotations
@@ -46,30 +46,46 @@ class Teacher:
         return "\n".join(lines) + f"\n\\boxed{{{' ' if self._closed else ''}{titles}}}"
 
     def _checked(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
-        """Of each candidate up to the last right one what decides: of a wrong one the first condition that it misses.
+        """The candidates up to the last right one, each with its values of what is asked and a verdict behind each.
 
-        The values stand without their clauses: an answer has to be short.
+        A verdict tells whether the value is one that is asked for, and the last one of a line whether the item will do:
+        "4) Azul : Family no Puzzle yes : yes". So each follows from one value and the line "Asked", which a small model
+        learns in minutes; with one verdict behind all the values it does not. The first name (relation, number) that
+        fails ends the line, and so does a value that is not wanted.
         """
-        masks = Judged(self._shelf, draft.conditions, draft.named).masks
+        judged = list(zip(draft.conditions, Judged(self._shelf, draft.conditions, draft.named).masks, strict=True))
+        names = dict.fromkeys(condition.name for condition in draft.conditions)
         lines = []
         for number, item in enumerate(candidates[: candidates.index(truth[-1]) + 1], 1):
-            missed = [c for c, mask in zip(draft.conditions, masks, strict=True) if not mask[item]]
-            names = dict.fromkeys(c.name for c in missed[:1] or draft.conditions)
-            told = self._semicolon.join(filter(None, (self._told(item, name) for name in names)))
-            title = self._shelf.knowledge.titles[item]
-            parts = (told, title) if self._shown else (title, told)
-            lines.append(f"{number}) {self._colon.join(filter(None, parts))} {'no' if missed else 'yes'}")
+            told, right = [self._shelf.knowledge.titles[item]], True
+            for name in names:
+                own = [(condition, bool(mask[item])) for condition, mask in judged if condition.name == name]
+                told += filter(None, [self._judged(item, name, own)])
+                right = all(satisfied for _, satisfied in own)
+                if not right:
+                    break
+            lines.append(f"{number}) {self._colon.join([*told, 'yes' if right else 'no'])}")
         return lines
 
-    def _told(self, item: int, name: str) -> str:
-        """What is known of the item under a name."""
+    def _judged(self, item: int, name: str, own: Sequence[tuple[Condition, bool]]) -> str:
+        """The item's values under a name, each with its verdict. own: the conditions of that name, and which hold."""
         graph, knowledge = self._shelf.graph, self._shelf.knowledge
-        own = [self._shelf.names[a] for a in graph.ids_of(item) if graph.relations[a] == name]
-        if not own and name in knowledge.numbers:
-            return self._facts.number(item, name)
-        if not own and name == YEAR and knowledge.years[item] is not None:
-            return str(knowledge.years[item])
-        return self._comma.join(own)
+        values = [a for a in graph.ids_of(item) if graph.relations[a] == name]
+        wanted = {a for condition, _ in own if not condition.excluded for a in condition.attributes}
+        banned = {a for condition, _ in own if condition.excluded for a in condition.attributes}
+        told = []
+        for value in values:
+            told.append(self._shelf.names[value])
+            if value in banned:
+                break
+            told.append("yes" if value in wanted else "no")
+        if not values:
+            if name in knowledge.numbers:
+                told.append(self._facts.number(item, name))
+            elif name == YEAR and knowledge.years[item] is not None:
+                told.append(str(knowledge.years[item]))
+            told += ["yes" if all(holds for _, holds in own) else "no"] if told and told[0] else []
+        return " ".join(filter(None, told))
 
     def _line(self, item: int, asked: Sequence[str]) -> str:
         fact, title = self._facts.of(item, asked), self._shelf.knowledge.titles[item]

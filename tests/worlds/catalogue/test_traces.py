@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.metrics.truth import TruthReader
 from rerec_engine.reward import RewardEngine, RewardWeights
 from rerec_engine.worlds.catalogue import make_requests
 from rerec_engine.worlds.catalogue.make import Maker, draw_many
@@ -65,3 +67,41 @@ def test_a_model_of_its_own_phrases_has_short_lists_first(games: Callable[..., K
     made = make_requests(games("sentences"), CatalogueRequestOptions(**NO_QUERIES, traces=40))
     assert list(dict.fromkeys(trace.phase for trace in made.traces)) == ["short", "medium", "full"]
     assert len(made.traces) == 40
+
+
+def test_a_verdict_follows_from_the_value_before_it(games: Callable[..., Knowledge]) -> None:
+    """A value is asked for or not; one that is not wanted, and the first name that fails, end the line."""
+    knowledge = games("sentences")
+    maker, rng, graph = Maker(knowledge, CatalogueRequestOptions()), np.random.default_rng(1), knowledge.attributes
+    ends = set()
+    for own in draw_many(maker, "train", [12] * 120, rng, set()):
+        conditions = [c for c in own.draft.conditions if c.span is None]
+        wanted = {graph.values[a] for c in conditions if not c.excluded for a in c.attributes}
+        banned = {graph.values[a] for c in conditions if c.excluded for a in c.attributes}
+        answer = maker._teacher.reason(own.draft, own.truth, own.candidates)
+        checked = [line for line in answer.split("\n") if line[0].isdigit()]
+        for item, line in zip(own.candidates, checked, strict=False):
+            _, *groups, last = line.removeprefix(line.split(")")[0] + ") " + knowledge.titles[item]).split(" : ")
+            assert last == ("yes" if item in own.truth else "no")
+            values = [graph.values[a] for a in graph.ids_of(item)]
+            told = {value: verdict for group in groups for value, verdict in _verdicts(group, values)}
+            for value, verdict in told.items():
+                assert verdict == ("" if value in banned else "yes" if value in wanted else "no")
+                ends.add(verdict)
+    assert ends == {"yes", "no", ""}
+
+
+def _verdicts(group: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """The values that a group tells, each with the word after it."""
+    found = [(group.index(value), value) for value in values if re.search(rf"\b{re.escape(value)}(?: |$)", group)]
+    return [(value, re.match(r" ?(yes|no)?", group[at + len(value) :])[1] or "") for at, value in sorted(found)]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("form", ["sentences", "chat"])
+def test_what_the_metric_reads_of_them_is_true(games: Callable[..., Knowledge], form: str) -> None:
+    knowledge = games(form)
+    made = make_requests(knowledge, CatalogueRequestOptions(**NO_QUERIES, traces=60))
+    reader = TruthReader(knowledge.titles, knowledge.years, knowledge.attributes, made.description)
+    told = [statement for trace in made.traces for line in reader.read(trace.response) for statement in line]
+    assert len(told) > 60
+    assert [statement for statement in told if not statement.true] == []
