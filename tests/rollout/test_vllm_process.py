@@ -160,7 +160,7 @@ def test_what_a_user_can_mend(make, tmp_path, monkeypatch):
         engine.generate([[5], [5] * 7], 1, Sampling(4))
     with pytest.raises(UserError, match="prompt 3 is empty"):
         engine.generate([[]], 1, Sampling(4, first=3))
-    with pytest.raises(UserError, match=r"the temperature is 0.001"):
+    with pytest.raises(UserError, match=r"or 0.01 or more, got 0.001"):
         engine.generate([[5]], 1, Sampling(4, 0.001))
     assert len(engine.generate([[5]], 1, Sampling(4))) == 1  # the engine lives on
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "empty"))
