@@ -35,7 +35,7 @@ class Teacher:
     def reason(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> str:
         """The whole answer. A model of its own phrases checks candidate by candidate; others quote the right ones."""
         truth = [item for item in candidates if item in truth]
-        asked = self._semicolon.join(map(self._asked, draft.conditions))
+        asked = self._semicolon.join(map(self._wanted if self._closed else self._asked, draft.conditions))
         lines = [*self._inferred(draft), f"Asked{self._colon}{asked}"]
         if self._closed:
             lines += self._checked(draft, truth, candidates)
@@ -117,6 +117,15 @@ class Teacher:
                 return " ".join([*lead, *after])
             return " ".join(amounts.spanned(condition.name, number, condition.span, False)[0])
         return ("not " if condition.excluded else "") + self._values(condition.name, condition.attributes, " or ")
+
+    def _wanted(self, condition: Condition) -> str:
+        """For a model of its own phrases: a word of its own before the values tells it which of all that the prompt
+        holds are asked for."""
+        if condition.span is not None:
+            return self._asked(condition)
+        clause = self._said.wording(condition.name).clause
+        values = " or ".join(self._shelf.names[a] for a in condition.attributes)
+        return f"{clause} {'not' if condition.excluded else '='} {values}".lstrip()
 
     def _values(self, name: str, attributes: Sequence[int], between: str) -> str:
         clause = self._said.wording(name).clause

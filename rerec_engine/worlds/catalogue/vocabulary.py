@@ -11,7 +11,7 @@ from rerec_engine.worlds.catalogue.wording import Said
 MOST_FIGURES = 3000
 """Distinct numbers with a token of their own; those of a field with more are read digit by digit."""
 _OWN = (
-    ", . ; : ? ! ... yes no not or and of to the with by somebody who is from a an for made after before newer older"
+    ", . ; : ? ! ... = yes no not or and of to the with by somebody who is from a an for made after before newer older"
     " than under over between priced more less fewer newest oldest cheapest most expensive fewest highest lowest"
     " 0 1 2 3 4 5 6 7 8 9 10 11 12"
 ).split()

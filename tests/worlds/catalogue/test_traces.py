@@ -91,6 +91,16 @@ def test_a_verdict_follows_from_the_value_before_it(games: Callable[..., Knowled
     assert ends == {"yes", "no", ""}
 
 
+def test_what_is_asked_for_stands_behind_a_word_of_its_own(games: Callable[..., Knowledge]) -> None:
+    """In sentences alone, where a model has to tell it from what the prompt tells of the candidates."""
+    for form, marked in (("sentences", True), ("chat", False)):
+        made = make_requests(games(form), CatalogueRequestOptions(**NO_QUERIES, traces=60))
+        asked = [line for trace in made.traces for line in trace.response.split("\n") if line.startswith("Asked")]
+        assert len(asked) == 60
+        assert any("= " in line for line in asked) == marked
+        assert not any("= " in trace.prompt[0]["content"] for trace in made.traces)
+
+
 def _verdicts(group: str, values: Sequence[str]) -> list[tuple[str, str]]:
     """The values that a group tells, each with the word after it."""
     found = [(group.index(value), value) for value in values if re.search(rf"\b{re.escape(value)}(?: |$)", group)]
