@@ -55,8 +55,7 @@ class CatalogueRequestOptions(SizeOptions):
     """Kinds of requests, separated by commas, of: explicit, exclusion, years, numbers, several, implicit, misinformed,
     interest, demographics. Empty: all that the catalogue allows."""
     traces: int = -1
-    """Reasoning traces for a warm start; -1: 800 in the form chat; in sentences thirty for each item, but 12,000 to
-    24,000."""
+    """Reasoning traces for a warm start; -1: 800 in the form chat, 24,000 in sentences."""
     llm: str = ""
     """Address of an OpenAI-compatible server (http://localhost:8000/v1) that says the requests in other words."""
     llm_model: str = ""

@@ -135,7 +135,7 @@ class Maker:
         closed = self.shelf.knowledge.description.prompt_form.closed
         count = self._options.traces
         if count < 0:
-            count = min(max(12_000, 30 * self.shelf.size), 24_000) if closed else 800
+            count = 24_000 if closed else 800
         traces, said = [], []
         for phase, share in (PHASES if closed else SHORT_PHASES).items():
             numbers = [sizes(phase, self._options.candidates, rng) for _ in range(round(share * count))]
