@@ -183,6 +183,7 @@ PARTS = [
 joined = st.lists(st.sampled_from(PARTS), max_size=14)
 
 
+@pytest.mark.slow
 @settings(max_examples=20000)
 @given(joined, st.sampled_from([" ", " ", " ", "", ", "]))
 def test_the_engine_reads_what_is_specified(parts: list[str], between: str) -> None:

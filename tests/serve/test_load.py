@@ -96,6 +96,7 @@ def test_overflow_is_429_and_everyone_gets_an_answer_in_the_end(serve_here, reco
     assert (state["running"], state["waiting"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_signal_ends_a_server_that_is_answering(server):
     """The last test of the file: the server is gone afterwards."""
     endless = {"model": "rerec", **request(0), "temperature": 2, "stream": True}
