@@ -296,6 +296,7 @@ def test_every_estimator_and_option_trains(mini_demo, tmp_path, settings):
     assert all(v is None or np.isfinite(v) for line in lines for v in line.values())
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(mini_demo, tmp_path):
     full = tmp_path / "full"
     full.mkdir()

@@ -10,6 +10,8 @@ import pytest
 from rerec_engine.report import write_report
 from rerec_engine.report.page import embedded
 
+pytestmark = pytest.mark.slow  # a browser starts
+
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 

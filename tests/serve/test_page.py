@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a browser starts
+
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 HOSTILE = '<img src=x onerror="window.broken = 1"><script>window.broken = 1</script>'
 ANSWER = {
