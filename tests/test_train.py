@@ -183,6 +183,7 @@ def test_sigterm_ends_at_a_step_with_a_checkpoint(unbroken, mini_demo, tmp_path)
     assert metrics(path) == metrics(unbroken)
 
 
+@pytest.mark.slow
 def test_resumed_equals_unbroken_with_responses_generated_ahead(mini_demo, tmp_path):
     settings = {"rollout.overlap": "true", "loss.importance-cap": 2, "train.steps": 4, "warm-start.epochs": 0}
     settings["data.order"] = "fresh"  # each query's candidates are drawn again, as they were
@@ -232,6 +233,7 @@ def test_stopped_in_the_warm_start_it_is_kept_and_continued(unbroken, mini_demo,
     assert not (path / "warm_start.pt").exists()
 
 
+@pytest.mark.slow
 def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again(mini_demo, tmp_path):
     path = tmp_path / "run"
     short = {"train.steps": 1, "warm-start.epochs": 0}
@@ -246,6 +248,7 @@ def test_what_was_mistyped_leaves_no_directory_and_an_untouched_one_serves_again
     assert len(metrics(path)) == 1
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_another_place_with_its_own_data_and_no_other(mini_demo, tmp_path, monkeypatch):
     shutil.copytree(mini_demo, tmp_path / "data")
     monkeypatch.chdir(tmp_path)

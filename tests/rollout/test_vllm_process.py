@@ -95,6 +95,7 @@ def test_push_takes_over_the_weights_and_leaves_no_file(make, weights, dtype):
     assert {p.name for p in set(Path("/dev/shm").iterdir()) - before if "rerec" in p.name} == set()
 
 
+@pytest.mark.slow
 def test_parameter_that_is_not_pushed_is_told(make, weights):
     del weights["b"]
     with pytest.raises(UserError, match="gives vLLM no weights for b; use --rollout.engine sampler"):
@@ -139,17 +140,20 @@ def test_hung_engine_is_killed_at_the_time_limit(make, how, gone):
     assert gone(pid(engine))
 
 
+@pytest.mark.slow
 def test_start_is_bounded_too(make):
     with pytest.raises(RunError, match="gave no answer in 3 s .* at start"):
         make(model="slow", timeout=3.0)
 
 
+@pytest.mark.slow
 def test_too_few_responses(make):
     engine = make()
     with pytest.raises(RunError, match="vLLM returned 1 responses"):
         engine.generate([[5], [FEW]], 1, Sampling(4))
 
 
+@pytest.mark.slow
 def test_what_a_user_can_mend(make, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"architecture \['NoSuchForCausalLM'\]; use --rollout.engine sampler"):
         make(model="no-such")
