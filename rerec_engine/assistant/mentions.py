@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rerec_engine.assistant.lexicon import GENRE_WORDS, LIKENING, SEEN, SEEN_PAIRS, role_of, role_words
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.data.description import DatasetDescription
+from rerec_engine.data.description import DatasetDescription, plural_of
 from rerec_engine.graph.titles import normalise
 from rerec_engine.graph.titles import words as title_words
 
@@ -224,11 +224,8 @@ class Index:
 def _said(description: DatasetDescription, relations: Iterable[str]) -> frozenset[str]:
     """The words of the dataset's noun, and of its relations' clauses and roles."""
     wordings = [description.wording(relation) for relation in relations]
-    texts = [
-        description.noun,
-        description.items,
-        *(text for w in wordings for text in (w.clause, w.role, f"{w.role}s")),
-    ]
+    texts = [description.noun, description.items]
+    texts += [text for wording in wordings for text in (wording.clause, wording.role, plural_of(wording.role))]
     return frozenset(word for text in texts for word in words_of(text))
 
 

@@ -42,16 +42,16 @@ def chat_prompt(
     """
     parts = [(_CLOSED if candidates else _OPEN).format(item=item), f"Request: {request.strip()}"]
     if other := {title: told for title, told in (named or {}).items() if title not in history}:
-        parts.append("What is known of the titles named:\n" + _listed(_before_facts([*other], [*other.values()], ": ")))
+        parts.append("What is known of the titles named:\n" + _listed(_with_facts([*other], [*other.values()], ": ")))
     if profile:
         parts.append(f"The user: {profile}")
     if history:
         told = ", each before what is known of it" if any(history_facts) else ""
-        lines = _before_facts(history, history_facts, ": ")
+        lines = _with_facts(history, history_facts, ": ")
         parts.append(f"Recently chosen by the user, oldest first{told}:\n" + _listed(lines))
     if candidates:
         told = ", each after what is known of it" if any(facts) else ""
-        parts.append(f"Candidates{told}:\n" + _listed(_after_facts(candidates, facts, ": ")))
+        parts.append(f"Candidates{told}:\n" + _listed(_with_facts(candidates, facts, ": ", facts_first=True)))
     return (Message(role="user", content="\n\n".join(parts)),)
 
 
@@ -67,8 +67,8 @@ def sentence_prompt(
     it is for read no more than that. Facts come after the title, so that a small model can copy a line from its number
     on: a title stands in one line alone, a fact in several."""
     told = named or {}
-    lines = [f"\n {line}" for line in _before_facts([*told], [*told.values()], " : ")]
-    lines += [f"\n{number}) {line}" for number, line in enumerate(_before_facts(candidates, facts, " : "), 1)]
+    lines = [f"\n {line}" for line in _with_facts([*told], [*told.values()], " : ")]
+    lines += [f"\n{number}) {line}" for number, line in enumerate(_with_facts(candidates, facts, " : "), 1)]
     return (Message(role="user", content=request + "".join(lines)),)
 
 
@@ -84,18 +84,13 @@ class PromptForm:
 FORMS = {"chat": PromptForm(chat_prompt), "sentences": PromptForm(sentence_prompt, closed=True)}
 
 
-def _after_facts(titles: Sequence[str], facts: Sequence[str], colon: str) -> list[str]:
-    """Titles behind their facts: who looks for a fact reads on to the title that has it."""
+def _with_facts(titles: Sequence[str], facts: Sequence[str], colon: str, facts_first: bool = False) -> list[str]:
+    """Titles before their facts: who knows the title reads on to what is to be known of it. facts_first: behind them:
+    who looks for a fact reads on to the title that has it."""
     if not facts:
         return list(titles)
-    return [f"{fact}{colon}{title}" if fact else title for fact, title in zip(facts, titles, strict=True)]
-
-
-def _before_facts(titles: Sequence[str], facts: Sequence[str], colon: str) -> list[str]:
-    """Items told of before their facts: who knows the title reads on to what is to be known of it."""
-    if not facts:
-        return list(titles)
-    return [f"{title}{colon}{fact}" if fact else title for fact, title in zip(facts, titles, strict=True)]
+    pairs = ((fact, title) if facts_first else (title, fact) for title, fact in zip(titles, facts, strict=True))
+    return [colon.join(filter(None, pair)) for pair in pairs]
 
 
 def _listed(titles: Sequence[str]) -> str:

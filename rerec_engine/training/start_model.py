@@ -9,6 +9,7 @@ from pathlib import Path
 from rerec_engine.cli import waiting
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset
+from rerec_engine.data.traces import FILE as TRACES
 from rerec_engine.errors import file_error
 from rerec_engine.files import replacing_directory
 from rerec_engine.model.policy import Policy, load_policy, model_source, revision
@@ -48,7 +49,7 @@ def make_start_model(
     if config.warm_start.epochs:
         if before is not None:
             before(policy)
-        traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / "warm_start.parquet"
+        traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / TRACES
         warm_start(policy, traces, config.warm_start, config.seed, run)
     with replacing_directory(run.start) as temporary:
         policy.save(temporary)

@@ -60,16 +60,17 @@ class Teacher:
             told, right = [self._shelf.knowledge.titles[item]], True
             for name in names:
                 own = [(condition, bool(mask[item])) for condition, mask in judged if condition.name == name]
-                told += filter(None, [self._judged(item, name, own)])
+                told += self._judged(item, name, own)
                 right = all(satisfied for _, satisfied in own)
                 if not right:
                     break
             lines.append(f"{number}) {self._colon.join([*told, 'yes' if right else 'no'])}")
         return lines
 
-    def _judged(self, item: int, name: str, own: Sequence[tuple[Condition, bool]]) -> str:
-        """The item's values under a name, each with its verdict. own: the conditions of that name, and which hold."""
-        graph, knowledge = self._shelf.graph, self._shelf.knowledge
+    def _judged(self, item: int, name: str, own: Sequence[tuple[Condition, bool]]) -> list[str]:
+        """The item's values under a name, each with its verdict, as one text; none where nothing is known. own: the
+        conditions of that name, and which hold."""
+        graph = self._shelf.graph
         values = [a for a in graph.ids_of(item) if graph.relations[a] == name]
         wanted = {a for condition, _ in own if not condition.excluded for a in condition.attributes}
         banned = {a for condition, _ in own if condition.excluded for a in condition.attributes}
@@ -79,13 +80,17 @@ class Teacher:
             if value in banned:
                 break
             told.append("yes" if value in wanted else "no")
-        if not values:
-            if name in knowledge.numbers:
-                told.append(self._facts.number(item, name))
-            elif name == YEAR and knowledge.years[item] is not None:
-                told.append(str(knowledge.years[item]))
-            told += ["yes" if all(holds for _, holds in own) else "no"] if told and told[0] else []
-        return " ".join(filter(None, told))
+        if not values and (number := self._number(item, name)):
+            told = [number, "yes" if all(holds for _, holds in own) else "no"]
+        return [" ".join(told)] if told else []
+
+    def _number(self, item: int, name: str) -> str:
+        """The item's number or year under a name; "" where it is not known."""
+        knowledge = self._shelf.knowledge
+        if name in knowledge.numbers:
+            return self._facts.number(item, name)
+        year = knowledge.years[item] if name == YEAR else None
+        return "" if year is None else str(year)
 
     def _line(self, item: int, asked: Sequence[str]) -> str:
         fact, title = self._facts.of(item, asked), self._shelf.knowledge.titles[item]
@@ -123,13 +128,12 @@ class Teacher:
         holds are asked for."""
         if condition.span is not None:
             return self._asked(condition)
-        clause = self._said.wording(condition.name).clause
-        values = " or ".join(self._shelf.names[a] for a in condition.attributes)
-        return f"{clause} {'not' if condition.excluded else '='} {values}".lstrip()
+        return self._values(condition.name, condition.attributes, " or ", "not " if condition.excluded else "= ")
 
-    def _values(self, name: str, attributes: Sequence[int], between: str) -> str:
+    def _values(self, name: str, attributes: Sequence[int], between: str, mark: str = "") -> str:
+        """mark: what stands between the clause and the values."""
         clause = self._said.wording(name).clause
-        return f"{clause} {between.join(self._shelf.names[a] for a in attributes)}".lstrip()
+        return f"{clause} {mark}{between.join(self._shelf.names[a] for a in attributes)}".lstrip()
 
 
 def sizes(phase: str, candidates: int, rng: np.random.Generator) -> int:
