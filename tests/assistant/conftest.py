@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,27 +93,41 @@ def games(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     ends = np.array(players, dtype=float).T
     plain = {"price": price, "playing_time": minutes, "rating": rating}
     numbers = {name: ItemNumbers(np.array(own, dtype=float), np.array(own, dtype=float)) for name, own in plain.items()}
+    description = DatasetDescription(
+        noun="board game",
+        numbers={
+            "price": Number("euros", "price"),
+            "playing_time": Number("minutes", "playing time"),
+            "rating": Number("", "rating"),
+            "players": Number("players", "players"),
+        },
+    )
+    numbers["players"] = ItemNumbers(ends[0], ends[1])
+    return written(path, titles, [int(title[-5:-1]) for title in titles], graph, description, numbers)
+
+
+def written(
+    path: Path,
+    titles: Sequence[str],
+    years: Sequence[int | None],
+    graph: AttributeGraph,
+    description: DatasetDescription,
+    numbers: Mapping[str, ItemNumbers] | None = None,
+) -> Dataset:
+    """A dataset without queries, of two users who took an item each."""
     write_dataset(
         path,
         titles=titles,
-        years=[int(title[-5:-1]) for title in titles],
+        years=years,
         relations=graph.relations,
         values=graph.values,
         item_attributes=graph.item_attributes,
-        interactions=sp.csr_matrix(np.eye(2, len(GAMES), dtype=np.float32)),
-        item_embeddings=np.zeros((len(GAMES), 2), dtype=np.float32),
+        interactions=sp.csr_matrix(np.eye(2, len(titles), dtype=np.float32)),
+        item_embeddings=np.zeros((len(titles), 2), dtype=np.float32),
         splits={"train": []},
-        data_source="test/games",
-        numbers={**numbers, "players": ItemNumbers(ends[0], ends[1])},
-        description=DatasetDescription(
-            noun="board game",
-            numbers={
-                "price": Number("euros", "price"),
-                "playing_time": Number("minutes", "playing time"),
-                "rating": Number("", "rating"),
-                "players": Number("players", "players"),
-            },
-        ),
+        data_source="test",
+        numbers=numbers,
+        description=description,
     )
     return load_dataset(path)
 
@@ -134,17 +149,4 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     triples = [(i, "category", value) for i, game in enumerate(SHOP) for value in game[2]]
     triples += [(i, "designer", game[1]) for i, game in enumerate(SHOP) if game[1]]
     graph = AttributeGraph.from_triples(triples, len(SHOP))
-    write_dataset(
-        path,
-        titles=[game[0] for game in SHOP],
-        years=[None] * len(SHOP),
-        relations=graph.relations,
-        values=graph.values,
-        item_attributes=graph.item_attributes,
-        interactions=sp.csr_matrix(np.eye(2, len(SHOP), dtype=np.float32)),
-        item_embeddings=np.zeros((len(SHOP), 2), dtype=np.float32),
-        splits={"train": []},
-        data_source="test/shop",
-        description=DatasetDescription(noun="board game"),
-    )
-    return load_dataset(path)
+    return written(path, [game[0] for game in SHOP], [None] * len(SHOP), graph, DatasetDescription(noun="board game"))

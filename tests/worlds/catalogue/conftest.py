@@ -13,6 +13,8 @@ from rerec_engine.data.description import DatasetDescription, Number
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.graph.numbers import ItemNumbers
+from rerec_engine.worlds.catalogue.drafts import Picker
+from rerec_engine.worlds.catalogue.shelf import Shelf
 
 sys.path.insert(0, str(Path(__file__).parent))  # test files import the reference as a plain module
 
@@ -50,3 +52,8 @@ def make_games(form: str, items: int = 90, seed: int = 0) -> Knowledge:
 def games() -> Callable[..., Knowledge]:
     """(form, items, seed) -> a catalogue."""
     return make_games
+
+
+@pytest.fixture(scope="session")
+def picker(games: Callable[..., Knowledge]) -> Picker:
+    return Picker(Shelf(games("chat")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,11 +15,6 @@ from rerec_engine.errors import UserError
 from rerec_engine.worlds.catalogue.conditions import Condition, Span
 from rerec_engine.worlds.catalogue.drafts import SAME_RELATION, Draft, Picker, how_many
 from rerec_engine.worlds.catalogue.shelf import Shelf
-
-
-@pytest.fixture(scope="module")
-def picker(games: Callable[..., Knowledge]) -> Picker:
-    return Picker(Shelf(games("chat")))
 
 
 @settings(max_examples=50)

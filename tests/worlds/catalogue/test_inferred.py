@@ -18,11 +18,6 @@ DRAWS = {"implicit": inferred.draw_implicit, "misinformed": inferred.draw_misinf
 
 
 @pytest.fixture(scope="module")
-def picker(games: Callable[..., Knowledge]) -> Picker:
-    return Picker(Shelf(games("chat")))
-
-
-@pytest.fixture(scope="module")
 def drawn(picker: Picker) -> dict[str, list[Draft]]:
     rng = np.random.default_rng(0)
     return {kind: [own for _ in range(200) if (own := draw(picker, rng))] for kind, draw in DRAWS.items()}

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from graph_reference import Reference
 
-from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.worlds.catalogue import told
 from rerec_engine.worlds.catalogue.drafts import Draft, Picker
-from rerec_engine.worlds.catalogue.shelf import Shelf
 
 DRAWS = {"plain": told.draw_explicit, "exclusion": told.draw_exclusion, "years": told.draw_years,
          "numbers": told.draw_numbers, "several": told.draw_several}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def picker(games: Callable[..., Knowledge]) -> Picker:
-    return Picker(Shelf(games("chat")))
 
 
 @pytest.fixture(scope="module")
