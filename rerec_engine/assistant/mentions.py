@@ -13,6 +13,7 @@ from rerec_engine.graph.titles import normalise
 from rerec_engine.graph.titles import words as title_words
 
 _LONGEST, _LONGEST_TITLE = 12, 40  # words of a value, and of a title, looked for in a request
+_BEYOND = 3  # words that a request may say more than the title has: articles, the year
 _OPENING, _CLOSING = tuple("\"'“‘«"), tuple("\"'”’»")
 _TOKEN = re.compile(r"\(\d{4}\)|[^\W_]+(?:['’.:&-]+[^\W_]+)*")
 _END = re.compile(r"[.;!?](?!\s*[,:])")
@@ -98,6 +99,8 @@ class Index:
         self._surnames: dict[str, dict[tuple[str, ...], list[int]]] = {}
         graph = dataset.attributes
         roles = {relation: role_of(relation) for relation in dict.fromkeys(graph.relations)}
+        longest = max((len(_TOKEN.findall(title)) for title in dataset.titles), default=0)
+        self._longest_title = min(longest + _BEYOND, _LONGEST_TITLE)
         self._role_words = frozenset(role_words(list(roles)))
         self._filler = self._role_words | _said(dataset.description, roles)
         for a, (relation, value) in enumerate(zip(graph.relations, graph.values, strict=True)):
@@ -122,7 +125,7 @@ class Index:
         first_word.append(len(words))
         mentions: list[Mention] = []
         free = [True] * len(tokens)
-        for start, stop in _spans(len(tokens), _LONGEST_TITLE):
+        for start, stop in _spans(len(tokens), self._longest_title):
             if all(free[start:stop]) and (item := self._title(text, tokens, start, stop, free)) >= 0:
                 mentions.append(Mention(first_word[start], first_word[stop], True, (item,)))
                 free[start:stop] = [False] * (stop - start)
