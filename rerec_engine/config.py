@@ -363,7 +363,7 @@ class Config:
     device: str = "auto"
     """auto (CUDA where there is one), cpu, cuda or cuda:N."""
     threads: int = 0
-    """CPU threads; 0: all cores."""
+    """CPU threads; 0: all cores, or OMP_NUM_THREADS. Beside other processes they give way, see docs/training.md."""
     output_dir: str | None = None
     """Run directory; none: runs/<time>."""
 

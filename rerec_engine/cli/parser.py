@@ -195,7 +195,12 @@ SHARED: dict[str, dict[str, Any]] = {
         "default": "auto",
         "help": "auto (CUDA where there is one), cpu, cuda or cuda:N (default: auto)",
     },
-    "threads": {"metavar": "N", "type": natural, "default": 0, "help": "CPU threads; 0: all cores (default: 0)"},
+    "threads": {
+        "metavar": "N",
+        "type": natural,
+        "default": 0,
+        "help": "CPU threads; 0: all cores, or OMP_NUM_THREADS (default: 0)",
+    },
     "output": {"metavar": "PATH", "help": "where the result is written"},
 }
 """Flags that several commands have, each with the same name and meaning in all of them: docs/commands.md."""

@@ -53,7 +53,9 @@ def embed(matrix: sp.csr_matrix, graph: AttributeGraph, options: EmbeddingOption
 
         return als.item_embeddings(matrix, dim=options.dim, seed=seed, threads=options.threads)
     from rerec_engine.graph import lightgcn
+    from rerec_engine.threads import give_way
 
+    give_way()
     # A step costs one propagation over the whole graph, whatever its batch: more than 100 steps an epoch are wasted.
     batch = options.batch or max(2048, matrix.nnz // 100)
     return lightgcn.item_embeddings(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from rerec_engine.cli import waiting
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.machine import thread_count
 from rerec_engine.model.policy import load_policy, model_directory
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.threads import compute_with
 
 
 def open_inputs(model: str, data: str, threads: int) -> tuple[Path, Dataset]:
@@ -18,7 +17,7 @@ def open_inputs(model: str, data: str, threads: int) -> tuple[Path, Dataset]:
 
     Raises UserError where either is not there.
     """
-    torch.set_num_threads(thread_count(threads))
+    compute_with(thread_count(threads))
     return model_directory(model), load_dataset(data)
 
 

@@ -31,6 +31,7 @@ from rerec_engine.runs.checkpoint import (
 )
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.runs.sources import check_sources
+from rerec_engine.threads import compute_with
 from rerec_engine.training.curriculum import CurriculumQueue
 from rerec_engine.training.orders import FreshOrders, fresh_orders
 from rerec_engine.training.progress import tell, tell_start
@@ -49,7 +50,7 @@ def start(config: Config, resume: Path | None) -> Trainer:
     except ValueError as error:
         raise UserError(str(error)) from None
     ranks = join(config.device)
-    torch.set_num_threads(thread_count(config.threads, ranks.local_size))
+    compute_with(thread_count(config.threads, ranks.local_size))
     seed_everything(config.seed)
     run, checkpoint = ranks.main_does(lambda: _place(config, resume))
     run.writes = ranks.main
