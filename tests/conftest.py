@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,24 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests have recorded as `figures`, from any process of the run."""
+    """Print what tests have recorded as `figures`, from any process of the run, and what was skipped, by reason."""
+    reasons = Counter(skip_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.section(f"{sum(reasons.values())} skipped")
+        for reason, count in reasons.most_common():
+            terminalreporter.write_line(f"{count:5d}  {reason}")
     for kind in ("passed", "failed"):
         for report in terminalreporter.stats.get(kind, []):
             for name, lines in getattr(report, "user_properties", []):
                 if name == "figures" and report.when == "call":
                     terminalreporter.section(report.nodeid)
                     terminalreporter.write_line("\n".join(lines))
+
+
+def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What a skipped test, or a file skipped whole, says of itself."""
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ")
 
 
 @pytest.fixture(scope="session", autouse=True)

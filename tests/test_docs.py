@@ -196,7 +196,7 @@ def test_lines_are_no_wider_than_a_screen(path):
     assert [number for number, line in lines if len(line) > WIDTH and not line.startswith("|")] == []
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout: nothing to look through")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git checkout: clone the repository")
 def test_tracked_documents_are_all_checked():
     listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     top = {name for name in listed.split() if name.count("/") == 0 or re.fullmatch(r"docs/[^/]+", name)}

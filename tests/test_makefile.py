@@ -20,7 +20,7 @@ NO_VENV = 'case "$*" in *ensurepip*) exit 1;; esac; ' + GOOD
 NO_HEADERS = 'case "$*" in *Python.h*) echo /usr/include/Python.h; exit 1;; esac; ' + GOOD
 WITH_HEADERS = 'case "$*" in *Python.h*) exit;; esac; ' + GOOD
 
-pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
+pytestmark = pytest.mark.skipif(MAKE is None, reason="no make: install it")
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_missing_model_and_data_are_named(model: Path, data: Dataset, tmp_path: 
 
 
 def test_search_model_that_is_none_is_told(model: Path, data: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("model2vec", reason="model2vec is not installed (extra `search`)")
+    pytest.importorskip("model2vec", reason="no model2vec: pip install .[search]")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read as a model2vec model"):
         run(model, data, "--search-model", str(tmp_path), "x")

@@ -14,7 +14,9 @@ import torch
 
 from rerec_engine import threads
 
-LINUX = pytest.mark.skipif(not threads.waits(), reason="the kernel counts no waits here (/proc/self/task/*/schedstat)")
+LINUX = pytest.mark.skipif(
+    not threads.waits(), reason="no counts of waits in /proc/self/task/*/schedstat: Linux has them"
+)
 
 
 def decided(shares: list[float]) -> list[bool]:
@@ -68,7 +70,7 @@ def settled(wanted: int) -> int:
 def test_a_sleeping_team_comes_and_goes():
     libraries = threads._libgomp()
     if not libraries:
-        pytest.skip("torch has no libgomp here")
+        pytest.skip("torch has no libgomp: its builds for Linux have")
     before = count()
     team = threads.SleepingTeam(libraries)
     assert count() >= before + team.size  # its leader is one of the team
@@ -107,7 +109,9 @@ def child(count: int, **environment: str) -> dict[str, object]:
 
 
 @LINUX
-@pytest.mark.skipif("USE_OPENMP=ON" not in torch.__config__.show(), reason="torch has no OpenMP here")
+@pytest.mark.skipif(
+    "USE_OPENMP=ON" not in torch.__config__.show(), reason="torch has no OpenMP: its builds for Linux have"
+)
 def test_one_watcher_makes_the_team():
     assert child(2)["names"] == ["MainThread", "rerec-give-way", "rerec-team"]
 

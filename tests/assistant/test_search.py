@@ -17,7 +17,7 @@ WORDS = ("[UNK]", "drama", "crime", "horror", "quiet", "loud")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model2vec model of six words: "quiet" lies beside "drama", "loud" beside "crime"."""
-    model2vec = pytest.importorskip("model2vec", reason="model2vec is not installed (extra `search`)")
+    model2vec = pytest.importorskip("model2vec", reason="no model2vec: pip install .[search]")
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
@@ -45,7 +45,7 @@ def test_documents_hold_title_and_values(films: Dataset) -> None:
 
 
 def test_faults_are_told(films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("model2vec", reason="model2vec is not installed (extra `search`)")
+    pytest.importorskip("model2vec", reason="no model2vec: pip install .[search]")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read as a model2vec model"):
         TextIndex(films, tmp_path)

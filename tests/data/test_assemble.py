@@ -37,7 +37,7 @@ def test_attribute_embeddings_bring_like_items_together() -> None:
 @pytest.mark.parametrize("kind", ["lightgcn", "als"])
 def test_items_of_one_audience_are_near(kind: str) -> None:
     if kind == "als":
-        pytest.importorskip("implicit")
+        pytest.importorskip("implicit", reason="no implicit: pip install .[als]")
     matrix = sp.csr_matrix(np.kron(np.eye(2), np.ones((8, 4))).astype(np.float32))
     graph = AttributeGraph.from_triples([], 8)
     rows = embed(matrix, graph, EmbeddingOptions(kind, dim=8, epochs=20, threads=1), 0)  # type: ignore[arg-type]

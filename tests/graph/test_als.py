@@ -13,7 +13,7 @@ from rerec_engine.errors import UserError
 from rerec_engine.graph.als import item_embeddings
 
 needs_implicit = pytest.mark.skipif(
-    importlib.util.find_spec("implicit") is None, reason="the extra `als` (implicit) is not installed"
+    importlib.util.find_spec("implicit") is None, reason="no implicit: pip install .[als]"
 )
 
 

@@ -248,7 +248,7 @@ def test_a_missing_cuda_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it on a machine with one")
 def test_cuda_trains_what_the_cpu_trains() -> None:
     matrix = random_interactions(40, 23, 0.2)
     here = train_lightgcn(matrix, dim=8, epochs=3, batch=50)

@@ -38,7 +38,7 @@ def test_embedding_takes_about_ten_lines(section: str) -> None:
 
 
 def test_plain_python(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="no transformers: pip install .")
     from rerec_engine.model.small_model import corpus_tokenizer
 
     made = corpus_tokenizer(["It fits."], vocab_size=300)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("triton", reason="Triton is not installed")
+pytest.importorskip("triton", reason="no Triton: pip install .[triton]")
 
 SHARED = {"sm_90": 227 * 1024, "sm_80": 163 * 1024, "gfx942": 64 * 1024}
 REGISTERS = {"sm_90": 255, "sm_80": 255, "gfx942": 512}

@@ -11,7 +11,7 @@ import torch
 
 from rerec_engine import ops
 
-pytest.importorskip("triton", reason="Triton is not installed")
+pytest.importorskip("triton", reason="no Triton: pip install .[triton]")
 
 BOUNDS = [0, 3, 3, 4, 1500, 2100]  # an empty response, one of a single token, one longer than a block
 NAMES = ("logp", "old", "ref", "adv", "entropy")

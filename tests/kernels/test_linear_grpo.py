@@ -10,7 +10,9 @@ import torch
 
 from rerec_engine import ops
 
-kernel = pytest.importorskip("rerec_engine.kernels.linear_grpo", reason="Triton is not installed", exc_type=ImportError)
+kernel = pytest.importorskip(
+    "rerec_engine.kernels.linear_grpo", reason="no Triton: pip install .[triton]", exc_type=ImportError
+)
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 4e-3, torch.float16: 1e-3}
 """Of a gradient, relative, by the norm of the whole tensor; of bfloat16 also the median over rows."""

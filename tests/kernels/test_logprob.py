@@ -7,8 +7,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-kernel = pytest.importorskip("rerec_engine.kernels.logprob", reason="Triton is not installed", exc_type=ImportError)
-common = pytest.importorskip("rerec_engine.kernels.common", reason="Triton is not installed", exc_type=ImportError)
+kernel = pytest.importorskip(
+    "rerec_engine.kernels.logprob", reason="no Triton: pip install .[triton]", exc_type=ImportError
+)
+common = pytest.importorskip(
+    "rerec_engine.kernels.common", reason="no Triton: pip install .[triton]", exc_type=ImportError
+)
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 4e-3, torch.float16: 1e-3}
 """Of a gradient, relative, by the norm of the whole tensor; of bfloat16 also the median over rows."""
@@ -135,7 +139,7 @@ def test_no_rows(device: torch.device) -> None:
 def test_pointers_and_descriptors_agree(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = make((40, 384, 64), torch.float32, device)
     by_descriptor = kernel.token_logprob(*inputs)
-    forward = pytest.importorskip("rerec_engine.kernels.logprob_forward")
+    forward = pytest.importorskip("rerec_engine.kernels.logprob_forward", reason="no Triton: pip install .[triton]")
     monkeypatch.setattr(forward, "operands", lambda tile, x, w: (x, w, False))
     for x, y in zip(kernel.token_logprob(*inputs), by_descriptor, strict=True):
         torch.testing.assert_close(x, y)

@@ -8,7 +8,7 @@ import torch
 from rerec_engine import ops
 from rerec_engine.ops import reference
 
-pytest.importorskip("triton", reason="Triton is not installed")
+pytest.importorskip("triton", reason="no Triton: pip install .[triton]")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,9 @@ import torch
 
 from rerec_engine.ops import reference
 
-kernel = pytest.importorskip("rerec_engine.kernels.segments", reason="Triton is not installed", exc_type=ImportError)
+kernel = pytest.importorskip(
+    "rerec_engine.kernels.segments", reason="no Triton: pip install .[triton]", exc_type=ImportError
+)
 
 ESTIMATORS = ["raae", "grpo", "dr_grpo", "rloo"]
 Batch = tuple[torch.Tensor, ...]

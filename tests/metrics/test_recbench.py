@@ -26,7 +26,7 @@ MODELS = (
 def test_published_rows_are_reproduced(shared_data: Path, name: str) -> None:
     folder = shared_data / "recbenchplus"
     if not folder.is_dir():
-        pytest.skip(f"no {folder}")
+        pytest.skip(f"no {folder}: RecBench+ lies there where it is at hand")
     queries = read_group_queries(folder / "DemographicsBasedQuery.json")
     answers = read_answers(folder / "userbased_answers" / name, queries)
     published = json.loads((folder / "userbased_eval" / f"{name.rpartition('.')[0]}.json").read_text())

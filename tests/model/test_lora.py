@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
-pytest.importorskip("peft")
+pytest.importorskip("peft", reason="no peft: pip install .[test]")
 
 from rerec_engine.config import ModelConfig
 from rerec_engine.errors import UserError

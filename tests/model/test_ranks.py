@@ -178,7 +178,7 @@ def test_critic_overlap_and_importance_weights_too(mini_demo, tmp_path):
     "settings", [{"model.lora-rank": 4}, {"model.offload-reference": "true", "model.packing": "false"}]
 )
 def test_adapters_and_an_offloaded_reference_too(mini_demo, tmp_path, settings):
-    pytest.importorskip("peft") if "model.lora-rank" in settings else None
+    pytest.importorskip("peft", reason="no peft: pip install .[test]") if "model.lora-rank" in settings else None
     for ranks in (1, 2):
         run(command(mini_demo, tmp_path / str(ranks), **settings), ranks)
     assert_close(tmp_path / "1", tmp_path / "2")

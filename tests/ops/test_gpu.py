@@ -11,7 +11,7 @@ import torch
 
 from rerec_engine import ops
 
-pytest.importorskip("triton", reason="Triton is not installed")
+pytest.importorskip("triton", reason="no Triton: pip install .[triton]")
 
 
 @pytest.fixture

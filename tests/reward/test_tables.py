@@ -105,7 +105,7 @@ def test_a_damaged_index_is_made_anew(folder: Path, engine: RewardEngine, damage
     assert_equal(RewardEngine.load(folder, threads=1), engine)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: run it as another user")
 def test_a_folder_that_cannot_be_written(folder: Path, engine: RewardEngine) -> None:
     folder.chmod(0o555)
     try:

@@ -249,7 +249,7 @@ def test_a_category_saved_in_a_folder(tmp_path: Path) -> None:
 def test_objects_that_arrow_keeps_as_json() -> None:
     """Where objects have many keys, datasets 5 has a column of Arrow's type JSON."""
     if not hasattr(pa, "json_"):
-        pytest.skip("an Arrow without that type")
+        pytest.skip("no JSON type in this Arrow: pip install pyarrow>=19")
     text = pa.array(META["details"])
     column = pa.ExtensionArray.from_storage(pa.json_(pa.string()), text)
     file = TableFile.__new__(TableFile)
@@ -262,7 +262,7 @@ def test_objects_that_arrow_keeps_as_json() -> None:
 def test_the_library_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A folder of files, and what the library saves of it."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets", reason="no datasets: pip install .[hub]")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "files").mkdir()
     (tmp_path / "files/meta.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pa.table(META).to_pylist()))

@@ -37,7 +37,7 @@ def test_linear_loss_equals_float64(
 def test_bfloat16_products_equal_float64(two_threads: None, options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor that multiplies bfloat16: MKL gives the same results on all."""
     if products._gemm() is None:
-        pytest.skip("torch's BLAS here has no product of bfloat16 into float32")
+        pytest.skip("torch's BLAS has no product of bfloat16 into float32: a processor with AVX512 has")
     monkeypatch.setattr(products, "has_bfloat16", lambda: True)
     inputs = problem((CHUNK_ROWS + 45, 16, TILE_COLUMNS + 261), torch.bfloat16)
     expected, _, expected_gradients = in_float64(inputs, **options)

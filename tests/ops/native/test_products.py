@@ -14,7 +14,7 @@ DTYPES = [torch.float32, torch.bfloat16]
 
 def need(dtype: torch.dtype) -> None:
     if dtype == torch.bfloat16 and products._gemm() is None:
-        pytest.skip("torch's BLAS here has no product of bfloat16 into float32")
+        pytest.skip("torch's BLAS has no product of bfloat16 into float32: a processor with AVX512 has")
 
 
 @pytest.fixture
