@@ -32,6 +32,8 @@ def type_name(hint: Any) -> str:
         return " or ".join(type_name(part) for part in typing.get_args(hint))
     if hint is type(None):
         return "`None`"
+    if typing.get_origin(hint) is dict:
+        return "JSON object"
     return {bool: "`True`, `False`", int: "integer", float: "number", str: "text"}[hint]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from rerec_engine.types import LOWEST_TEMPERATURE
 
@@ -79,6 +79,10 @@ class ModelConfig:
 
     path: str | None = None
     """Directory of a Hugging Face causal LM, or its name on the Hub; none: a small Qwen2 made for the dataset."""
+    chat_template: str | None = None
+    """Chat template that makes the prompts: a file (jinja), or the name of one of the tokenizer's; none: its own."""
+    chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Values of the template's variables, as JSON: {"enable_thinking": false}. Template and values go into final/."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the passes; the trained weights stay fp32."""
     gradient_checkpointing: bool = False
@@ -101,6 +105,7 @@ class ModelConfig:
     """Attention heads of the model made on the spot."""
 
     def __post_init__(self) -> None:
+        _check(self.chat_template != "", "model.chat_template", "a file or a name", self.chat_template)
         _check(self.lora_rank >= 0, "model.lora_rank", ">= 0", self.lora_rank)
         _check(self.lora_alpha >= 1, "model.lora_alpha", ">= 1", self.lora_alpha)
         _check(all(map(str.strip, self.lora_targets.split(","))), "model.lora_targets", "names", self.lora_targets)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rerec_engine.cli import SWITCH, Parser, positive, run_command, waiting
+from rerec_engine.cli import LOADING, SWITCH, Parser, positive, run_command, waiting
 from rerec_engine.errors import file_error
 from rerec_engine.files import write_json
 
@@ -38,6 +38,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         from rerec_engine.data.prompter import Prompter
         from rerec_engine.metrics.evaluation import evaluate_queries
         from rerec_engine.metrics.orders import evaluate_orders
+        from rerec_engine.model.source import Loading
         from rerec_engine.reward import RewardEngine
         from rerec_engine.rollout.loading import load_sampler, open_inputs
 
@@ -53,7 +54,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         prompter.check(queries, path, "leave --permutations out")
     with waiting("loading the reward engine"):
         engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
-    sampler = load_sampler(model, args.device)
+    sampler = load_sampler(model, args.device, Loading.of(args))
     evaluate = partial(
         evaluate_queries,
         sampler.generate,
@@ -86,7 +87,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         ),
     )
     model = parser.group("a model on a dataset")
-    parser.share("model", "data", "split", to=model)
+    parser.share("model", "data", "split", *LOADING, to=model)
     model.add_argument("--k", metavar="N", type=positive, default=1, help="K of the ranking metrics (default: 1)")
     model.add_argument(
         "--permutations",

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from rerec_engine.cli import SWITCH, Parser, positive, run_command, waiting
+from rerec_engine.cli import LOADING, SWITCH, Parser, positive, run_command, waiting
 from rerec_engine.errors import RequestError, UserError
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
     """Load dataset, policy and parser for the command."""
     with waiting("loading the libraries"):
         from rerec_engine.assistant.answer import Assistant
+        from rerec_engine.model.source import Loading
         from rerec_engine.rollout.loading import load_sampler, open_inputs
 
     model, dataset = open_inputs(args.model, args.data, args.threads)
-    sampler = load_sampler(model, args.device)
+    sampler = load_sampler(model, args.device, Loading.of(args))
     policy, search = sampler.policy, None
     if args.search_model is not None:
         from rerec_engine.assistant.search import TextIndex
@@ -129,7 +130,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--search-model", metavar="DIR|NAME", help="order ties by a sentence-embedding model (extra `search`)"
     )
     parser.add_argument("--json", **SWITCH, help="one JSON object a request")
-    parser.share("max-new-tokens", "temperature", "seed", "device", "threads")
+    parser.share("max-new-tokens", "temperature", "seed", "device", "threads", *LOADING)
     return parser.parse_args(argv)
 
 

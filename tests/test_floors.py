@@ -94,7 +94,7 @@ INSIDE = {
         "answer_file evaluation orders",
     ),
     "model": (
-        "lora memory packed_attention ranks text",
+        "chat lora memory packed_attention ranks source templates text",
         "sequences",
         "policy",
         "critic small_model",

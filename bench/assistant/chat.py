@@ -19,7 +19,7 @@ import numpy as np
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.assistant.exchange import Answer, Exchange
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.model.policy import model_directory
+from rerec_engine.model.source import model_directory
 from rerec_engine.types import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]

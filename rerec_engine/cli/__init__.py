@@ -1,6 +1,7 @@
 """What the commands share on the command line: flags read, waits shown, mistakes told in one line. Loads in no time."""
 
 from rerec_engine.cli.parser import (
+    LOADING,
     SHARED,
     SWITCH,
     Parser,
@@ -14,6 +15,7 @@ from rerec_engine.cli.run import end_now, fail, run_command, tell_mistakes
 from rerec_engine.cli.waits import progress_bar, waiting
 
 __all__ = [
+    "LOADING",
     "SHARED",
     "SWITCH",
     "Parser",

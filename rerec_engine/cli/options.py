@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import json
 import sys
 import types
 import typing
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rerec_engine.cli.parser import SWITCH, boolean
+from rerec_engine.cli.parser import SWITCH, boolean, json_object
 from rerec_engine.errors import UserError
 
 T = TypeVar("T")
@@ -40,7 +41,9 @@ def own_options(kind: type, prefix: str = "") -> Iterator[Option]:
     hints, about = typing.get_type_hints(kind), descriptions(kind)
     for field in dataclasses.fields(kind):
         if not dataclasses.is_dataclass(hints[field.name]):
-            yield Option(prefix + field.name, hints[field.name], field.default, about.get(field.name, ""))
+            made = field.default_factory
+            default = field.default if made is dataclasses.MISSING else made()
+            yield Option(prefix + field.name, hints[field.name], default, about.get(field.name, ""))
 
 
 def parts(kind: type) -> dict[str, type]:
@@ -102,6 +105,11 @@ def several(hint: Any) -> bool:
     return typing.get_origin(hint) is tuple
 
 
+def mapping(hint: Any) -> bool:
+    """Whether the type holds values by name: `dict[str, Any]`."""
+    return typing.get_origin(hint) is dict
+
+
 def reader(hint: Any) -> Callable[[str], Any]:
     """Makes a value of the type out of a word. It raises ArgumentTypeError, which says what was expected."""
     inner, may_be_none = optional(typing.get_args(hint)[0] if several(hint) else hint)
@@ -112,6 +120,8 @@ def reader(hint: Any) -> Callable[[str], Any]:
             return None
         if inner is bool:
             return boolean(word)
+        if mapping(inner):
+            return json_object(word)
         if allowed:
             if word not in allowed:
                 raise argparse.ArgumentTypeError(f"expected {' or '.join(filter(None, allowed))}, got {word!r}")
@@ -128,7 +138,7 @@ def reader(hint: Any) -> Callable[[str], Any]:
 def value_of(option: Option, value: Any) -> Any:
     """A value as a file gives it, of the option's type. Raises UserError, which names the option."""
     try:
-        return reader(option.hint)(str(value))
+        return reader(option.hint)(word_of(value) if isinstance(value, dict) else str(value))
     except argparse.ArgumentTypeError as error:
         raise UserError(f"{option.name}: {error}") from None
 
@@ -136,11 +146,15 @@ def value_of(option: Option, value: Any) -> Any:
 def placeholder(hint: Any) -> str:
     """What stands for the value in the help."""
     inner, _ = optional(hint)
+    if mapping(inner):
+        return "JSON"
     return "|".join(filter(None, choices(inner))) or {int: "N", float: "X", Path: "PATH"}.get(inner, "TEXT")
 
 
 def word_of(value: Any) -> str:
     """A value as it is typed."""
+    if isinstance(value, dict):
+        return json.dumps(value, default=str)
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
@@ -153,7 +167,7 @@ def add_option(
 ) -> None:
     """An option's flag. Where it is given, the namespace holds `option.name`. demo: the demo's values by name."""
     told = []
-    if option.default not in (None, "", (), dataclasses.MISSING):
+    if option.default not in (None, "", (), {}, dataclasses.MISSING):
         told.append(f"default: {word_of(option.default)}")
     if demo is not None and demo[option.name] != option.default:
         told.append(f"the demo: {word_of(demo[option.name])}")

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import difflib
 import functools
+import json
 import platform
 import re
 import sys
@@ -148,6 +149,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def json_object(word: str) -> dict[str, Any]:
+    """argparse type: a JSON object."""
+    try:
+        value = json.loads(word)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f'expected a JSON object such as {{"name": false}}, got {word!r}')
+    return value
+
+
 def positive(word: str) -> int:
     """argparse type: an integer of at least 1."""
     return _at_least(1, int, "an integer", word)
@@ -175,6 +187,16 @@ def _at_least(least: N, kind: Callable[[str], N], named: str, word: str) -> N:
 
 SHARED: dict[str, dict[str, Any]] = {
     "model": {"metavar": "DIR|NAME", "help": "a model's directory, a run's (its final/), or a name on the Hub"},
+    "chat-template": {
+        "metavar": "F|NAME",
+        "help": "chat template: a file (jinja), or the name of one of the tokenizer's (default: its own)",
+    },
+    "chat-template-kwargs": {
+        "metavar": "JSON",
+        "type": json_object,
+        "default": {},
+        "help": "values of the template's variables, such as '{\"enable_thinking\": false}'",
+    },
     "data": {"metavar": "DIR", "help": "dataset directory, as rerec_engine.prepare writes it"},
     "split": {"metavar": "NAME", "default": "test", "help": "train, val or test (default: test)"},
     "max-new-tokens": {
@@ -204,3 +226,5 @@ SHARED: dict[str, dict[str, Any]] = {
     "output": {"metavar": "PATH", "help": "where the result is written"},
 }
 """Flags that several commands have, each with the same name and meaning in all of them: docs/commands.md."""
+LOADING = ("chat-template", "chat-template-kwargs")
+"""Those that say how --model is read."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from rerec_engine.cli.options import word_of
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.runs.settings import DEMO, flatten, read_yaml, with_settings
@@ -115,17 +116,18 @@ def _settings(path: Path, place: str, tree: Any) -> dict[str, str]:
     """Settings by dotted name, each one known, as the command line takes them."""
     if not isinstance(tree or {}, dict):
         raise file_error(path, f"{place}: expected settings by name, got {tree!r}")
-    flat = dict(_flat(tree or {}))
     known = flatten(Config())
+    flat = dict(_flat(tree or {}, known))
     for name in flat:
         if name not in known:
             raise file_error(path, f"{place}: unknown setting {name!r}")
-    return {name: str(value) for name, value in flat.items()}
+    return {name: word_of(value) if isinstance(value, dict) else str(value) for name, value in flat.items()}
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def _flat(tree: dict[str, Any], known: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     pairs: list[tuple[str, Any]] = []
     for name, value in tree.items():
         full = f"{prefix}{name}".replace("-", "_")
-        pairs += _flat(value, f"{full}.") if isinstance(value, dict) else [(full, value)]
+        inner = isinstance(value, dict) and full not in known
+        pairs += _flat(value, known, f"{full}.") if inner else [(full, value)]
     return pairs

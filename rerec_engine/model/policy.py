@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,17 @@ from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.config import ModelConfig
 from rerec_engine.errors import UserError, file_error
+from rerec_engine.model.chat import Chat, tell_once
 from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter
 from rerec_engine.model.memory import enable_checkpointing
 from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.ranks import shard, whole
 from rerec_engine.model.sequences import Row, response_states
+from rerec_engine.model.source import Loading, model_source
+from rerec_engine.model.templates import set_template
 from rerec_engine.ops import token_logprob
 from rerec_engine.types import Message
 
-HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -75,20 +76,27 @@ class Policy:
     """Whether only a LoRA adapter is trained, see `prepare`."""
     sharded: bool = False
     """Over the ranks of the run, by FSDP2."""
+    source: str = "the model"
+    """Its name in errors and in what is told."""
 
     def __post_init__(self) -> None:
         self.body = Body(self.model)
+        self.chat = Chat(self.tokenizer, self.source)
 
     @property
     def device(self) -> torch.device:
         return self.model.device
 
+    @property
+    def turn_end(self) -> int:
+        """The token with which a response is taught to end: as the chat template ends a turn."""
+        end = self.chat.turn_end()[0]
+        own: Any = self.tokenizer.eos_token_id
+        return int(end if end is not None else own if own is not None else self.end_ids[0])
+
     def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the chat prompt, with the header of the assistant's turn."""
-        encoded: Any = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, tokenize=True, return_dict=True
-        )
-        return list(encoded["input_ids"])
+        return self.chat.encode(messages)
 
     def token_logprobs(
         self, rows: Sequence[Row], temperature: float = 1.0, return_entropy: bool = True
@@ -183,82 +191,48 @@ class Policy:
             self.tokenizer.save_pretrained(path)
 
 
-def model_directory(path: str) -> Path:
-    """The directory that holds the model: the path, or `final/` in it where it is a run directory.
-
-    A name on the Hub, ORG/NAME, is handed back as it is where there is no directory ORG here.
-    """
-    directory = Path(path).expanduser()
-    if not directory.is_dir():
-        if HUB_NAME.fullmatch(path) and not directory.parent.exists():
-            return directory
-        raise file_error(path, "no such model directory, and no name on the Hub (ORG/NAME)")
-    for place in (directory, directory / "final"):
-        if (place / "config.json").is_file():
-            return place
-    raise file_error(path, "no model here: neither config.json nor final/config.json")
-
-
 def make_policy(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str, dtype: torch.dtype | None = None
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    source: str,
+    dtype: torch.dtype | None = None,
+    loading: Loading | None = None,
 ) -> Policy:
     """Check what the loop needs of a model and its tokenizer, and wrap both. `source` names them in errors."""
-    if tokenizer.chat_template is None:
-        raise UserError(
-            f"{source}: the tokenizer has no chat template; save one with it (tokenizer.chat_template = ...)"
-        )
+    loading = loading or Loading()
+    set_template(tokenizer, loading.chat_template, loading.chat_template_kwargs, source)
     head = model.get_output_embeddings()
     if head is None or getattr(head, "bias", None) is not None:
         raise UserError(f"{source}: needs an LM head without bias")
     if (scale := getattr(model.config, "logit_scale", None)) not in (None, 1.0):
         raise UserError(f"{source}: models with logit_scale ({scale}) are not supported")
-    generation = getattr(model, "generation_config", None)
-    ends = {tokenizer.eos_token_id}
-    configured = getattr(generation, "eos_token_id", None) or model.config.eos_token_id
-    ends.update(configured if isinstance(configured, list | tuple) else [configured])
-    ends.discard(None)
-    if not ends:
-        raise UserError(f"{source}: neither tokenizer nor model names an end-of-sequence token")
     if len(tokenizer) > head.weight.shape[0]:
         raise UserError(f"{source}: the tokenizer has {len(tokenizer)} tokens, the LM head {head.weight.shape[0]}")
-    end_ids = tuple(sorted(int(i) for i in ends))
+    end_ids = end_tokens(model, tokenizer, source)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
-    return Policy(model.eval(), tokenizer, end_ids, int(pad), dtype or model.dtype)
+    return Policy(model.eval(), tokenizer, end_ids, int(pad), dtype or model.dtype, source=source)
 
 
-def model_source(path: str) -> str:
-    """What `from_pretrained` takes: a directory that holds a model, a run's `final/`, or a name on the Hub.
-
-    Raises UserError.
-    """
-    directory = Path(path).expanduser()
-    if not path.startswith((".", "/", "~")) and not directory.exists():
-        return path
-    for place in (directory, directory / "final"):
-        if (place / "config.json").is_file():
-            return str(place)
-    adapter = (directory / "adapter_config.json").is_file()
-    kind = "a LoRA adapter alone (the run's final/ holds it merged)" if adapter else "no model"
-    raise file_error(path, f"{kind} here (config.json is missing)")
-
-
-def check_source(path: str) -> None:
-    """Raises UserError where there is no such model; of one on the Hub this loads the configuration alone."""
-    source = model_source(path)
-    if not Path(source).is_dir():
-        try:
-            AutoConfig.from_pretrained(source)
-        except Exception as error:  # as in `load_policy`
-            told = str(error).strip().splitlines()[0]
-            raise file_error(path, f"no such directory here, and the Hub gives no such model: {told}") from error
-
-
-def revision(name: str) -> str:
-    """The commit of a model on the Hub that its name stands for at present; "" where the Hub cannot be asked."""
-    try:
-        return str(AutoConfig.from_pretrained(name)._commit_hash or "")
-    except Exception:  # as in `check_source`
-        return ""
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str) -> tuple[int, ...]:
+    """The tokens that end a response: those that tokenizer and model name, and the one with which the chat template
+    ends a turn, which is told where it is another one. Raises UserError where there is none."""
+    generation = getattr(model, "generation_config", None)
+    configured = getattr(generation, "eos_token_id", None) or model.config.eos_token_id
+    named = {tokenizer.eos_token_id, *(configured if isinstance(configured, list | tuple) else [configured])}
+    ends = {int(token) for token in named if token is not None}
+    chat = Chat(tokenizer, source)
+    chat.encode([{"role": "user", "content": "request"}])  # a template that makes no prompt is told before all else
+    end, written = chat.turn_end()
+    if end is not None and end not in ends:
+        tell_once(f"{source}: the chat template ends a turn with {written!r}, token {end}: it ends responses too")
+        ends.add(end)
+        if generation is not None:
+            generation.eos_token_id = sorted(ends)
+    elif end is None and written:
+        tell_once(f"{source}: the chat template ends a turn with {written!r}, which is no token: it ends no response")
+    if not ends:
+        raise UserError(f"{source}: neither tokenizer nor model names an end-of-sequence token")
+    return tuple(sorted(ends))
 
 
 def load_policy(
@@ -268,11 +242,13 @@ def load_policy(
     master: str | None = None,
     *,
     empty: bool = False,
+    loading: Loading | None = None,
 ) -> Policy:
     """Load any Hugging Face causal LM, by directory or hub name, with its tokenizer and chat template.
 
     dtype: of the arithmetic. master: of the weights, default `dtype`; training keeps fp32 weights, since bf16 ones
     would round small updates away. empty: leave the weights out (meta device), for another rank to send them.
+    loading: the chat template's settings.
     """
     if dtype not in DTYPES or (master or dtype) not in DTYPES:
         raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
@@ -291,7 +267,7 @@ def load_policy(
         raise file_error(path, f"cannot load a causal LM: {str(error).strip().splitlines()[0]}") from error
     if not empty:
         model = model.to(resolve_device(device) if isinstance(device, str) else device)
-    return make_policy(model, tokenizer, path, DTYPES[dtype])
+    return make_policy(model, tokenizer, path, DTYPES[dtype], loading)
 
 
 def copy_of(policy: Policy) -> Policy:

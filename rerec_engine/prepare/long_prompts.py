@@ -26,10 +26,11 @@ def told_long(queries: Sequence[Query], files: Mapping[str, str | bytes]) -> str
     if max(map(len, texts), default=0) <= limit:
         return ""
     if phrases:
+        from rerec_engine.model.chat import Chat
         from rerec_engine.model.small_model import phrase_tokenizer
 
-        tokenizer = phrase_tokenizer(phrases)
-        lengths = [len(tokenizer.encode(text)) for text in texts[:: max(1, len(texts) // _MOST)]]
+        chat = Chat(phrase_tokenizer(phrases), "the model made on the spot")
+        lengths = [len(chat.encode(query.messages)) for query in queries[:: max(1, len(queries) // _MOST)]]
     else:
         lengths = [-(-len(text) // CHARACTERS) for text in texts]
     told = longer(lengths, limit)

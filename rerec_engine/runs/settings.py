@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rerec_engine.cli import Parser
-from rerec_engine.cli.options import Option, about, add_option, groups, own_options, value_of
+from rerec_engine.cli.options import Option, about, add_option, groups, own_options, value_of, word_of
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import write_text
 
 DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
 SMALL = DEMO.with_name("small.yaml")
-SOURCES = ("data.path", "model.path", "warm_start.path")
+SOURCES = ("data.path", "model.path", "model.chat_template", "warm_start.path")
 """Settings that name what a run is made from. They may differ when it is continued, since what they name may have been
 moved; `runs.sources` sees to it that it is the same."""
 PLACES = (*SOURCES, "output_dir", "rollout.vllm.python")
@@ -28,6 +28,8 @@ RESUMABLE = ("train.steps", "threads", "device", *SOURCES)
 SHORT = {
     "data.path": ("DIR", "--data"),
     "model.path": ("DIR|NAME", "--model"),
+    "model.chat_template": ("F|NAME", "--chat-template"),
+    "model.chat_template_kwargs": ("JSON", "--chat-template-kwargs"),
     "output_dir": ("DIR", "--output"),
     "device": ("NAME",),
     "rollout.max_new_tokens": ("N", "--max-new-tokens"),
@@ -43,7 +45,8 @@ def settings() -> dict[str, Option]:
 
 def as_words(settings: Mapping[str, Any]) -> list[str]:
     """Settings by dotted name as a command line."""
-    return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    words = {name: word_of(value) if isinstance(value, dict) else str(value) for name, value in settings.items()}
+    return [word for name, text in words.items() for word in (f"--{name.replace('_', '-')}", text)]
 
 
 def with_settings(base: Config, values: Mapping[str, Any]) -> Config:
@@ -74,7 +77,7 @@ def replaced(config: Any, values: Mapping[str, Any]) -> Any:
         else:
             nested[first] = value
     parts = {
-        name: replaced(getattr(config, name), value) if isinstance(value, dict) else value
+        name: replaced(part, value) if dataclasses.is_dataclass(part := getattr(config, name, None)) else value
         for name, value in nested.items()
     }
     return dataclasses.replace(config, **parts)
@@ -100,7 +103,7 @@ def taken_by_default(config: Config) -> Config:
 
 def flatten(config: Config) -> dict[str, Any]:
     """Settings by dotted name, e.g. `reward.qas`."""
-    return dict(_flatten(dataclasses.asdict(config)))
+    return dict(_flatten(dataclasses.asdict(config), settings()))
 
 
 def with_absolute_paths(config: Config) -> Config:
@@ -112,11 +115,13 @@ def with_absolute_paths(config: Config) -> Config:
     return moved
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def _flatten(tree: dict[str, Any], known: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """known: the settings, of which some hold values by name themselves."""
     pairs: list[tuple[str, Any]] = []
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        pairs += _flatten(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+        inner = isinstance(value, dict) and name not in known
+        pairs += _flatten(value, known, f"{name}.") if inner else [(name, value)]
     return pairs
 
 
@@ -135,7 +140,7 @@ def read_yaml(path: Path, base: Config | None = None) -> Config:
     if not isinstance(tree, dict):
         raise file_error(path, f"expected settings by name, got {type(tree).__name__}")
     try:
-        return with_settings(base or Config(), dict(_flatten(tree)))
+        return with_settings(base or Config(), dict(_flatten(tree, settings())))
     except UserError as error:
         raise file_error(path, str(error)) from None
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rerec_engine.cli import Parser, positive, run_command, waiting
+from rerec_engine.cli import LOADING, Parser, positive, run_command, waiting
 from rerec_engine.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--max-body-kb", type=positive, default=64, metavar="KB", help="kB of a request at most (default: %(default)s)"
     )
-    parser.share("max-new-tokens")
+    parser.share("max-new-tokens", *LOADING)
     parser.share("seed", help="seed of what is drawn for requests that bring none (default: 0)")
     parser.add_argument(
         "--max-concurrent", type=positive, metavar="N", help="answers made at once (default: 2; with vLLM 32)"
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: pip install 'rerec-engine[serve]'") from None
     with waiting("loading the libraries"):
-        from rerec_engine.model.policy import model_directory
+        from rerec_engine.model.source import model_directory
         from rerec_engine.serve.app import create_app
         from rerec_engine.serve.start import start_conversation
 

@@ -15,6 +15,7 @@ from rerec_engine.assistant.answer import Assistant
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.policy import Policy, load_policy
+from rerec_engine.model.source import Loading
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.serve.backend import Backend, SamplerBackend
 from rerec_engine.serve.conversation import Conversation
@@ -36,13 +37,13 @@ def start_conversation(
     args: argparse.Namespace, model: Path, limits_of: Callable[[str], Limits]
 ) -> tuple[Conversation, Limits]:
     """The conversation that the command's arguments ask for, and the limits of its engine."""
-    dataset = load_dataset(args.data)
+    dataset, loading = load_dataset(args.data), Loading.of(args)
     python = None if args.engine == "sampler" else find_vllm(args.vllm_python)
     if args.engine == "vllm" and python is None:
         raise UserError("--engine vllm: vLLM is not installed here; name a Python that has it: --vllm-python")
     if python is not None:
         limits = limits_of("vllm")
-        policy = load_policy(str(model), "cpu", empty=True)  # tokenizer and sizes alone
+        policy = load_policy(str(model), "cpu", empty=True, loading=loading)  # tokenizer and sizes alone
         try:
             print(f"starting vLLM ({python}) ...", file=sys.stderr, flush=True)
             backend: Backend = VllmBackend(
@@ -60,7 +61,7 @@ def start_conversation(
         else:
             return _conversation(dataset, policy, backend), limits
     limits = limits_of("sampler")
-    policy = load_policy(str(model), args.device)
+    policy = load_policy(str(model), args.device, loading=loading)
     if policy.device.type == "cpu":  # the callers share the cores
         torch.set_num_threads(max(1, torch.get_num_threads() // limits.concurrent))
     backend = SamplerBackend(Sampler(policy), limits.concurrent)

@@ -16,8 +16,9 @@ from rerec_engine.machine import thread_count
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import load_adapter
 from rerec_engine.model.packed_attention import enable_packing
-from rerec_engine.model.policy import Policy, blocks, check_source, load_policy, resolve_device
+from rerec_engine.model.policy import Policy, blocks, load_policy, resolve_device
 from rerec_engine.model.ranks import Ranks, join, shard
+from rerec_engine.model.source import check_source
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.base import Follower, RolloutEngine
 from rerec_engine.rollout.replica import ReplicaSampler
@@ -37,7 +38,7 @@ from rerec_engine.training.orders import FreshOrders, fresh_orders
 from rerec_engine.training.progress import tell, tell_start
 from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.training.scoring import score_batch
-from rerec_engine.training.start_model import dataset_path, make_start_model, sources, start_source
+from rerec_engine.training.start_model import dataset_path, loading_of, make_start_model, sources, start_source
 from rerec_engine.training.trainer import Trainer
 from rerec_engine.training.update import Updater
 from rerec_engine.types import Query
@@ -164,9 +165,10 @@ def _device(config: Config, ranks: Ranks) -> torch.device:
 
 def _load(config: Config, source: str, ranks: Ranks, device: torch.device, master: str | None = None) -> Policy:
     """A model of one's own; among several ranks, rank 0 alone has its weights, in host memory, until it is sharded."""
+    loading = loading_of(config, source)
     if ranks.size == 1:
-        return load_policy(source, device, config.model.dtype, master)
-    policy = load_policy(source, "cpu", config.model.dtype, master, empty=not ranks.main)
+        return load_policy(source, device, config.model.dtype, master, loading=loading)
+    policy = load_policy(source, "cpu", config.model.dtype, master, empty=not ranks.main, loading=loading)
     policy.end_ids = ranks.first(policy.end_ids)
     return policy
 

@@ -12,8 +12,9 @@ from rerec_engine.data.dataset import Dataset
 from rerec_engine.data.traces import FILE as TRACES
 from rerec_engine.errors import file_error
 from rerec_engine.files import replacing_directory
-from rerec_engine.model.policy import Policy, load_policy, model_source, revision
+from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
+from rerec_engine.model.source import Loading, model_source, revision
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.warm_start import warm_start
 
@@ -43,7 +44,8 @@ def make_start_model(
     if not _is_made(config) or run.start.is_dir():
         return
     if config.model.path is not None:
-        policy = load_policy(config.model.path, config.device, config.model.dtype, master="fp32")
+        loading = loading_of(config, config.model.path)
+        policy = load_policy(config.model.path, config.device, config.model.dtype, master="fp32", loading=loading)
     else:
         policy = _made_on_the_spot(config, dataset)
     if config.warm_start.epochs:
@@ -61,6 +63,11 @@ def start_source(config: Config, run: RunDir) -> str:
     return str(run.start) if _is_made(config) else str(config.model.path)
 
 
+def loading_of(config: Config, source: str) -> Loading:
+    """How a source of the run's model is read: what the run has saved has its chat template already."""
+    return Loading.of(config.model) if source == config.model.path else Loading()
+
+
 def sources(config: Config, dataset: Dataset) -> dict[str, Path | str]:
     """What the run is made from, by what it is: a directory, or the revision of a model on the Hub."""
     found: dict[str, Path | str] = {"dataset": dataset.path}
@@ -68,6 +75,8 @@ def sources(config: Config, dataset: Dataset) -> dict[str, Path | str]:
         model = Path(model_source(config.model.path))
         known = model if model.is_dir() else revision(config.model.path)
         found |= {"model": known} if known else {}
+    if config.model.chat_template is not None and Path(config.model.chat_template).is_file():
+        found["chat template"] = Path(config.model.chat_template)
     if config.warm_start.path is not None and Path(config.warm_start.path).is_file():
         found["traces"] = Path(config.warm_start.path)
     return found

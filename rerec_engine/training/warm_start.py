@@ -127,12 +127,10 @@ def _encode(policy: Policy, path: Path) -> list[list[Row]]:
     traces = read_traces(path)
     if not traces:
         raise file_error(path, "holds no trace, but warm_start.epochs is not 0")
-    prompts = [
-        tokenizer.apply_chat_template(trace.prompt, add_generation_prompt=True, tokenize=False) for trace in traces
-    ]
+    prompts = [policy.chat.render(trace.prompt) for trace in traces]
     prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     response_ids = tokenizer([trace.response for trace in traces], add_special_tokens=False)["input_ids"]
-    end = tokenizer.eos_token_id
+    end = policy.turn_end
     rows = [(prompt, np.array([*response, end])) for prompt, response in zip(prompt_ids, response_ids, strict=True)]
     labelled = zip((trace.phase for trace in traces), rows, strict=True)
     return [[row for _, row in group] for _, group in groupby(labelled, key=lambda pair: pair[0])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +11,8 @@ from packed_rows import rows_of
 
 from rerec_engine.errors import UserError
 from rerec_engine.model.policy import (
-    check_source,
     load_policy,
     make_policy,
-    model_directory,
-    model_source,
     resolve_device,
 )
 
@@ -25,44 +21,6 @@ MESSAGES = [{"role": "user", "content": "Find a drama film"}]
 
 def message(raised: pytest.ExceptionInfo[UserError]) -> str:
     return str(raised.value)
-
-
-def test_model_directory_finds_the_final_model_of_a_run(tmp_path: Path) -> None:
-    (tmp_path / "final").mkdir()
-    with pytest.raises(UserError, match="no model here"):
-        model_directory(str(tmp_path))
-    (tmp_path / "final" / "config.json").write_text("{}")
-    assert model_directory(str(tmp_path)) == tmp_path / "final"
-    with pytest.raises(UserError, match="nowhere: no such model directory"):
-        model_directory(str(tmp_path / "nowhere"))
-
-
-def test_a_run_directorys_own_model_comes_first_and_hub_names_are_left_alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert model_directory("Qwen/Qwen2.5-0.5B") == Path("Qwen/Qwen2.5-0.5B")
-    (tmp_path / "Qwen").mkdir()  # now it is a path
-    with pytest.raises(UserError, match=r"Qwen2.5-0.5B: no such model directory, and no name on the Hub \(ORG/NAME\)"):
-        model_directory("Qwen/Qwen2.5-0.5B")
-    for place in ("final", "."):
-        (tmp_path / "Qwen" / place).mkdir(exist_ok=True)
-        (tmp_path / "Qwen" / place / "config.json").write_text("{}")
-        assert model_directory("Qwen") == Path("Qwen") / place
-
-
-def test_a_source_is_a_directory_with_a_model_or_a_name(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert model_source("Qwen/Qwen2.5-0.5B") == "Qwen/Qwen2.5-0.5B"
-    with pytest.raises(UserError) as raised:
-        model_source("~/here")
-    assert message(raised) == "~/here: no model here (config.json is missing)"
-    (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "adapter_config.json").write_text("{}")
-    with pytest.raises(UserError) as raised:
-        model_source("~/here")
-    kind = "a LoRA adapter alone (the run's final/ holds it merged)"
-    assert message(raised) == f"~/here: {kind} here (config.json is missing)"
-    (tmp_path / "here" / "config.json").write_text("{}")
-    assert model_source("~/here") == str(tmp_path / "here")
 
 
 def test_devices(monkeypatch):
@@ -90,8 +48,13 @@ def test_what_a_model_must_have(tiny_policy):
     endless.config.eos_token_id = endless.generation_config.eos_token_id = None
     mute = copy.deepcopy(tokenizer)
     mute.eos_token = None
+    mute.chat_template = "{{ messages[-1]['content'] }}"
     for parts, expected in [
-        ((model, without), "the tokenizer has no chat template; save one with it (tokenizer.chat_template = ...)"),
+        (
+            (model, without),
+            "the tokenizer has no chat template: set model.chat_template (--chat-template) to a file that holds one "
+            "(jinja)",
+        ),
         ((scaled, tokenizer), "models with logit_scale (0.5) are not supported"),
         ((biased, tokenizer), "needs an LM head without bias"),
         ((small, tokenizer), f"the tokenizer has {len(tokenizer)} tokens, the LM head 7"),
@@ -123,33 +86,3 @@ def test_loading_without_weights_and_errors(saved, tmp_path):
         load_policy(str(tmp_path), "cpu")
     assert message(raised).startswith(f"{tmp_path}: cannot load a causal LM: ")
     assert "\n" not in message(raised)
-
-
-def test_a_source_is_a_model_a_runs_final_or_a_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "run" / "final").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"^run: no model here \(config.json is missing\)"):
-        model_source("run")
-    (tmp_path / "run" / "final" / "config.json").write_text("{}")
-    assert model_source("run") == "run/final"
-    assert model_source("run/final") == "run/final"
-    check_source("run")
-    assert model_source("owner/name") == "owner/name"
-    with pytest.raises(UserError, match=r"^\./owner/name: no model here"):
-        model_source("./owner/name")
-    (tmp_path / "run" / "adapter_config.json").write_text("{}")
-    (tmp_path / "run" / "final" / "config.json").unlink()
-    with pytest.raises(UserError, match="a LoRA adapter alone"):
-        model_source("run")
-
-
-def test_a_name_that_the_hub_does_not_have(monkeypatch):
-    def refuse(name):
-        raise OSError(f"{name} is not a valid model identifier\nmore")
-
-    monkeypatch.setattr("rerec_engine.model.policy.AutoConfig.from_pretrained", refuse)
-    message = (
-        "^nowhere: no such directory here, and the Hub gives no such model: nowhere is not a valid model identifier$"
-    )
-    with pytest.raises(UserError, match=message):
-        check_source("nowhere")

@@ -6,7 +6,16 @@ import pytest
 
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError
-from rerec_engine.runs.settings import DEMO, flatten, load_settings, read_yaml, replaced, with_settings, write_yaml
+from rerec_engine.runs.settings import (
+    DEMO,
+    as_words,
+    flatten,
+    load_settings,
+    read_yaml,
+    replaced,
+    with_settings,
+    write_yaml,
+)
 
 
 def test_defaults_are_the_published_ones():
@@ -113,9 +122,27 @@ def test_mistakes_in_the_file(tmp_path, text, message):
 
 
 def test_saved_settings_read_back(tmp_path):
-    config = replaced(Config(), {"output_dir": "x y", "train.steps": 3, "seed": 8})
+    switches = {"enable_thinking": False, "deep": {"x": [1, None]}}
+    named = {"output_dir": "x y", "train.steps": 3, "seed": 8, "model.chat_template_kwargs": switches}
+    config = replaced(Config(), named)
     write_yaml(config, tmp_path / "config.yaml")
     assert read_yaml(tmp_path / "config.yaml") == config
+    assert load_settings([*as_words({"model.chat_template_kwargs": switches}), "--model", "m"])[0].model == replaced(
+        Config().model, {"chat_template_kwargs": switches, "path": "m"}
+    )
+
+
+def test_the_switches_of_a_chat_template(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("model: {chat_template_kwargs: {enable_thinking: true}, path: m}")
+    read = [load_settings(["--config", str(file), *words])[0].model for words in ([], ["--chat-template-kwargs", "{}"])]
+    assert [model.chat_template_kwargs for model in read] == [{"enable_thinking": True}, {}]
+    for wrong in ("enable_thinking", "[1]", "{enable_thinking: false}"):
+        with pytest.raises(UserError, match="expected a JSON object such as"):
+            load_settings(["--model.chat_template_kwargs", wrong])
+    file.write_text("model: {chat_template_kwargs: 3}")
+    with pytest.raises(UserError, match=r"model\.chat_template_kwargs: expected a JSON object"):
+        read_yaml(file)
 
 
 def test_resume_changes_little(tmp_path):

@@ -11,6 +11,7 @@ import torch
 pytest.importorskip("fastapi", reason="fastapi is missing: pip install .[serve]")
 
 from rerec_engine.errors import UserError
+from rerec_engine.model.source import Loading
 from rerec_engine.serve import start
 from rerec_engine.serve.limits import Limits
 from rerec_engine.serve.start import context_of, find_vllm, start_conversation
@@ -20,7 +21,7 @@ from rerec_engine.serve.start import context_of, find_vllm, start_conversation
 def arguments(mini_demo):
     def make(**more):
         own = {"data": mini_demo, "engine": "auto", "vllm_python": None, "vllm_args": "", "device": "cpu"}
-        return argparse.Namespace(**{**own, **more})
+        return argparse.Namespace(**{**own, **vars(Loading()), **more})
 
     return make
 

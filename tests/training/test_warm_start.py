@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import resource
 
 import pytest
@@ -89,6 +90,17 @@ def test_traces_become_likelier(tiny_policy, traces, tmp_path):
     before = loss()
     warm_start(policy, traces, CONFIG, 0, run_of(tmp_path, "run"))
     assert loss() < 0.8 * before
+
+
+def test_a_response_is_taught_to_end_as_the_template_ends_a_turn(tiny_policy, traces):
+    policy = tiny_policy()
+    own, other = policy.tokenizer.eos_token, "<|user|>"  # stands for a ChatML end of a base model's tokenizer
+    policy.tokenizer = policy.chat.tokenizer = copy.deepcopy(policy.tokenizer)
+    rows = [row for phase in module._encode(policy, traces) for row in phase]
+    assert {int(response[-1]) for _, response in rows} == {policy.tokenizer.eos_token_id}
+    policy.tokenizer.chat_template = policy.tokenizer.chat_template.replace(own, other)
+    rows = [row for phase in module._encode(policy, traces) for row in phase]
+    assert {int(response[-1]) for _, response in rows} == {policy.tokenizer.convert_tokens_to_ids(other)}
 
 
 def test_no_trace_is_a_mistake(tiny_policy, tmp_path):
