@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
     with waiting("loading the libraries"):
         from rerec_engine.config import RewardWeights
         from rerec_engine.data.knowledge import Knowledge
+        from rerec_engine.data.lengths import fitting
         from rerec_engine.data.prompter import Prompter
         from rerec_engine.metrics.evaluation import evaluate_queries
         from rerec_engine.metrics.orders import evaluate_orders
@@ -55,12 +57,16 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
     with waiting("loading the reward engine"):
         engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
     sampler = load_sampler(model, args.device, Loading.of(args))
+    everything, encode = queries, sampler.policy.encode_prompt
+    queries = list(fitting(everything, encode, args.max_prompt_tokens))
+    if not queries:
+        raise file_error(path, f"no query has a prompt of at most {args.max_prompt_tokens} tokens")
     evaluate = partial(
         evaluate_queries,
         sampler.generate,
         sampler.policy.tokenizer,
         engine,
-        encode_prompt=sampler.policy.encode_prompt,
+        encode_prompt=encode,
         max_new_tokens=args.max_new_tokens,
         k=args.k,
         batch_size=args.batch_size,
@@ -71,8 +77,10 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         watched=sampler,
     )
     if args.permutations == 1:
-        return evaluate(queries), None
-    return evaluate_orders(evaluate, queries, prompter.shuffled, args.permutations, args.seed)
+        report, orders = evaluate(queries), None
+    else:
+        report, orders = evaluate_orders(evaluate, queries, prompter.shuffled, args.permutations, args.seed)
+    return replace(report, left_out=len(everything) - len(queries)), orders
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -97,6 +105,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="ask every query with its candidates in N orders, the stored one first (default: 1)",
     )
     model.add_argument("--limit", type=positive, metavar="N", help="only the first N queries")
+    model.add_argument(
+        "--max-prompt-tokens", type=positive, metavar="N", help="leave out and count longer prompts (default: none)"
+    )
     parser.share("max-new-tokens", to=model)
     model.add_argument("--batch-size", type=positive, default=256, metavar="N", help="queries at once (default: 256)")
     parser.share("device", "threads", to=model)

@@ -87,6 +87,26 @@ def test_untrained_model_from_end_to_end(
         main(["--model", str(tmp_path), *options, "--split", "tset"])
 
 
+def test_long_prompts_are_left_out_counted_and_told(
+    mini_demo: Path, tiny_policy: Callable[..., Policy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tiny_policy("llama", max_position_embeddings=2048)
+    policy.save(tmp_path / "final")
+    queries = load_dataset(mini_demo).queries("test")[:6]
+    lengths = [len(policy.encode_prompt(query.messages)) for query in queries]
+    limit = sorted(lengths)[2]
+    kept = [query.id for query, length in zip(queries, lengths, strict=True) if length <= limit]
+    words = ["--model", str(tmp_path), "--data", str(mini_demo), "--device", "cpu", "--max-new-tokens", "2"]
+    words += ["--limit", "6", "--output", str(tmp_path / "out.json"), "--max-prompt-tokens"]
+    main([*words, str(limit)])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert [row["id"] for row in written["rows"]] == kept
+    assert (written["queries"], written["left_out"]) == (len(kept), 6 - len(kept))
+    assert f"{6 - len(kept)} not asked, since their prompts are too long" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(UserError, match=r"test\.parquet: no query has a prompt of at most 1 tokens"):
+        main([*words, "1"])
+
+
 def test_several_orders_of_the_candidates(
     mini_demo: Path, tiny_policy: Callable[..., Policy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rerec_engine.errors import file_error
+from rerec_engine.types import Query
 
 _STEP = 64  # tokens: what is proposed is a multiple, since an order of the candidates may need a few more
 
@@ -25,6 +27,11 @@ def longer(lengths: Sequence[int], limit: int) -> str:
     p95 = round(float(np.percentile(lengths, 95)))
     told = f"{over} ({share} %) longer than {limit} tokens (95 % of all have at most {p95:,})"
     return f"{told}; --data.max-prompt-tokens {room_for(lengths)} keeps all"
+
+
+def fitting(queries: Sequence[Query], encode: Callable[[Any], Sequence[int]], limit: int | None) -> Iterator[Query]:
+    """The queries whose prompt has at most so many tokens; None: all. encode: messages to token ids."""
+    return (query for query in queries if limit is None or len(encode(query.messages)) <= limit)
 
 
 def left_out(lengths: Sequence[int], limit: int, path: Path) -> str:

@@ -52,6 +52,7 @@ class EvalReport:
     """Figures of greedy answers to a set of queries. Rates are shares in 0..1."""
 
     queries: int
+    """Those that were asked."""
     k: int
     accuracy: Estimate
     """hit@1: the first item named is a ground truth."""
@@ -78,6 +79,8 @@ class EvalReport:
     """Share of the statements "item has value" before the answers that are true by the graph; None: there is none."""
     statements: float = 0.0
     """Such statements a response."""
+    left_out: int = 0
+    """Queries that were not asked, since their prompts are too long."""
     split: str = ""
     step: int = 0
     rows: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
@@ -96,6 +99,7 @@ class EvalReport:
             "step": self.step if step is None else step,
             "split": self.split if split is None else split,
             "queries": self.queries,
+            "left_out": self.left_out,
             "accuracy": self.accuracy.mean,
             "accuracy_low": self.accuracy.low,
             "accuracy_high": self.accuracy.high,
@@ -135,4 +139,6 @@ class EvalReport:
         )
         if self.true_reasons is not None:
             table.caption += f"; {self.statements:.1f} statements a response, true {self.true_reasons:.3f}"
+        if self.left_out:
+            table.caption += f"; {self.left_out} not asked, since their prompts are too long"
         return table

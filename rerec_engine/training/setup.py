@@ -10,7 +10,7 @@ import torch
 from rerec_engine.cli import waiting
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.data.lengths import left_out
+from rerec_engine.data.lengths import left_out, longer
 from rerec_engine.errors import UserError
 from rerec_engine.machine import thread_count
 from rerec_engine.model.critic import Critic
@@ -91,6 +91,8 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
             shard(critic, blocks(critic.body), policy.dtype, device)
     with waiting("encoding the prompts", ranks.main):
         queries, prompts, orders = _train_queries(config, policy, dataset, ranks)
+        if ranks.main:
+            _tell_not_evaluated(config, dataset, policy)
     queue = CurriculumQueue(len(queries), config.curriculum, config.train.queries_per_step, config.seed)
     with waiting("loading the reward engine", ranks.main):
         reward = RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads)
@@ -188,6 +190,15 @@ def _tell_left_out(config: Config, dataset: Dataset, policy: Policy) -> None:
     told = left_out(lengths, config.data.max_prompt_tokens, dataset.path / "train.parquet")
     if told:
         tell(f"of {len(lengths)} train queries {told}")
+
+
+def _tell_not_evaluated(config: Config, dataset: Dataset, policy: Policy) -> None:
+    """What the evaluations will leave out, by the same rule."""
+    for split in ("val", "test"):
+        queries = dataset.queries(split) if split in dataset.splits else []
+        told = longer([len(policy.encode_prompt(query.messages)) for query in queries], config.data.max_prompt_tokens)
+        if told:
+            tell(f"of {len(queries)} {split} queries {told}; they are not evaluated")
 
 
 def _train_queries(

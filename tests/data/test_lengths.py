@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rerec_engine.data.lengths import left_out, longer, room_for
+from rerec_engine.data.lengths import fitting, left_out, longer, room_for
 from rerec_engine.errors import UserError
+from rerec_engine.types import Query
 
 
 @pytest.mark.parametrize(("lengths", "limit"), [([768], 768), ([1, 700], 768), ([], 5)])
@@ -19,6 +20,14 @@ def test_what_is_left_out_and_what_would_keep_it() -> None:
         told == "10 (10 %) longer than 90 tokens (95 % of all have at most 95); --data.max-prompt-tokens 1024 keeps all"
     )
     assert longer([1] * 999 + [91], 90).startswith("1 (1 %)")  # not none
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(None, "abc"), (3, "abc"), (2, "ac"), (0, "")])
+def test_queries_whose_prompts_fit(limit: int | None, kept: str) -> None:
+    texts = {"a": "x", "b": "xyz", "c": "xy"}
+    queries = [Query(name, ({"role": "user", "content": text},), (0,)) for name, text in texts.items()]
+    found = fitting(queries, lambda messages: [0] * len(messages[0]["content"]), limit)
+    assert "".join(query.id for query in found) == kept
 
 
 @pytest.mark.parametrize("longest", [1, 64, 65, 1000])

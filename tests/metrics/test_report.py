@@ -65,6 +65,7 @@ def test_a_line_holds_what_curves_need() -> None:
         "step": 12,
         "split": "test",
         "queries": 4,
+        "left_out": 0,
         "accuracy": 0.5,
         "accuracy_low": 0.25,
         "accuracy_high": 0.75,

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from rerec_engine.config import Config, RewardWeights, RolloutConfig, TrainConfig
+from rerec_engine.config import Config, DataConfig, RewardWeights, RolloutConfig, TrainConfig
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.model.ranks import Ranks
 from rerec_engine.reward import RewardEngine
@@ -73,6 +73,34 @@ def test_during_training_the_first_queries_alone_are_asked(trainer, moment, limi
     assert line["accuracy"] == 0.5
     assert line["format_rate"] == 0.5
     assert 0 < line["chance"] < 1
+
+
+def lengths_of(trainer, split):
+    return [len(trainer.policy.encode_prompt(query.messages)) for query in trainer.dataset.queries(split)]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+@pytest.mark.parametrize("moment", ["before", "during", "after"])
+def test_prompts_that_are_too_long_are_not_asked_and_counted(trainer, split, moment):
+    lengths = lengths_of(trainer, split)
+    limit = sorted(lengths)[len(lengths) // 2]
+    trainer.config = dataclasses.replace(trainer.config, data=DataConfig(max_prompt_tokens=limit))
+    evaluate(trainer, split, moment)
+    queries = trainer.dataset.queries(split)
+    short = [query.id for query, length in zip(queries, lengths, strict=True) if length <= limit]
+    assert 4 < len(short) < len(queries)
+    asked = short[:4] if moment == "during" else short
+    (line,) = lines(trainer)
+    assert (trainer.asked, line["queries"]) == (asked, len(asked))
+    assert line["left_out"] == (0 if moment == "during" else len(queries) - len(short))
+
+
+def test_a_split_of_long_prompts_alone_is_told(trainer, capsys):
+    trainer.config = dataclasses.replace(trainer.config, data=DataConfig(max_prompt_tokens=1))
+    evaluate(trainer, "val", "after")
+    which = "of at most data.max_prompt_tokens (1) tokens in the val split"
+    assert capsys.readouterr().err == f"no query {which}: not evaluated after training\n"
+    assert (trainer.asked, lines(trainer)) == ([], [])
 
 
 def test_evaluations_follow_one_another(trainer):

@@ -12,7 +12,7 @@ from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.ranks import Ranks
 from rerec_engine.runs.run_directory import RunDir
-from rerec_engine.training.setup import _tell_left_out, _train_queries
+from rerec_engine.training.setup import _tell_left_out, _tell_not_evaluated, _train_queries
 from rerec_engine.training.start_model import make_start_model
 
 
@@ -52,6 +52,19 @@ def test_what_is_left_out_is_told_before_a_warm_start(tiny_policy, mini_demo, tm
     _tell_left_out(some, dataset, tiny_policy())
     assert capsys.readouterr().err.startswith(f"of {len(lengths)} train queries ")
     _tell_left_out(replace(config, data=replace(config.data, max_prompt_tokens=lengths[-1])), dataset, tiny_policy())
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_not_evaluated_is_told_at_the_start(tiny_policy, mini_demo, capsys):
+    policy, dataset = tiny_policy(), load_dataset(mini_demo)
+    lengths = [len(policy.encode_prompt(query.messages)) for query in dataset.queries("test")]
+    limit = sorted(lengths)[len(lengths) // 2]
+    _tell_not_evaluated(replace(Config(), data=replace(Config().data, max_prompt_tokens=limit)), dataset, policy)
+    val, test = capsys.readouterr().err.splitlines()
+    assert val.startswith(f"of {len(dataset.queries('val'))} val queries ")
+    over = sum(length > limit for length in lengths)
+    assert test.startswith(f"of {len(lengths)} test queries {over} (") and test.endswith("; they are not evaluated")
+    _tell_not_evaluated(replace(Config(), data=replace(Config().data, max_prompt_tokens=9999)), dataset, policy)
     assert capsys.readouterr().err == ""
 
 
