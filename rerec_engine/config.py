@@ -79,6 +79,10 @@ class ModelConfig:
 
     path: str | None = None
     """Directory of a Hugging Face causal LM, or its name on the Hub; none: a small Qwen2 made for the dataset."""
+    revision: str | None = None
+    """Branch, tag or commit of a name on the Hub; none: its main branch. A run keeps the commit that it began with."""
+    trust_remote_code: bool = False
+    """Run the Python code that a model brings along: anything that you may do, it may do."""
     chat_template: str | None = None
     """Chat template that makes the prompts: a file (jinja), or the name of one of the tokenizer's; none: its own."""
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)

@@ -44,7 +44,8 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         from rerec_engine.reward import RewardEngine
         from rerec_engine.rollout.loading import load_sampler, open_inputs
 
-    model, dataset = open_inputs(args.model, args.data, args.threads)
+    loading = Loading.of(args)
+    dataset = open_inputs(args.model, args.data, args.threads, loading)
     path = Path(args.data) / f"{args.split}.parquet"
     queries = dataset.queries(args.split)[: args.limit]
     if not queries:
@@ -56,7 +57,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         prompter.check(queries, path, "leave --permutations out")
     with waiting("loading the reward engine"):
         engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
-    sampler = load_sampler(model, args.device, Loading.of(args))
+    sampler = load_sampler(args.model, args.device, loading)
     everything, encode = queries, sampler.policy.encode_prompt
     queries = list(fitting(everything, encode, args.max_prompt_tokens))
     if not queries:

@@ -32,8 +32,9 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
         from rerec_engine.model.source import Loading
         from rerec_engine.rollout.loading import load_sampler, open_inputs
 
-    model, dataset = open_inputs(args.model, args.data, args.threads)
-    sampler = load_sampler(model, args.device, Loading.of(args))
+    loading = Loading.of(args)
+    dataset = open_inputs(args.model, args.data, args.threads, loading)
+    sampler = load_sampler(args.model, args.device, loading)
     policy, search = sampler.policy, None
     if args.search_model is not None:
         from rerec_engine.assistant.search import TextIndex

@@ -19,7 +19,6 @@ import numpy as np
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.assistant.exchange import Answer, Exchange
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.model.source import model_directory
 from rerec_engine.types import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,7 +218,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "chat.json")
     options = parser.parse_args()
-    policy = load_policy(str(model_directory(options.model)), device="cpu")
+    policy = load_policy(options.model, device="cpu")
     sampler, data = Sampler(policy), load_dataset(options.data)
     rows = talk(
         Assistant(data, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how))

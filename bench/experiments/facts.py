@@ -100,7 +100,7 @@ def experiment(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     maker, rng = Maker(told["asked"], CatalogueRequestOptions()), np.random.default_rng(options.seed)
     drawn = draw_many(maker, "test", [CANDIDATES] * options.requests, rng, set())
     queries = [maker.query(own, f"test-{i}", rng) for i, own in enumerate(drawn)]
-    sampler = load_sampler(Path(options.model), "auto") if options.model else None
+    sampler = load_sampler(options.model, "auto") if options.model else None
     texts = [Prompter(told["all"]).messages(query)[0]["content"] for query in data.queries("train")[:1000]]
     tokenizer = sampler.policy.tokenizer if sampler else corpus_tokenizer([*texts, *data.titles], 32_000)
     rows: dict[str, Any] = {}

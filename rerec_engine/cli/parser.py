@@ -187,6 +187,8 @@ def _at_least(least: N, kind: Callable[[str], N], named: str, word: str) -> N:
 
 SHARED: dict[str, dict[str, Any]] = {
     "model": {"metavar": "DIR|NAME", "help": "a model's directory, a run's (its final/), or a name on the Hub"},
+    "revision": {"metavar": "NAME", "help": "branch, tag or commit of a name on the Hub (default: its main branch)"},
+    "trust-remote-code": {**SWITCH, "help": "run the Python code that a model brings along (default: false)"},
     "chat-template": {
         "metavar": "F|NAME",
         "help": "chat template: a file (jinja), or the name of one of the tokenizer's (default: its own)",
@@ -226,5 +228,5 @@ SHARED: dict[str, dict[str, Any]] = {
     "output": {"metavar": "PATH", "help": "where the result is written"},
 }
 """Flags that several commands have, each with the same name and meaning in all of them: docs/commands.md."""
-LOADING = ("chat-template", "chat-template-kwargs")
+LOADING = ("revision", "trust-remote-code", "chat-template", "chat-template-kwargs")
 """Those that say how --model is read."""

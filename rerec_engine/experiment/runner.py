@@ -47,7 +47,7 @@ def open_places(suite: Suite) -> Places:
     return {**OPEN, **{name: Path(name.upper().replace(" ", "_")) for name in names}}
 
 
-OWN = {"output_dir", "threads"}
+OWN = {"output_dir", "threads", "model.revision"}
 """Settings in which a run's saved settings may differ from the suite's."""
 
 

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.utils.tqdm import enable_progress_bars
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.errors import UserError, file_error
+from rerec_engine.errors import UserError
 from rerec_engine.model.chat import Chat, tell_once
 from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter
 from rerec_engine.model.memory import enable_checkpointing
 from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.ranks import shard, whole
 from rerec_engine.model.sequences import Row, response_states
-from rerec_engine.model.source import Loading, model_source
+from rerec_engine.model.source import Loading, find_model, no_model
 from rerec_engine.model.templates import set_template
 from rerec_engine.ops import token_logprob
 from rerec_engine.types import Message
@@ -244,27 +243,28 @@ def load_policy(
     empty: bool = False,
     loading: Loading | None = None,
 ) -> Policy:
-    """Load any Hugging Face causal LM, by directory or hub name, with its tokenizer and chat template.
+    """Load any Hugging Face causal LM, by directory or name on the Hub, with its tokenizer and chat template.
 
     dtype: of the arithmetic. master: of the weights, default `dtype`; training keeps fp32 weights, since bf16 ones
     would round small updates away. empty: leave the weights out (meta device), for another rank to send them.
-    loading: the chat template's settings.
+    loading: revision, trust and chat template.
     """
     if dtype not in DTYPES or (master or dtype) not in DTYPES:
         raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
-    source = model_source(path)
+    loading = loading or Loading()
+    source, trust = str(find_model(path, loading.revision)), loading.trust_remote_code
     weights = DTYPES[master or dtype]
-    disable_progress_bar()  # of weights that are read from disk ...
-    enable_progress_bars()  # ... not of a download, which takes minutes
+    disable_progress_bar()  # of weights that are read from disk
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust)
         if empty:
+            config = AutoConfig.from_pretrained(source, trust_remote_code=trust)
             with torch.device("meta"):
-                model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), dtype=weights)
+                model = AutoModelForCausalLM.from_config(config, dtype=weights, trust_remote_code=trust)
         else:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=weights)
-    except Exception as error:  # transformers, safetensors and the hub raise a dozen kinds
-        raise file_error(path, f"cannot load a causal LM: {str(error).strip().splitlines()[0]}") from error
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=weights, trust_remote_code=trust)
+    except Exception as error:  # transformers, safetensors and a model's own code raise a dozen kinds
+        raise no_model(path, error) from error
     if not empty:
         model = model.to(resolve_device(device) if isinstance(device, str) else device)
     return make_policy(model, tokenizer, path, DTYPES[dtype], loading)
@@ -273,6 +273,6 @@ def load_policy(
 def copy_of(policy: Policy) -> Policy:
     """A second policy of the same architecture, unsharded, in the arithmetic's dtype; its weights are not set."""
     with torch.device(policy.device):
-        model = AutoModelForCausalLM.from_config(policy.model.config, dtype=policy.dtype)
+        model = type(policy.model)._from_config(policy.model.config, dtype=policy.dtype)  # its own code's class too
     model.requires_grad_(False)
     return Policy(model.eval(), policy.tokenizer, policy.end_ids, policy.pad_id, policy.dtype)

@@ -37,6 +37,7 @@ class VllmEngine:
     weights: gives every parameter whole, under its Hugging Face name. Called at the start and by `update_weights`, in
         the calling thread, so that the ranks of a sharded policy can gather together.
     end_ids: tokens that end a response. max_tokens: the most that prompt and response have together.
+    trust_remote_code: run code that the model brings along.
     dtype: of the engine's weights and arithmetic. log: file that the engine's output is appended to.
     run_dir: named in errors as what to resume. version: the step after which the weights are the policy's.
 
@@ -57,6 +58,7 @@ class VllmEngine:
         log: Path,
         run_dir: Path | None = None,
         version: int = 0,
+        trust_remote_code: bool = False,
     ) -> None:
         self.weights, self.end_ids, self.max_tokens = weights, tuple(end_ids), max_tokens
         self.settings, self.device = settings, device
@@ -73,7 +75,9 @@ class VllmEngine:
             [self._memory.descriptor],
             remedy=f"; go on with --resume {run_dir}" if run_dir else "",
         )
-        self._ask("start", arguments=engine_arguments(str(model), max_tokens, dtype, device, settings))
+        arguments = engine_arguments(str(model), max_tokens, dtype, device, settings)
+        arguments |= {"trust_remote_code": True} if trust_remote_code else {}
+        self._ask("start", arguments=arguments)
         self.update_weights(version)
 
     def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:

@@ -28,6 +28,8 @@ RESUMABLE = ("train.steps", "threads", "device", *SOURCES)
 SHORT = {
     "data.path": ("DIR", "--data"),
     "model.path": ("DIR|NAME", "--model"),
+    "model.revision": ("NAME", "--revision"),
+    "model.trust_remote_code": ("true|false", "--trust-remote-code"),
     "model.chat_template": ("F|NAME", "--chat-template"),
     "model.chat_template_kwargs": ("JSON", "--chat-template-kwargs"),
     "output_dir": ("DIR", "--output"),

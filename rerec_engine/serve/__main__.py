@@ -126,18 +126,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ImportError as error:
         raise UserError(f"{error.name} is not installed: pip install 'rerec-engine[serve]'") from None
     with waiting("loading the libraries"):
-        from rerec_engine.model.source import model_directory
+        from rerec_engine.model.source import find_model
         from rerec_engine.serve.app import create_app
         from rerec_engine.serve.start import start_conversation
 
-    model = model_directory(args.model)
+    find_model(args.model, args.revision)
     key = args.api_key or os.environ.get(KEY) or None
     bound = listen(args.host, args.port)
     port = bound.getsockname()[1]
     local = args.host in LOOPBACK
     if not local and key is None:
         print(f"warning: everybody who reaches {args.host} can ask; set a key ({KEY})", file=sys.stderr)
-    conversation, limits = start_conversation(args, model, lambda engine: _limits(args, engine))
+    conversation, limits = start_conversation(args, lambda engine: _limits(args, engine))
     try:
         hosts = LOOPBACK if local else None
         app = create_app(conversation, limits, key=key, hosts=hosts, seed=args.seed)

@@ -7,7 +7,6 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -15,7 +14,7 @@ from rerec_engine.assistant.answer import Assistant
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.policy import Policy, load_policy
-from rerec_engine.model.source import Loading
+from rerec_engine.model.source import Loading, find_model
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.serve.backend import Backend, SamplerBackend
 from rerec_engine.serve.conversation import Conversation
@@ -33,9 +32,7 @@ def find_vllm(named: str | None) -> str | None:
     return sys.executable if importlib.util.find_spec("vllm") is not None else None
 
 
-def start_conversation(
-    args: argparse.Namespace, model: Path, limits_of: Callable[[str], Limits]
-) -> tuple[Conversation, Limits]:
+def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limits]) -> tuple[Conversation, Limits]:
     """The conversation that the command's arguments ask for, and the limits of its engine."""
     dataset, loading = load_dataset(args.data), Loading.of(args)
     python = None if args.engine == "sampler" else find_vllm(args.vllm_python)
@@ -43,16 +40,17 @@ def start_conversation(
         raise UserError("--engine vllm: vLLM is not installed here; name a Python that has it: --vllm-python")
     if python is not None:
         limits = limits_of("vllm")
-        policy = load_policy(str(model), "cpu", empty=True, loading=loading)  # tokenizer and sizes alone
+        policy = load_policy(args.model, "cpu", empty=True, loading=loading)  # tokenizer and sizes alone
         try:
             print(f"starting vLLM ({python}) ...", file=sys.stderr, flush=True)
             backend: Backend = VllmBackend(
                 python,
-                model,
+                find_model(args.model, loading.revision),
                 policy.end_ids,
                 context=context_of(policy),
                 callers=limits.concurrent,
                 arguments=args.vllm_args,
+                trust_remote_code=loading.trust_remote_code,
             )
         except UserError as error:
             if args.engine == "vllm":
@@ -61,7 +59,7 @@ def start_conversation(
         else:
             return _conversation(dataset, policy, backend), limits
     limits = limits_of("sampler")
-    policy = load_policy(str(model), args.device, loading=loading)
+    policy = load_policy(args.model, args.device, loading=loading)
     if policy.device.type == "cpu":  # the callers share the cores
         torch.set_num_threads(max(1, torch.get_num_threads() // limits.concurrent))
     backend = SamplerBackend(Sampler(policy), limits.concurrent)

@@ -49,6 +49,7 @@ class VllmBackend:
         context: int,
         callers: int,
         arguments: str = "",
+        trust_remote_code: bool = False,
         start_seconds: float = START_SECONDS,
     ) -> None:
         self._end_ids = tuple(end_ids)
@@ -57,6 +58,7 @@ class VllmBackend:
         self._folder = Path(tempfile.mkdtemp(prefix="rerec-serve-"))
         self.log = self._folder / "vllm.log"
         command = [python, "-m", SERVER, *_arguments(model, self._port, context, callers), *shlex.split(arguments)]
+        command += ["--trust-remote-code"] if trust_remote_code else []
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, guard.__file__, str(os.getpid()), *command],

@@ -18,7 +18,7 @@ from rerec_engine.model.lora import load_adapter
 from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.policy import Policy, blocks, load_policy, resolve_device
 from rerec_engine.model.ranks import Ranks, join, shard
-from rerec_engine.model.source import check_source
+from rerec_engine.model.source import find_model
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.base import Follower, RolloutEngine
 from rerec_engine.rollout.replica import ReplicaSampler
@@ -38,7 +38,7 @@ from rerec_engine.training.orders import FreshOrders, fresh_orders
 from rerec_engine.training.progress import tell, tell_start
 from rerec_engine.training.rollout_worker import RolloutWorker
 from rerec_engine.training.scoring import score_batch
-from rerec_engine.training.start_model import dataset_path, loading_of, make_start_model, sources, start_source
+from rerec_engine.training.start_model import checked, dataset_path, loading_of, make_start_model, sources, start_source
 from rerec_engine.training.trainer import Trainer
 from rerec_engine.training.update import Updater
 from rerec_engine.types import Query
@@ -53,6 +53,8 @@ def start(config: Config, resume: Path | None) -> Trainer:
     ranks = join(config.device)
     compute_with(thread_count(config.threads, ranks.local_size))
     seed_everything(config.seed)
+    if resume is None:
+        config = ranks.main_does(lambda: checked(config))
     run, checkpoint = ranks.main_does(lambda: _place(config, resume))
     run.writes = ranks.main
     try:
@@ -119,11 +121,6 @@ def _place(config: Config, resume: Path | None) -> tuple[RunDir, Path | None]:
     """The run directory, locked, and the newest whole checkpoint of a run to continue; None for a new run, and for one
     that was cut short before its first."""
     if resume is None:
-        if config.data.path is not None and not Path(config.data.path).is_dir():
-            load_dataset(config.data.path)  # which says so: what is mistyped leaves no run directory behind
-        if config.model.path is not None:
-            with waiting(f"looking for the model {config.model.path}"):
-                check_source(config.model.path)
         return RunDir.create(config), None
     run = RunDir.resume(resume, config)
     try:
@@ -144,7 +141,7 @@ def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ran
         if ranks.size > 1 and ranks.rank % group:
             return Follower(policy.whole_parameters, step)
         return VllmEngine(
-            source,
+            find_model(source, loading_of(config, source).revision),
             policy.whole_parameters,
             policy.end_ids,
             max_tokens=config.data.max_prompt_tokens + config.rollout.max_new_tokens,
@@ -154,6 +151,7 @@ def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ran
             log=run.path / ("engine.log" if ranks.main else f"engine_{ranks.rank}.log"),
             run_dir=run.path,
             version=step,
+            trust_remote_code=config.model.trust_remote_code,
         )
     if ranks.size > 1 or config.rollout.overlap:
         return ReplicaSampler(policy, step)

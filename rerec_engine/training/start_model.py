@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rerec_engine.cli import waiting
 from rerec_engine.config import Config
-from rerec_engine.data.dataset import Dataset
+from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.data.traces import FILE as TRACES
 from rerec_engine.errors import file_error
 from rerec_engine.files import replacing_directory
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
-from rerec_engine.model.source import Loading, model_source, revision
+from rerec_engine.model.source import Loading, check_model, find_model, is_directory
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.warm_start import warm_start
+
+
+def checked(config: Config) -> Config:
+    """The settings of a new run, with the commit of a model on the Hub. Raises UserError where data or model are not
+    there: what is mistyped leaves no run directory behind."""
+    if config.data.path is not None and not Path(config.data.path).is_dir():
+        load_dataset(config.data.path)  # which says so
+    if config.model.path is None:
+        return config
+    with waiting(f"looking for the model {config.model.path}"):
+        commit = check_model(config.model.path, config.model.revision)
+    return replace(config, model=replace(config.model, revision=commit or None))
 
 
 def dataset_path(config: Config, run: RunDir, anew: bool) -> Path:
@@ -65,16 +78,16 @@ def start_source(config: Config, run: RunDir) -> str:
 
 def loading_of(config: Config, source: str) -> Loading:
     """How a source of the run's model is read: what the run has saved has its chat template already."""
-    return Loading.of(config.model) if source == config.model.path else Loading()
+    given = Loading.of(config.model)
+    return given if source == config.model.path else Loading(trust_remote_code=given.trust_remote_code)
 
 
 def sources(config: Config, dataset: Dataset) -> dict[str, Path | str]:
     """What the run is made from, by what it is: a directory, or the revision of a model on the Hub."""
     found: dict[str, Path | str] = {"dataset": dataset.path}
     if config.model.path is not None:
-        model = Path(model_source(config.model.path))
-        known = model if model.is_dir() else revision(config.model.path)
-        found |= {"model": known} if known else {}
+        path, revision = config.model.path, config.model.revision
+        found["model"] = find_model(path, revision) if is_directory(path) else revision or check_model(path)
     if config.model.chat_template is not None and Path(config.model.chat_template).is_file():
         found["chat template"] = Path(config.model.chat_template)
     if config.warm_start.path is not None and Path(config.warm_start.path).is_file():

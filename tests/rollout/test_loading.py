@@ -26,14 +26,14 @@ def model(tiny_policy, tmp_path):
 
 @pytest.mark.parametrize(("asked", "used"), [(0, 2), (3, 3)])
 def test_threads_are_set_as_for_training(model, mini_demo, asked, used):
-    place, dataset = open_inputs(model, str(mini_demo), asked)
+    dataset = open_inputs(model, str(mini_demo), asked)
     assert torch.get_num_threads() == used
     assert dataset.titles
-    assert load_sampler(place, "cpu").policy.device.type == "cpu"
+    assert load_sampler(model, "cpu").policy.device.type == "cpu"
 
 
 def test_what_is_not_there_is_named(model, mini_demo):
-    with pytest.raises(UserError, match="no such model directory"):
+    with pytest.raises(UserError, match="^nowhere: no such directory here, and "):
         open_inputs("nowhere", str(mini_demo), 0)
     with pytest.raises(UserError, match="nowhere"):
         open_inputs(model, "nowhere", 0)

@@ -18,9 +18,16 @@ from rerec_engine.serve.start import context_of, find_vllm, start_conversation
 
 
 @pytest.fixture
-def arguments(mini_demo):
+def arguments(mini_demo, tiny_model):
     def make(**more):
-        own = {"data": mini_demo, "engine": "auto", "vllm_python": None, "vllm_args": "", "device": "cpu"}
+        own = {
+            "data": mini_demo,
+            "engine": "auto",
+            "vllm_python": None,
+            "vllm_args": "",
+            "device": "cpu",
+            "model": str(tiny_model),
+        }
         return argparse.Namespace(**{**own, **vars(Loading()), **more})
 
     return make
@@ -63,7 +70,7 @@ def test_this_interpreter_where_it_has_vllm(monkeypatch):
 
 @pytest.mark.parametrize("engine", ["auto", "sampler"])
 def test_without_vllm_the_sampler_serves(arguments, tiny_model, no_vllm, engine):
-    conversation, limits = start_conversation(arguments(engine=engine), tiny_model, limits_of)
+    conversation, limits = start_conversation(arguments(engine=engine), limits_of)
     assert conversation.backend.name == "sampler"
     assert limits.concurrent == 2
     assert conversation.assistant.context == 1024
@@ -73,13 +80,13 @@ def test_without_vllm_the_sampler_serves(arguments, tiny_model, no_vllm, engine)
 def test_callers_share_the_cores(arguments, tiny_model, no_vllm):
     for threads, each in ((6, 3), (1, 1)):
         torch.set_num_threads(threads)
-        start_conversation(arguments(), tiny_model, limits_of)
+        start_conversation(arguments(), limits_of)
         assert torch.get_num_threads() == each
 
 
 def test_vllm_that_is_asked_for_and_absent(arguments, tiny_model, no_vllm):
     with pytest.raises(UserError, match="--engine vllm: vLLM is not installed here"):
-        start_conversation(arguments(engine="vllm"), tiny_model, limits_of)
+        start_conversation(arguments(engine="vllm"), limits_of)
 
 
 class Started:
@@ -99,7 +106,7 @@ class Started:
 def test_vllm_gets_the_model_and_what_it_takes(arguments, tiny_model, monkeypatch, capsys):
     monkeypatch.setattr(start, "VllmBackend", Started)
     given = arguments(vllm_python=sys.executable, vllm_args="--dtype float32")
-    conversation, limits = start_conversation(given, tiny_model, limits_of)
+    conversation, limits = start_conversation(given, limits_of)
     assert limits.concurrent == 32
     backend = conversation.backend.given
     assert (backend["python"], backend["model"]) == (sys.executable, tiny_model)
@@ -111,11 +118,11 @@ def test_vllm_gets_the_model_and_what_it_takes(arguments, tiny_model, monkeypatc
 def test_vllm_that_does_not_start(arguments, tiny_model, monkeypatch, capsys):
     monkeypatch.setattr(start, "VllmBackend", Started)
     broken = {"vllm_python": sys.executable, "vllm_args": "--broken"}
-    conversation, limits = start_conversation(arguments(**broken), tiny_model, limits_of)
+    conversation, limits = start_conversation(arguments(**broken), limits_of)
     assert (conversation.backend.name, limits.concurrent) == ("sampler", 2)
     assert "the built-in sampler serves, since vLLM did not start: no GPU" in capsys.readouterr().err
     with pytest.raises(UserError, match="vLLM did not start: no GPU"):
-        start_conversation(arguments(engine="vllm", **broken), tiny_model, limits_of)
+        start_conversation(arguments(engine="vllm", **broken), limits_of)
 
 
 @pytest.mark.parametrize(
