@@ -1,6 +1,7 @@
 // The steps one by one, for tests and for inspection.
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "reward/parse.hpp"
 #include "text/titles.hpp"
 #include "text/words.hpp"
+#include "text/years.hpp"
 
 namespace py = pybind11;
 using namespace rerec;
@@ -32,6 +34,15 @@ void register_steps(py::module_& module) {
     const SplitTitle split = split_title(texts.views()[0]);
     return py::make_tuple(py::bytes(std::string(split.name)), split.year, py::bytes(std::string(split.tail)));
   });
+  module.def("told_in_brackets", [](const py::object& title) {
+    const PythonTexts texts(py::make_tuple(title));
+    return told_in_brackets(texts.views()[0]).year;
+  });
+  module.def("bare_year", [](const py::object& title) {
+    const PythonTexts texts(py::make_tuple(title));
+    const BareYear bare = bare_year(texts.views()[0]);
+    return py::make_tuple(py::bytes(std::string(bare.name)), bare.year);
+  });
   module.def("title_forms", [](const py::object& name) {
     const PythonTexts texts(py::make_tuple(name));
     py::list out;
@@ -48,6 +59,14 @@ void register_steps(py::module_& module) {
     const Box box = find_box(texts.views()[0], which, braces);
     if (!box.found) return py::none();
     return py::make_tuple(box.begin, py::bytes(std::string(box.content)));
+  });
+  module.def("reasoning_end", [](const py::object& text) -> py::object {
+    const PythonTexts texts(py::make_tuple(text));
+    std::vector<size_t> open;
+    const Box box = find_box(texts.views()[0], Which::kLast, open);
+    if (!box.found) return py::none();
+    const auto first = std::find_if(open.begin(), open.end(), [](size_t begin) { return begin != std::string::npos; });
+    return py::make_tuple(box.outer, first == open.end() ? box.outer : std::min(box.outer, *first));
   });
   module.def("read_answer",
              [](const py::object& text, const Catalogue& catalogue, const Array<int32_t>& candidates, Which which) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "reward/latex.hpp"
 #include "text/words.hpp"
 
 namespace rerec {
@@ -15,11 +16,21 @@ const Answer& AnswerReader::read(string_view text, Candidates candidates, Which 
   if (!box.found) return answer_;
   answer_.begin = box.begin;
   candidates_ = candidates;
-  split_lines(unwrap(box.content), lines_);
+  string_view content = trim(box.content);
+  if (may_hold_latex(content)) {
+    const int32_t exact = catalogue_.match_exact(content, candidates_);
+    if (exact >= 0) {
+      answer_.entries.push_back({exact, content});
+      return answer_;
+    }
+    plain_.clear();
+    append_without_latex(content, plain_);
+    content = plain_;
+  }
+  split_lines(content, lines_);
   if (lines_.size() == 1 && lines_[0].find(';') == string_view::npos) {  // one entry: nothing to compare it with
-    const string_view cleaned = clean_entry(lines_[0]);
-    const int32_t item = resolve(lines_[0], Strictness::kFull);
-    if (item >= 0 || !cleaned.empty()) answer_.entries.push_back({item, cleaned.empty() ? lines_[0] : cleaned});
+    const Entry entry = resolve(lines_[0], Strictness::kFull);
+    if (!entry.text.empty()) answer_.entries.push_back(entry);
     return answer_;
   }
   seen_.clear();
@@ -39,9 +50,9 @@ void AnswerReader::read_line(string_view line) {
     read_part(line);
     return;
   }
-  const int32_t whole = resolve(line, Strictness::kWholeName);
-  if (whole >= 0) {
-    add(whole, clean_entry(line));
+  const Entry whole = resolve(line, Strictness::kWholeName);
+  if (whole.item >= 0) {
+    add(whole);
     return;
   }
   parts_.clear();
@@ -59,9 +70,9 @@ size_t AnswerReader::read_joined(size_t first) {
   for (size_t more = most; more > 0; --more) {
     const string_view last = parts_[first + more];
     const string_view text(parts_[first].data(), static_cast<size_t>(last.data() + last.size() - parts_[first].data()));
-    const int32_t item = resolve(text, Strictness::kWholeName);
-    if (item >= 0 && catalogue_.title(item).find(';') != string_view::npos) {
-      add(item, clean_entry(text));
+    const Entry entry = resolve(text, Strictness::kWholeName);
+    if (entry.item >= 0 && holds_semicolon(catalogue_.title(entry.item))) {
+      add(entry);
       return more + 1;
     }
   }
@@ -77,24 +88,32 @@ void AnswerReader::read_part(string_view text) {
     ++answer_.repeats;
     return;
   }
-  const string_view cleaned = clean_entry(text);
-  const int32_t item = resolve(text, Strictness::kFull);
-  if (item >= 0 || !cleaned.empty()) {
-    add(item, cleaned.empty() ? text : cleaned);
+  const Entry entry = resolve(text, Strictness::kFull);
+  if (!entry.text.empty()) {
+    add(entry);
   } else {
     seen_.erase(text);
     blank_.insert(text);
   }
 }
 
-// The bytes as they are (a title may begin with a quote or a number and a dot), then without the marks around them.
-int32_t AnswerReader::resolve(string_view text, Strictness strictness) const {
+// The bytes as they are (a title may begin with a quote or a number and a dot), then without the marks around them, at
+// last without a number that may be the title's own. Its text is empty where no title is left and none is named.
+Entry AnswerReader::resolve(string_view text, Strictness strictness) const {
   text = trim(text);
+  const CleanEntry clean = clean_entry(text);
   const int32_t exact = catalogue_.match_exact(text, candidates_);
-  return exact >= 0 ? exact : catalogue_.match(clean_entry(text), candidates_, strictness).item;
+  if (exact >= 0) return {exact, clean.text.empty() ? text : clean.text};
+  if (clean.numbered.size() != clean.text.size()) {
+    const Match match = catalogue_.match(clean.numbered, candidates_, strictness);
+    if (match.rule != Rule::kNone || !match.alternatives.empty()) return {match.item, clean.numbered};
+  }
+  const int32_t item = catalogue_.match(clean.text, candidates_, strictness).item;
+  return {item, item >= 0 && clean.text.empty() ? text : clean.text};
 }
 
-void AnswerReader::add(int32_t item, string_view text) {
+void AnswerReader::add(const Entry& entry) {
+  const auto [item, text] = entry;
   bool added = false;
   if (item >= 0) {
     added = items_.insert(item).second;

@@ -18,7 +18,7 @@ inline constexpr size_t kMostParts = 4096;
 
 struct Entry {
   int32_t item;           // -1: in no catalogue, or ambiguous
-  std::string_view text;  // of the response
+  std::string_view text;  // of the response, or of the reader's own where LaTeX was taken out
 };
 
 struct Answer {
@@ -29,14 +29,14 @@ struct Answer {
   bool answered() const { return !entries.empty(); }
 };
 
-// Reads answers; its buffers are reused. The entries are those of the first or last box, split at line breaks, "[SEP]"
-// and ';'. Text with ';' that is a title as a whole is one entry, and so are neighbours that together are a title of
+// Reads answers; its buffers are reused. The entries are those of the first or last box, without LaTeX, split at line
+// breaks, "[SEP]" and ';'. Text with ';' that is a title as a whole is one entry, and so are neighbours that together are a title of
 // the catalogue which holds ';'.
 class AnswerReader {
  public:
   explicit AnswerReader(const Catalogue& catalogue) : catalogue_(catalogue) {}
 
-  // Valid until the next call; its texts are views of `text`.
+  // Valid until the next call; its texts are views of `text` or of the reader.
   const Answer& read(std::string_view text, Candidates candidates, Which which);
 
  private:
@@ -44,14 +44,15 @@ class AnswerReader {
   void read_line(std::string_view line);
   size_t read_joined(size_t first);
   void read_part(std::string_view text);
-  int32_t resolve(std::string_view text, Strictness strictness) const;
-  void add(int32_t item, std::string_view text);
+  Entry resolve(std::string_view text, Strictness strictness) const;
+  void add(const Entry& entry);
 
   const Catalogue& catalogue_;
   Candidates candidates_;
   Answer answer_;
   size_t parts_read_ = 0;
   std::vector<size_t> braces_;
+  std::string plain_;  // the content without LaTeX
   std::vector<std::string_view> lines_, parts_;
   std::unordered_set<std::string_view> seen_, blank_;  // texts of parts that are entries, and that are none
   std::unordered_set<int32_t> items_;

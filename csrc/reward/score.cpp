@@ -5,7 +5,7 @@
 
 #include "common/parallel.hpp"
 #include "reward/rank.hpp"
-#include "text/scan.hpp"
+#include "text/brackets.hpp"
 #include "text/titles.hpp"
 
 namespace rerec {
@@ -42,7 +42,7 @@ void add_name(Mentions& mentions, string_view name, int32_t owner) {
 // A bracket of the answer's own words may hold anything ("Heat (a crime film)"), a bracket of the catalogue is a title.
 void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t owner) {
   const SplitTitle split = split_title(title);
-  if (split.tail.empty() && find_any<'(', '['>(split.name) == string_view::npos) {  // the name is its only form
+  if (split.tail.empty() && !has_open_bracket(split.name)) {  // the name is its only form
     add_name(mentions, split.name, owner);
     return;
   }

@@ -6,6 +6,7 @@
 
 #include "common/parallel.hpp"
 #include "text/words.hpp"
+#include "text/years.hpp"
 
 namespace rerec {
 
@@ -25,6 +26,12 @@ auto keys_of(const Forms& forms, size_t first, size_t last, F key_of) {
   return keys;
 }
 
+int count_semicolons(string_view title) {
+  auto count = std::count(title.begin(), title.end(), ';');
+  for (size_t i = title.find(kWideSemicolon); i != string_view::npos; i = title.find(kWideSemicolon, i + 1)) ++count;
+  return static_cast<int>(count);
+}
+
 bool meet(const std::vector<string>& a, const std::vector<string>& b) {
   return std::any_of(a.begin(), a.end(),
                      [&](const string& key) { return std::find(b.begin(), b.end(), key) != b.end(); });
@@ -38,12 +45,18 @@ struct Catalogue::Query {
   string name;  // with the words after the year
   Forms forms;
   std::vector<FormKey> keys;  // of its own forms
+  YearTold told;              // without a year of its own: what its brackets tell
 
-  explicit Query(string_view title) : raw(trim(title)), split(split_title(raw)) {
+  explicit Query(string_view title) : Query(title, split_title(trim(title))) {}
+  Query(string_view title, const SplitTitle& parts) : raw(trim(title)), split(parts) {
     name = split.full_name();
     forms = title_forms(name);
-    keys = keys_of(forms, 0, forms.own(), form_key);
+    if (split.year == 0 && forms.stripped) told = told_in_brackets(raw);
+    keys = keys_of(forms, 0, own(), form_key);
   }
+
+  // Without its brackets a title that tells a year would be any film's of that name.
+  size_t own() const { return told.year == 0 ? forms.own() : 1; }
 };
 
 CatalogueArrays::CatalogueArrays(std::vector<int64_t> title_ptr_in, string title_bytes_in,
@@ -71,8 +84,7 @@ CatalogueArrays::CatalogueArrays(std::vector<int64_t> title_ptr_in, string title
         for (const string& key : keys_of(forms, 0, forms.names.size(), loose_key)) {
           part.keys.emplace_back(hash_bytes(key), item);
         }
-        const auto semicolons = std::count(title.begin(), title.end(), ';');
-        part.most_semicolons = std::max(part.most_semicolons, static_cast<int>(semicolons));
+        part.most_semicolons = std::max(part.most_semicolons, count_semicolons(title));
       }
     }
     const std::lock_guard<std::mutex> guard(lock);
@@ -136,9 +148,14 @@ Catalogue::Scored Catalogue::compare_names(const Query& query, int32_t item) con
   if (!named) return {item, Rule::kNone};
   const string plain = plain_key(query.name);
   if (!plain.empty() && plain == plain_key(name)) return {item, Rule::kNormalised, other_article};
-  const bool whole = meet(keys_of(query.forms, 0, query.forms.own(), plain_key),
+  const bool whole = meet(keys_of(query.forms, 0, query.own(), plain_key),
                           keys_of(forms, 0, forms.names.size(), plain_key));
   return {item, whole ? Rule::kAlternative : Rule::kNumeral, other_article};
+}
+
+int Catalogue::year_of(int32_t item) const {
+  const int year = view_.years[item];
+  return year != 0 ? year : told_in_brackets(title(item)).year;
 }
 
 // Every item of the query's name; far years end as kNone.
@@ -147,11 +164,10 @@ void Catalogue::name_hits(const Query& query, std::vector<Scored>& hits) const {
     view_.keys.find(hash_bytes(key.text), [&](int32_t item) {
       Scored hit = compare_names(query, item);
       if (hit.rule == Rule::kNone) return;
-      const int32_t year = view_.years[item], asked = query.split.year;
+      const int asked = query.split.year, year = asked == 0 ? view_.years[item] : year_of(item);
       if (year != asked) {
-        hit.rule = year == 0 || asked == 0       ? Rule::kMissingYear
-                   : std::abs(year - asked) == 1 ? Rule::kAdjacentYear
-                                                 : Rule::kNone;
+        const bool adjacent = year != kUnclearYear && std::abs(year - asked) == 1;
+        hit.rule = year == 0 || asked == 0 ? Rule::kMissingYear : adjacent ? Rule::kAdjacentYear : Rule::kNone;
       } else if (year == 0 && hit.other_article) {
         hit.rule = Rule::kMissingYear;
       }
@@ -165,7 +181,7 @@ void Catalogue::alternative_hits(const Query& query, std::vector<Scored>& hits) 
   const Forms& forms = query.forms;
   for (const string& key : keys_of(forms, forms.own(), forms.names.size(), loose_key)) {
     view_.keys.find(hash_bytes(key), [&](int32_t item) {
-      if (view_.years[item] != query.split.year) return;
+      if (year_of(item) != query.split.year) return;
       const Forms named = title_forms(split_title(trim(title(item))).full_name());
       const auto keys = keys_of(named, 0, named.names.size(), loose_key);
       if (std::find(keys.begin(), keys.end(), key) != keys.end()) hits.push_back({item, Rule::kAlternative});
@@ -212,12 +228,37 @@ bool Catalogue::choose(const std::vector<Scored>& hits, Rule loosest, Candidates
 }
 
 Match Catalogue::match(string_view title, Candidates candidates, Strictness strictness) const {
-  Match out;
-  const bool restricted = candidates.begin() != candidates.end();
-  const auto settle = [&](const std::vector<Scored>& hits, Rule loosest) {
-    return (restricted && choose(hits, loosest, candidates, out)) || choose(hits, loosest, {}, out);
-  };
   const Query query(title);
+  Match out = match_query(query, candidates, strictness);
+  if (out.rule != Rule::kNone || query.split.year != 0) return out;
+  const YearTold& told = query.told;
+  SplitTitle split;
+  split.years = 1;
+  if (told.year > 0) {
+    split.year = told.year;
+    split.name = trim(query.raw.substr(0, told.begin));
+    split.tail = trim(query.raw.substr(told.end));
+    if (!has_word(split.tail)) split.tail = {};
+    return match_query(Query(query.raw, split), candidates, strictness);
+  }
+  if (told.year != 0 || strictness != Strictness::kFull) return out;
+  const BareYear bare = bare_year(query.raw);
+  if (bare.year == 0) return out;
+  split.year = bare.year;
+  split.name = bare.name;
+  std::vector<Scored> hits;
+  name_hits(Query(query.raw, split), hits);
+  Match dated;
+  return settle(hits, Rule::kNumeral, candidates, dated) ? dated : out;
+}
+
+bool Catalogue::settle(const std::vector<Scored>& hits, Rule loosest, Candidates candidates, Match& out) {
+  return (!candidates.empty() && choose(hits, loosest, candidates, out)) || choose(hits, loosest, {}, out);
+}
+
+Match Catalogue::match_query(const Query& query, Candidates candidates, Strictness strictness) const {
+  Match out;
+  const bool restricted = !candidates.empty();
   std::vector<Scored> exact, hits;
   exact_hits(query.raw, exact);
   if (restricted && choose(exact, Rule::kExact, candidates, out)) return out;
@@ -228,13 +269,13 @@ Match Catalogue::match(string_view title, Candidates candidates, Strictness stri
   if (query.split.year != 0 && strictness == Strictness::kFull) {
     std::vector<Scored> others;
     alternative_hits(query, others);
-    if (settle(others, Rule::kAlternative)) return out;
+    if (settle(others, Rule::kAlternative, candidates, out)) return out;
   }
-  if (settle(hits, Rule::kAdjacentYear)) return out;
+  if (settle(hits, Rule::kAdjacentYear, candidates, out)) return out;
   if (query.split.years == 1 && !query.split.tail.empty() && strictness == Strictness::kFull) {
     std::vector<Scored> others;
     trailing_hits(query, others);
-    if (settle(others, Rule::kTrailingText)) return out;
+    if (settle(others, Rule::kTrailingText, candidates, out)) return out;
   }
   for (const Scored& hit : hits) out.alternatives.push_back(hit.item);
   std::sort(out.alternatives.begin(), out.alternatives.end());

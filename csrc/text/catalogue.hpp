@@ -30,6 +30,11 @@ enum class Rule : uint8_t {
 inline constexpr const char* kRuleNames[] = {"exact",        "article",       "normalised",    "alternative", "numeral",
                                              "missing_year", "adjacent_year", "trailing_text", "ambiguous",   "none"};
 
+inline constexpr std::string_view kWideSemicolon = "\uff1b";
+inline bool holds_semicolon(std::string_view title) {
+  return title.find(';') != std::string_view::npos || title.find(kWideSemicolon) != std::string_view::npos;
+}
+
 struct Match {
   int32_t item = -1;
   Rule rule = Rule::kNone;
@@ -52,7 +57,7 @@ struct CatalogueView {
   const int32_t* years = nullptr;  // [items], 0: unknown
   size_t items = 0;
   HashIndex exact, keys;     // by the title, and by the loose keys of its forms
-  int most_semicolons = 0;   // that a title holds
+  int most_semicolons = 0;   // that a title holds, full-width ones too
 };
 
 // The arrays of a catalogue, built from titles.
@@ -85,7 +90,7 @@ class Catalogue {
     return {view_.title_bytes + ptr[0], static_cast<size_t>(ptr[1] - ptr[0])};
   }
   const CatalogueView& view() const { return view_; }
-  // The most ';' that a title holds: lists are split there.
+  // The most ';' that a title holds, full-width ones too: lists are split there.
   int most_semicolons() const { return view_.most_semicolons; }
 
  private:
@@ -99,11 +104,15 @@ class Catalogue {
     std::tuple<Rule, bool, Rule> rank() const { return {std::max(rule, Rule::kNumeral), other_article, rule}; }
   };
 
+  // Of the item, or as its brackets tell; kUnclearYear, see years.hpp.
+  int year_of(int32_t item) const;
+  Match match_query(const Query& query, Candidates candidates, Strictness strictness) const;
   void exact_hits(std::string_view raw, std::vector<Scored>& hits) const;
   void name_hits(const Query& query, std::vector<Scored>& hits) const;
   void alternative_hits(const Query& query, std::vector<Scored>& hits) const;
   void trailing_hits(const Query& query, std::vector<Scored>& hits) const;
   Scored compare_names(const Query& query, int32_t item) const;
+  static bool settle(const std::vector<Scored>& hits, Rule loosest, Candidates candidates, Match& out);
   static bool choose(const std::vector<Scored>& hits, Rule loosest, Candidates candidates, Match& out);
 
   CatalogueView view_;

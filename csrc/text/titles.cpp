@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
-#include "text/scan.hpp"
+#include "text/brackets.hpp"
+#include "text/numerals.hpp"
 #include "text/words.hpp"
+#include "text/years.hpp"
 
 namespace rerec {
 namespace {
@@ -12,83 +14,6 @@ using std::string;
 using std::string_view;
 
 constexpr size_t kMostAlternatives = 32;  // in the brackets of one title
-
-struct Bracket {
-  size_t begin, end;  // of the bracket with its two signs
-  string_view inner;
-};
-
-// The next innermost (...) or [...] at or after `from`.
-bool next_bracket(string_view text, size_t from, Bracket& out) {
-  size_t open = find_any<'(', '['>(text, from);
-  while (open != string_view::npos) {
-    const size_t next = find_any<'(', ')', '[', ']'>(text, open + 1);
-    if (next == string_view::npos) return false;
-    if (text[next] == ')' || text[next] == ']') {
-      out = {open, next + 1, text.substr(open + 1, next - open - 1)};
-      return true;
-    }
-    open = next;
-  }
-  return false;
-}
-
-// "1995", "1995 film": the year, or 0.
-int bracketed_year(string_view inner) {
-  inner = trim(inner);
-  if (inner.size() < 4 || (inner[0] != '1' && inner[0] != '2')) return 0;
-  int year = 0;
-  for (size_t i = 0; i < 4; ++i) {
-    if (!is_digit(inner[i])) return 0;
-    year = year * 10 + (inner[i] - '0');
-  }
-  inner = trim(inner.substr(4));
-  if (inner.empty()) return year;
-  for (string_view kind : {"film", "movie", "version", "remake", "novel", "book", "edition"}) {
-    if (inner == kind) return year;
-  }
-  return 0;
-}
-
-bool is_noted_year(string_view word) {
-  return word.size() == 4 && std::all_of(word.begin(), word.end(), is_digit) && word >= "1880" && word < "2040";
-}
-
-bool is_kind(string_view word) {
-  for (string_view kind : {"tv", "television", "film", "movie", "series", "miniseries", "mini", "show", "special",
-                           "documentary", "anime", "version", "remake", "novel", "book", "edition", "present"}) {
-    if (word == kind) return true;
-  }
-  return false;
-}
-
-// The year in a bracket of words, such as "TV Series, 2014" and "Stanley Kubrick, 1968", or 0: all words, or all after
-// the last comma, are years and kinds; there is one year, or two in a row.
-int noted_year(string_view inner) {
-  if (inner.size() < 4 || std::none_of(inner.begin(), inner.end(), is_digit)) return 0;
-  Words words;
-  words.read(inner);
-  size_t first = 0, last = 0, years = 0;
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (!is_noted_year(words[i])) continue;
-    if (years++ == 0) first = i;
-    last = i;
-  }
-  if (years == 0 || years > 2 || last - first >= years) return 0;
-  const size_t comma = inner.rfind(',');
-  size_t told = 0;
-  if (comma != string_view::npos) {
-    Words before;
-    before.read(inner.substr(0, comma));
-    if (before.size() <= first) told = before.size();
-  }
-  for (size_t i = told; i < words.size(); ++i) {
-    if (!is_noted_year(words[i]) && !is_kind(words[i])) return 0;
-  }
-  int year = 0;
-  for (char digit : words[first]) year = year * 10 + (digit - '0');
-  return year;
-}
 
 bool is_article(string_view word) {
   if (word.size() > 4) return false;
@@ -128,23 +53,14 @@ bool has_more_than_digits(string_view text) {
   return false;
 }
 
-string_view numeral(string_view word) {
-  static constexpr const char* kNumerals[][2] = {
-      {"ii", "2"},  {"iii", "3"},  {"iv", "4"},  {"v", "5"},     {"vi", "6"},  {"vii", "7"}, {"viii", "8"}, {"ix", "9"},
-      {"x", "10"},  {"xiii", "13"}, {"one", "1"}, {"two", "2"},   {"three", "3"}, {"four", "4"}, {"five", "5"}, {"six", "6"},
-      {"seven", "7"}, {"eight", "8"}, {"nine", "9"}, {"ten", "10"}, {"twelve", "12"}};
-  for (const auto& pair : kNumerals) {
-    if (word == pair[0]) return pair[1];
-  }
-  return word;
-}
-
 bool is_counted(string_view word) {
   for (string_view noun : {"part", "volume", "vol", "chapter", "episode", "book"}) {
     if (word == noun) return true;
   }
   return false;
 }
+
+size_t place_in(string_view text, string_view part) { return static_cast<size_t>(part.data() - text.data()); }
 
 size_t first_key_word(const Words& words) { return words.size() > 1 && is_english_article(words[0]) ? 1 : 0; }
 
@@ -188,9 +104,10 @@ SplitTitle split_title(string_view title) {
 }
 
 string move_article(string_view name) {
-  const size_t comma = name.rfind(',');
+  const size_t comma = last_comma(name);
   if (comma == string_view::npos) return string(trim(name));
-  const string_view head = trim(name.substr(0, comma)), article = trim(name.substr(comma + 1));
+  const size_t size = name[comma] == ',' ? 1 : 3;
+  const string_view head = trim(name.substr(0, comma)), article = trim(name.substr(comma + size));
   if (head.empty() || !is_article(article)) return string(trim(name));
   string moved(article);
   if (moved.back() != '\'' && static_cast<unsigned char>(moved.back()) < 0x80) moved.push_back(' ');
@@ -214,8 +131,9 @@ Forms title_forms(string_view name) {
     last = bracket.end;
     const string_view inner = drop_aka(bracket.inner);
     if (inner.size() < bracket.inner.size()) {
-      plain.append(name.substr(copied, bracket.begin + 1 - copied));
-      copied = bracket.end - 1 - inner.size();
+      const size_t begin = place_in(name, bracket.inner);
+      plain.append(name.substr(copied, begin - copied));
+      copied = begin + bracket.inner.size() - inner.size();
     }
     if (others.size() < kMostAlternatives && has_more_than_digits(inner)) others.emplace_back(inner);
   }
@@ -247,9 +165,12 @@ FormKey form_key(string_view form) {
     return key;
   }
   std::vector<string_view> keys;
-  for (size_t i = first; i < words.size(); ++i) {
-    const bool one = words[i] == "i" && i > first && is_counted(words[i - 1]);
-    keys.push_back(one ? string_view("1") : numeral(words[i]));
+  std::vector<string> made;
+  for (size_t i = first; i < words.size(); ++i) keys.push_back(words[i]);
+  if (keys.size() > 2) join_tens(keys, made);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const bool one = keys[i] == "i" && i > 0 && is_counted(keys[i - 1]);
+    keys[i] = one ? string_view("1") : numeral(keys[i]);
   }
   for (size_t i = 0; i < keys.size(); ++i) {
     if (keys[i] == "part" && i + 1 < keys.size() && all_digits(keys[i + 1])) continue;

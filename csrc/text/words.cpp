@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "text/brackets.hpp"
 #include "text/characters.hpp"
 
 namespace rerec {
@@ -62,7 +63,7 @@ class Builder {
     const uint32_t end = static_cast<uint32_t>(size_);
     const char* p = out_.text.data() + begin_;
     const bool possessive = apostrophe_ > begin_ && apostrophe_ + 1 == end && out_.text[end - 1] == 's';
-    const bool year = end - begin_ == 4 && (before_ == '(' || before_ == '[') && (after == ')' || after == ']') &&
+    const bool year = end - begin_ == 4 && is_open_bracket(before_) && is_closed_bracket(after) &&
                       std::all_of(p, p + 4, is_digit);
     out_.list.push_back({begin_, end, possessive ? apostrophe_ : end, upper_, year});
   }

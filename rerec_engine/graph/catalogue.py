@@ -6,12 +6,16 @@
 | article | they are after "Usual Suspects, The" -> "The Usual Suspects", years equal |
 | normalised | so are the normalised names (case, punctuation, accents, &, a leading English article), years equal |
 | alternative | so are alternative names in the item's brackets, or a name without its brackets, years equal |
-| numeral | so are they with II = 2 = two and "Part" before a number dropped, years equal |
+| numeral | so are they with II = 2 = two, up to XX and ninety-nine, and "Part" before a number dropped, years equal |
 | missing_year | one of the two has no year, names as in any rule above, English articles too |
 | adjacent_year | the years are one apart |
 | trailing_text | words after the title's bracketed year are ignored, names and years as above |
 
-The same name with another year is a remake: never a match. The year of "Fargo (TV Series, 2014)" is 2014.
+The same name with another year is a remake: never a match. The year of "Fargo (TV Series, 2014)" is 2014, and so is
+that of "(Hawley, 2014)", "(Hawley 2014)", "(by Noah Hawley in 2014)" and "(2014年)", in brackets of any width. A year
+that may be another work's ("a remake of the 1996 film"), one of several, or a decade: no item. A year at the end
+without brackets ("Fargo 1996", "Fargo, from 1996") is the title's own; where no item has that title, the item named
+before it must have that very year.
 
 Where both years are known, the item may have another English article or none ("Usual Suspects (1995)"); one with the
 same article comes first. Without them "The Heat" is not "Heat (1995)", also where neither has a year, since nothing

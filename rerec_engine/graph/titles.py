@@ -54,10 +54,30 @@ SPECIAL = {"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", 
 SPACE = " \t\n\v\f\r"
 ENGLISH_ARTICLES = ("the", "a", "an")
 ARTICLES = frozenset("the a an le la les l' l’ el los las il lo gli i der die das un une en det den o os as".split())
+UNITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+"""Words that make one number with a unit behind them."""
 NUMERALS = {
-    "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "x": "10", "xiii": "13",
-    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
-    "nine": "9", "ten": "10", "twelve": "12",
+    **{word: str(10 * i) for i, word in enumerate(TENS, 2)},
+    **{
+        word: str(i)
+        for i, word in enumerate(
+            (*UNITS, *"ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()), 1
+        )
+    },
+    **{
+        word: str(i)
+        for i, word in enumerate(
+            "ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split(), 2
+        )
+    },
+    "first": "1st", "second": "2nd", "third": "3rd",
+    **{
+        word: f"{i}th"
+        for i, word in enumerate(
+            "fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth".split(), 4
+        )
+    },
 }  # fmt: skip
 COUNTED = frozenset(("part", "volume", "vol", "chapter", "episode", "book"))
 """Words after which "i" is the numeral 1."""
@@ -68,12 +88,27 @@ KINDS = frozenset(
 """Words that may stand beside a year in a bracket: "(2017 TV Movie)", "(TV series, 2010-present)"."""
 NOTED_YEARS = range(1880, 2040)
 """Years that may stand in a bracket beside words."""
+TOLD_YEARS = range(1500, 2040)
+"""The same where a title that has no year of its own is compared."""
+YEAR_SIGNS = ("年", "년")
+"""Behind the digits of a year."""
+UNCLEAR = -1
+"""A year that may be another work's, or one of several."""
+OF_ANOTHER = frozenset("remake sequel prequel reboot based inspired not unlike".split())
+"""Words before a comma that make the year behind it another work's: "(a remake of Psycho, 1960)"."""
+RELATIONS = frozenset(
+    "of on to not no than unlike like after before since until till about inspired set vs versus except but".split()
+)
+"""Words behind which a year is another work's: "(a remake of the 1960 film)"."""
 
 MOST_ALTERNATIVES = 32
 """In the brackets of one title; further ones are left out."""
 
-_BRACKET = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
-_YEAR = re.compile(r"\s*([12][0-9]{3})\s*(?:film|movie|version|remake|novel|book|edition)?\s*", re.ASCII)
+OPEN, CLOSED = "([（［【〔", ")]）］】〕"
+"""Brackets."""
+_BRACKET = re.compile(f"[{re.escape(OPEN)}]([^{re.escape(OPEN + CLOSED)}]*)[{re.escape(CLOSED)}]")
+_YEAR = re.compile(r"\s*([12][0-9]{3})\s*(?:年|년)?\s*(?:film|movie|version|remake|novel|book|edition)?\s*", re.ASCII)
+_COMMA = re.compile("[,，、]")
 _AKA = re.compile(r"\s*a\.?k\.?a\.?:?\s+", re.IGNORECASE | re.ASCII)
 
 
@@ -127,7 +162,7 @@ def words(text: str) -> list[Word]:
         nonlocal word, apostrophe
         if word:
             stem = word[:-1] if 0 < apostrophe == len(word) - 1 and word[-1] == "s" else word
-            year = len(word) == 4 and word.isascii() and word.isdigit() and before in "([" and after in ")]"
+            year = len(word) == 4 and word.isascii() and word.isdigit() and before in OPEN and after in CLOSED
             out.append(Word(word, stem, upper, bool(before) and bool(after) and year))
         word, apostrophe = "", -1
 
@@ -157,6 +192,24 @@ def normalise(text: str) -> str:
     return " ".join(word.text for word in words(text))
 
 
+def _last_comma(text: str) -> int:
+    return max((m.start() for m in _COMMA.finditer(text)), default=-1)
+
+
+def _year_of(word: str, years: range = NOTED_YEARS) -> int:
+    """The year that a word is, "1995" or "1995年", or 0."""
+    digits, rest = word[:4], word[4:]
+    plain = len(digits) == 4 and digits.isascii() and digits.isdigit() and (not rest or rest.startswith(YEAR_SIGNS))
+    return int(digits) if plain and int(digits) in years else 0
+
+
+def _narrow(text: str) -> str:
+    """Full-width characters and wide blanks in ASCII."""
+    return "".join(
+        chr(ord(c) - 0xFEE0) if 0xFF01 <= ord(c) <= 0xFF5E else " " if c in "\u3000\u00a0" else c for c in text
+    )
+
+
 def noted_year(inner: str) -> int:
     """The year in a bracket of words, or 0: "TV Series, 2014", "2017 TV movie", "Stanley Kubrick, 1968", and the first
     of "TV 2011-2014".
@@ -164,24 +217,92 @@ def noted_year(inner: str) -> int:
     All words, or all after the last comma, are years and `KINDS`. There is one year, or two in a row.
     """
     found = [word.text for word in words(inner)]
-    years = [i for i, word in enumerate(found) if _is_noted_year(word)]
+    years = [i for i, word in enumerate(found) if _year_of(word)]
     first = min(years, default=0)
     if not years or len(years) > 2 or years[-1] - first >= len(years):
         return 0
-    comma = len(words(inner[: max(inner.rfind(","), 0)]))
-    told = found[comma if comma <= first else 0 :]
-    return int(found[first]) if all(_is_noted_year(word) or word in KINDS for word in told) else 0
+    comma = len(words(inner[: max(_last_comma(inner), 0)]))
+    before = comma if comma <= first else 0
+    if OF_ANOTHER & set(found[:before]) or not all(_year_of(word) or word in KINDS for word in found[before:]):
+        return 0
+    return _year_of(found[first])
 
 
-def _is_noted_year(word: str) -> bool:
-    return len(word) == 4 and word.isascii() and word.isdigit() and int(word) in NOTED_YEARS
+def told_year(inner: str) -> int:
+    """The year that a bracket tells in whatever words, 0 without any, `UNCLEAR` where it may be another work's.
+
+    >>> told_year("directed by Alfred Hitchcock in 1960"), told_year("a remake of the 1960 film"), told_year("1960s")
+    (1960, -1, -1)
+    """
+    own: list[tuple[int, int]] = []
+    told = related = last_related = False
+    for i, word in enumerate(words(inner)):
+        text = word.text
+        if year := _year_of(text, TOLD_YEARS):
+            told = True
+            if not related:
+                own.append((i, year))
+            related, last_related = False, related
+        elif re.fullmatch(r"[0-9]{1,3}0s", text, re.ASCII) and len(text) in (3, 5):
+            told = True
+        elif text in RELATIONS or (text in ("and", "or", "nor") and last_related):
+            related = True
+    if not own:
+        return UNCLEAR if told else 0
+    return own[0][1] if len(own) == 1 or (len(own) == 2 and own[1][0] == own[0][0] + 1) else UNCLEAR
+
+
+def told_in_brackets(title: str) -> tuple[int, int, int]:
+    """(year, begin, end) that the brackets of a title which words precede tell, the last one's place; `UNCLEAR` where
+    one is, or where two disagree; (0, 0, 0): none."""
+    told = (0, 0, 0)
+    for match in _BRACKET.finditer(title):
+        if words(title[: match.start()]) and (year := told_year(match[1])):
+            told = (year if told[0] in (0, year) else UNCLEAR, match.start(), match.end())
+    return told
+
+
+def bare_year(title: str) -> tuple[str, int]:
+    """Name and year of a title that ends in a year without brackets, ("", 0) for another one.
+
+    >>> bare_year("Heat, from 1995"), bare_year("Class of 1984"), bare_year("1984")
+    (('Heat,', 1995), ('Class of', 1984), ('', 0))
+    """
+    runs = list(re.finditer(r"[a-zA-Z0-9]+", title))
+
+    def take(end: int, wanted: tuple[str, ...]) -> int:
+        """Where the last word before `end` begins if it is wanted, else -1."""
+        last = next((run for run in reversed(runs) if run.end() <= end), None)
+        between = title[last.end() if last else 0 : end]
+        before = title[last.start() - 1] if last and last.start() else " "
+        if last is None or any(_is_letter(c) for c in between) or before in APOSTROPHES or _is_letter(before):
+            return -1
+        found = last[0].lower()
+        return last.start() if found in wanted or (not wanted and len(found) == 4 and _year_of(found)) else -1
+
+    end = len(title)
+    while (begin := take(end, ("film", "movie", "version", "remake"))) >= 0:
+        end = begin
+    begin = take(end, ())
+    if begin < 0:
+        return "", 0
+    year, end = int(title[begin : begin + 4]), begin
+    while (begin := take(end, ("from", "released", "film", "movie"))) >= 0:
+        end = begin
+    name = title[:end].strip(SPACE)
+    return (name, year) if words(name) else ("", 0)
+
+
+def _is_letter(char: str) -> bool:
+    """Whether a character is beyond ASCII and no break."""
+    return not char.isascii() and not _within(ord(char), BREAKS)
 
 
 def year_brackets(title: str) -> list[tuple[int, int, int]]:
     """(begin, end, year) of the brackets that hold a year alone, such as (1995) or [1995 film]; where there is none, of
     those with a year among words."""
     brackets = list(_BRACKET.finditer(title))
-    alone = [(m.start(), m.end(), int(year[1])) for m in brackets if (year := _YEAR.fullmatch(m[1]))]
+    alone = [(m.start(), m.end(), int(year[1])) for m in brackets if (year := _YEAR.fullmatch(_narrow(m[1])))]
     return alone or [(m.start(), m.end(), noted) for m in brackets if (noted := noted_year(m[1]))]
 
 
@@ -202,10 +323,10 @@ def full_name(title: SplitTitle) -> str:
 
 def move_article(name: str) -> str:
     """ "Usual Suspects, The" -> "The Usual Suspects"."""
-    head, comma, tail = name.rpartition(",")
-    article = tail.strip(SPACE)
-    head = head.strip(SPACE)
-    if not comma or not head or "".join(c.lower() if c.isascii() else c for c in article) not in ARTICLES:
+    comma = _last_comma(name)
+    article = name[comma + 1 :].strip(SPACE)
+    head = name[: max(comma, 0)].strip(SPACE)
+    if not head or "".join(c.lower() if c.isascii() else c for c in article) not in ARTICLES:
         return name.strip(SPACE)
     return article + ("" if article[-1] in "'’" else " ") + head
 
@@ -248,6 +369,7 @@ def loose_key(form: str) -> str:
     keys = normalise(move_article(form)).split(" ")[1 if english_article(form) else 0 :]
     if len(keys) < 2:
         return " ".join(keys)
+    keys = _join_tens(keys) if len(keys) > 2 else keys
     numbers = [
         "1" if key == "i" and index and keys[index - 1] in COUNTED else NUMERALS.get(key, key)
         for index, key in enumerate(keys)
@@ -258,3 +380,17 @@ def loose_key(form: str) -> str:
         if not (number == "part" and following.isascii() and following.isdigit())
     ]
     return " ".join(kept)
+
+
+def _join_tens(keys: list[str]) -> list[str]:
+    """ "twenty", "eight" -> "28"."""
+    joined: list[str] = []
+    ten = ""
+    for key in keys:
+        if ten and key in UNITS:
+            joined[-1] = str(int(NUMERALS[ten]) + int(NUMERALS[key]))
+            ten = ""
+        else:
+            joined.append(key)
+            ten = key if key in TENS else ""
+    return joined

@@ -4,7 +4,8 @@ The rules (arXiv 2503.09382; every published row of the demographics queries fol
 
 - titles of an answer are separated by `[SEP]`; an answer without one counts as failed to recommend (`ftr`), and its
   whole text is still scored as a single title;
-- a trailing year in brackets is taken off the predicted title and left on the ground truth;
+- blanks, then ', then " are taken off both ends of a predicted title, then its trailing year in brackets; the ground
+  truth stays as it is;
 - two titles match where difflib's ratio is at least 0.8;
 - recall = matched ground truths / ground truths, precision = matched ground truths / predicted titles;
 - NDCG has gain 1 for each predicted title that matches any ground truth, discount log2(rank + 1), no cut-off, and
@@ -63,7 +64,7 @@ def score_recbench(row_id: str, response: str, ground_truth: Sequence[str]) -> R
     """Score one answer as the published evaluator does. ground_truth: titles, at least one."""
     if not ground_truth:
         raise ValueError(f"query {row_id!r} has no ground truth")
-    predicted = [_TRAILING_YEAR.sub("", title).strip() for title in split_titles(response)]
+    predicted = [_bare(title) for title in split_titles(response)]
     matches = [_matches(predicted, truth) for truth in ground_truth]  # [ground truths][predicted]
     found = sum(any(row) for row in matches)
     return RowScore(
@@ -78,6 +79,10 @@ def score_recbench(row_id: str, response: str, ground_truth: Sequence[str]) -> R
 def mean_metrics(rows: Sequence[RowScore]) -> dict[str, float]:
     """The mean of each metric over the rows; 0 for no row at all."""
     return {name: float(np.mean([getattr(row, name) for row in rows])) if rows else 0.0 for name in METRICS}
+
+
+def _bare(title: str) -> str:
+    return _TRAILING_YEAR.sub("", title.strip().strip("'").strip('"')).strip()
 
 
 def _matches(predicted: Sequence[str], truth: str) -> list[bool]:

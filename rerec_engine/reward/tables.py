@@ -27,7 +27,7 @@ from rerec_engine.graph.catalogue import Catalogue
 INDEX = "reward_index"
 INDEX_FROM = 20_000
 """Items from which on a dataset directory gets an index; less is read faster than it is looked up."""
-VERSION = 1
+VERSION = 2
 """Of the index; another one is made anew."""
 SOURCES = ("items.parquet", "item_attributes.npz", "item_embeddings.safetensors", "attributes.parquet")
 

@@ -6,9 +6,11 @@
 
 #include "input.hpp"
 #include "reward/answer.hpp"
+#include "reward/latex.hpp"
 #include "reward/parse.hpp"
 #include "text/titles.hpp"
 #include "text/words.hpp"
+#include "text/years.hpp"
 
 using namespace rerec;
 using std::string_view;
@@ -18,17 +20,20 @@ namespace {
 
 // The closed boxes one by one, in quadratic time.
 Box find_box_slowly(string_view text, Which which) {
-  constexpr string_view kBoxed = "\\boxed{";
+  constexpr string_view kBoxed = "\\boxed";
   Box best;
   for (size_t begin = text.find(kBoxed); begin != string_view::npos; begin = text.find(kBoxed, begin + 1)) {
+    size_t content = begin + kBoxed.size();
+    while (content < text.size() && is_space(text[content])) ++content;
+    if (content == text.size() || text[content++] != '{') continue;
     int depth = 1;
-    for (size_t i = begin + kBoxed.size(); i < text.size(); ++i) {
+    for (size_t i = content; i < text.size(); ++i) {
       if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '{' || text[i + 1] == '}')) {
         ++i;
       } else if (text[i] == '{') {
         ++depth;
       } else if (text[i] == '}' && --depth == 0) {
-        best = {true, begin, text.substr(begin + kBoxed.size(), i - begin - kBoxed.size())};
+        best = {true, begin, begin, text.substr(content, i - content)};
         if (which == Which::kFirst) return best;
         break;
       }
@@ -49,15 +54,21 @@ void check_boxes(string_view text, Which which) {
   }
   if (!box.found) return;
   REQUIRE(within(box.content, text));
-  const string_view content = unwrap(box.content);
-  REQUIRE(within(content, box.content));
+  REQUIRE(box.outer <= box.begin && text.substr(box.outer, 6) == "\\boxed");
+  for (size_t begin : braces) REQUIRE(begin == string_view::npos || text.substr(begin, 6) == "\\boxed");
+  std::string content;
+  append_without_latex(box.content, content);
+  REQUIRE(content.size() <= 2 * box.content.size());
+  if (!may_hold_latex(box.content)) REQUIRE(content == box.content);
   split_lines(content, lines);
   for (string_view line : lines) {
     REQUIRE(within(line, content) && !line.empty() && trim(line) == line);
     REQUIRE(line.find_first_of("\r\n") == string_view::npos && line.find("[SEP]") == string_view::npos);
-    const string_view entry = clean_entry(line);
-    REQUIRE(within(entry, line));
-    if (!entry.empty()) REQUIRE(!is_space(entry.front()) && !is_space(entry.back()));
+    const CleanEntry clean = clean_entry(line);
+    REQUIRE(within(clean.text, line) && within(clean.numbered, line) && clean.text.size() <= clean.numbered.size());
+    for (string_view entry : {clean.text, clean.numbered}) {
+      if (!entry.empty()) REQUIRE(!is_space(entry.front()) && !is_space(entry.back()));
+    }
   }
 }
 
@@ -89,6 +100,11 @@ void check_limit(string_view text, size_t most) {
 }
 
 void check_title(string_view text) {
+  const YearTold told = told_in_brackets(text);
+  REQUIRE(told.year >= kUnclearYear && told.year < 2040 && told.begin <= told.end && told.end <= text.size());
+  REQUIRE((told.year == 0) == (told.end == 0));
+  const BareYear bare = bare_year(text);
+  REQUIRE(bare.year == 0 || (bare.year >= 1880 && bare.year < 2040 && within(bare.name, text) && has_word(bare.name)));
   const SplitTitle split = split_title(text);
   REQUIRE(within(split.name, text) && within(split.tail, text));
   REQUIRE(split.year == 0 || (split.year >= 1000 && split.year <= 2999));
@@ -105,18 +121,20 @@ const Catalogue& catalogue() {
 
 void check_answer(AnswerReader& reader, string_view text, Which which) {
   const Answer& answer = reader.read(text, {}, which);
+  std::vector<size_t> braces;
+  const Box box = find_box(text, which, braces);
+  const bool plain = !may_hold_latex(box.content);
   std::vector<int32_t> items;
   for (const Entry& entry : answer.entries) {
     REQUIRE(entry.item >= -1 && entry.item < static_cast<int32_t>(catalogue().size()));
-    REQUIRE(within(entry.text, text) && !entry.text.empty());
+    REQUIRE((within(entry.text, text) || !plain) && !entry.text.empty());
     if (entry.item >= 0) items.push_back(entry.item);
   }
   std::sort(items.begin(), items.end());
   REQUIRE(std::adjacent_find(items.begin(), items.end()) == items.end());
   REQUIRE(answer.entries.size() <= kMostEntries);
   REQUIRE(answer.answered() || answer.repeats == 0);
-  std::vector<size_t> braces;
-  REQUIRE(!answer.answered() || answer.begin == find_box(text, which, braces).begin);
+  REQUIRE(!answer.answered() || answer.begin == box.begin);
 }
 
 }  // namespace

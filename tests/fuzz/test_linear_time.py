@@ -37,6 +37,9 @@ UNITS = {
     "titles in parts": "owls; a winter;", "titles on lines": "owls; a winter\n", "articles": "Quiet, The; ",
     "apostrophes": "'", "curly apostrophes": "’", "commands": "\\text{", "braces": "{}", "numbers": "1. ",
     "no UTF-8": "\udcff", "NUL": "\0", "a a a": "a ", "letters to fold": "é", "ampersands": "&", "aka": "(a.k.a. w)",
+    "boxes with blanks": "\\boxed  ", "line breaks of LaTeX": "\\\\ ", "silent arguments": "\\color{",
+    "items": "\\item ", "wide brackets": "（", "wide years": "（1999年）", "told years": "(w 1999)",
+    "bare years": "from 1999 film ", "circled numbers": "①", "wide semicolons": "；", "numerals": "twenty one ",
 }  # fmt: skip
 ENTRIES = {
     "words": "w{} ",
@@ -44,6 +47,8 @@ ENTRIES = {
     "lines": "w{}\n",
     "numbered lines": "{}. owls; a winter\n",
     "bracketed alternatives": "(q{}z)",
+    "bracketed years": "(q{}z 1999)",
+    "numbers that may be a title's": "#1 owls; a winter {}\n",
 }
 
 

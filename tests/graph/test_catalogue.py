@@ -114,6 +114,112 @@ def test_refusals(catalogue: Catalogue, title: str, rule: str, alternatives: tup
     assert catalogue.explain(title) == Match(-1, rule, alternatives)  # type: ignore[arg-type]
 
 
+PSYCHOS = ["Psycho (1960)", "Psycho (1998)"]
+OLD, NEW, NONE = 0, 1, -1
+
+
+@pytest.mark.parametrize(
+    ("title", "item"),
+    [
+        ("Psycho (1960, Alfred Hitchcock)", OLD),
+        ("Psycho (1960; dir. Alfred Hitchcock)", OLD),
+        ("Psycho (Hitchcock 1960)", OLD),
+        ("Psycho (Hitchcock, 1960)", OLD),
+        ("Psycho [Hitchcock 1960]", OLD),
+        ("Psycho (directed by Alfred Hitchcock in 1960)", OLD),
+        ("Psycho (Gus Van Sant's 1998 remake)", NEW),
+        ("Psycho (1998 remake of the 1960 film)", NEW),
+        ("Psycho (a remake of the 1960 film, 1998)", NEW),
+        ("Psycho (from 1960)", OLD),
+        ("Psycho (1960 film)", OLD),
+        ("Psycho (released June 16, 1960)", OLD),
+        ("Psycho (16 June 1960)", OLD),
+        ("Psycho (1960-06-16)", OLD),
+        ("Psycho (USA) (1960)", OLD),
+        ("Psycho (Hitchcock) (USA, 1960, b/w)", OLD),
+        ("Psycho (Hitchcock 1960) - a classic", OLD),
+        ("Psycho（1960）", OLD),
+        ("Psycho（1960年、ヒッチコック）", OLD),
+        ("Psycho [1960]", OLD),
+        ("Psycho 【1960】", OLD),
+        ("Psycho 1960", OLD),
+        ("Psycho, 1960", OLD),
+        ("Psycho - 1960", OLD),
+        ("Psycho – 1960 film", OLD),
+        ("Psycho from 1960", OLD),
+        ("Psycho, the film from 1960", OLD),
+        ("Psycho 1960)", OLD),
+        ("Psycho (1961, Alfred Hitchcock)", OLD),  # one apart, as "(1961)" is
+        # Another year is another film, one that is not clear is none.
+        ("Psycho (1978, Alfred Hitchcock)", NONE),
+        ("Psycho (someone 1978)", NONE),
+        ("Psycho 1978", NONE),
+        ("Psycho from 1997", NONE),  # without a bracket the years must be equal
+        ("Psycho (a remake of the 1960 film)", NONE),
+        ("Psycho (a remake of Psycho, 1960)", NONE),
+        ("Psycho (based on the 1959 novel)", NONE),
+        ("Psycho (not the 1960 one)", NONE),
+        ("Psycho (1960 or 1998)", NONE),
+        ("Psycho (1960s)", NONE),
+        ("Psycho (Hitchcock 1960), Psycho (Van Sant 1998)", NONE),
+        ("Psycho", NONE),
+        ("Psycho (Hitchcock)", NONE),
+    ],
+)
+def test_a_year_that_is_told_in_other_words(title: str, item: int) -> None:
+    both = Catalogue(PSYCHOS)
+    assert both.match(title) == item
+    assert both.match(title.lower()) == item
+    undated = title.startswith("Psycho") and title in ("Psycho", "Psycho (Hitchcock)")
+    for i, year in enumerate(("1960", "1998")):
+        alone = Catalogue([f"Psycho ({year})"])
+        assert alone.match(title) == (0 if item == i or undated else -1)
+        assert both.match(title, [i]) == (i if item == i or undated else item)
+
+
+@pytest.mark.parametrize(
+    ("titles", "title", "item"),
+    [
+        (["2001: A Space Odyssey (1968)"], "2001: A Space Odyssey (1968)", 0),
+        (["2001: A Space Odyssey (1968)"], "2001: a space odyssey", 0),
+        (["2001: A Space Odyssey (1968)"], "2001: A Space Odyssey (Kubrick 1968)", 0),
+        (["2001: A Space Odyssey (1968)"], "2001: A Space Odyssey (2001)", -1),
+        (["1984 (1984)"], "1984", 0),
+        (["1984 (1984)"], "1984 (Michael Radford 1984)", 0),
+        (["1984 (1984)"], "1984 (1956)", -1),
+        (["Blade Runner 2049 (2017)", "Blade Runner (1982)"], "Blade Runner 2049", 0),
+        (["Blade Runner (1982)"], "Blade Runner 2049", -1),
+        (["Class of 1984 (1982)", "Class (1984)"], "class of 1984", 0),
+        (["Class (1984)"], "Class of 1984", -1),
+        (["Airport 1975 (1974)"], "Airport 1975", 0),
+        (["Airport (1970)"], "Airport 1975", -1),
+        (["Nineteen (Class of 1984) (1982)"], "nineteen (class of 1984)", 0),
+        (["Nineteen (Class of 1984) (1982)"], "Class of 1984", 0),
+        # The catalogue may tell its years in other words too.
+        (["Psycho (1998, Gus Van Sant)"], "Psycho (1960)", -1),
+        (["Psycho (1998, Gus Van Sant)"], "Psycho (1998)", 0),
+        (["Psycho (1998, Gus Van Sant)"], "Psycho", 0),
+        (["Psycho (a remake of the 1960 film)"], "Psycho (1960)", -1),
+        (["Emma (published in 1815)", "Emma (1996)"], "Emma (Jane Austen 1815)", 0),
+        (["東京物語（1953年）"], "東京物語 (1953)", 0),
+        (["東京物語（1953年）"], "東京物語 (1963)", -1),
+        (["Emma"], "Emma (Douglas McGrath 1996)", 0),
+        # Numerals
+        (["Ocean's Eleven (2001)"], "Ocean's 11", 0),
+        (["Ocean's Thirteen (2007)"], "Oceans XIII", 0),
+        (["Friday the 13th: Chapter XIV"], "Friday the Thirteenth: Chapter Fourteen", 0),
+        (["Rocky XX (2050)"], "Rocky Twenty", 0),
+        (["28 Days Later (2002)"], "Twenty Eight Days Later", 0),
+        (["Thirty-Nine Steps, The (1935)"], "The 39 Steps", 0),
+        (["21 (2008)"], "Twenty-One", -1),
+        (["13 (2006)"], "XIII", -1),
+        (["xXx: State of the Union (2005)"], "30: State of the Union", -1),
+    ],
+)
+def test_years_and_numerals_in_names(titles: list[str], title: str, item: int) -> None:
+    assert Catalogue(titles).match(title) == item
+
+
 def test_candidates_come_first(catalogue: Catalogue) -> None:
     assert catalogue.match("Hamlet", [3, 5]) == 3
     assert catalogue.match("Hamlet", [2, 3]) == -1

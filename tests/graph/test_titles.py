@@ -15,8 +15,10 @@ PIECES = [
     "Usual Suspects, The", "Haine, La", "L'", "l’", "(1995)", "[1984 film]", "(a.k.a. Leon)", "(aka: X)", "(Se7en)",
     "Part", "part", "ii", "III", "one", "Two", "i", "Episode", "the ", "A ", "&", "'s", "’s", "½", "³", "Ⅲ", "é",
     "e\u0301", "ß", "Æ", "日本", "・", "Ж", "й", "😀", "™", "\u200b", "\ufffd", "(", ")", "[", "]", ",", ";", "-",
-    "(TV Series, 2014)", "(2017 TV Movie)", "[Stanley Kubrick, 1968]", "(TV 2010–present)",
-    "TV", "film", "1968", "2014", " ", "\t", "\n", "7", "2010", "İ", "ŉ", "Ａ", "ﬁ", "\u0345", "ᾳ", "µ", "ǅ", "\x00",
+    "(TV Series, 2014)", "(2017 TV Movie)", "[Stanley Kubrick, 1968]", "(TV 2010–present)", "（1995）", "［1995年］",
+    "【1995】", "〔", "（Ｓｅ７ｅｎ）", "，", "、", "１９９５", "1995年", "1995년", "　", "eleven", "XIX", "twenty",
+    "thirty", "third", "(a remake of X, 1968)", "(1990s)", "(X 1968)", "(not 1968 or 2014)", "TV", "film", "1968",
+    "2014", " ", "\t", "\n", "7", "2010", "İ", "ŉ", "Ａ", "ﬁ", "\u0345", "ᾳ", "µ", "ǅ", "\x00",
 ]  # fmt: skip
 title_like = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join)
 texts = st.text(max_size=30) | title_like
@@ -71,6 +73,11 @@ def test_words_know_capitals_possessives_and_bracketed_years() -> None:
         ("House of Cards (2013-2018)", "House of Cards", 2013, ""),
         ("Ghost in the Shell [1995 anime]", "Ghost in the Shell", 1995, ""),
         ("Fargo (1996) (TV Series, 2014)", "Fargo", 1996, "(TV Series, 2014)"),
+        ("東京物語（1953）", "東京物語", 1953, ""),
+        ("東京物語［１９５３］", "東京物語", 1953, ""),
+        ("東京物語【1953年】", "東京物語", 1953, ""),
+        ("살인의 추억 (2003년)", "살인의 추억", 2003, ""),
+        ("東京物語（小津安二郎、1953年）", "東京物語", 1953, ""),
     ],
 )
 def test_split_title(title: str, name: str, year: int, tail: str) -> None:
@@ -89,6 +96,8 @@ def test_split_title(title: str, name: str, year: int, tail: str) -> None:
         "Spiders, The (Die Spinnen, 1. Teil: Der Goldene See)",
         "Oliver Reed's Top Movies (1950s-1990s)",
         "Napoléon (1927, TV 1981)",
+        "Psycho (a remake of Psycho, 1960)",
+        "Psycho (Hitchcock 1960)",
         "Blake's 7 (TV series, 1066)",
         "Runner (Blade Runner, 2049)",
         "(TV Series, 2014)",
@@ -96,6 +105,53 @@ def test_split_title(title: str, name: str, year: int, tail: str) -> None:
 )
 def test_titles_without_year(title: str) -> None:
     assert titles.split_title(title) == (title, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("inner", "year"),
+    [
+        ("1960, Alfred Hitchcock", 1960),
+        ("directed by Alfred Hitchcock in 1960", 1960),
+        ("1998 remake of the 1960 film", 1998),
+        ("1960-1962", 1960),
+        ("2014 to 2019", 2014),
+        ("1960年のアメリカ映画", 1960),
+        ("Blade Runner 2049", 0),
+        ("room 1408", 0),
+        ("Hitchcock", 0),
+        ("the 1960 film's remake", 1960),
+        ("a remake of the 1960 film", titles.UNCLEAR),
+        ("neither of 1960 nor 1998", titles.UNCLEAR),
+        ("1960 or 1998", titles.UNCLEAR),
+        ("1995, 1999, 2010", titles.UNCLEAR),
+        ("1960s", titles.UNCLEAR),
+        ("the early 60s", titles.UNCLEAR),
+        ("1960, of the 50s", 1960),
+    ],
+)
+def test_told_years(inner: str, year: int) -> None:
+    assert titles.told_year(inner) == year
+
+
+@pytest.mark.parametrize(
+    ("title", "found"),
+    [
+        ("Heat 1995", ("Heat", 1995)),
+        ("Heat, from 1995", ("Heat,", 1995)),
+        ("Heat – 1995 Film.", ("Heat –", 1995)),
+        ("Café 1995", ("Café", 1995)),
+        ("Heat in 1995", ("Heat in", 1995)),
+        ("Heat 1995 was", ("", 0)),
+        ("Heat'1995", ("", 0)),
+        ("Heat é1995", ("", 0)),
+        ("Blade Runner 2049", ("", 0)),
+        ("1995", ("", 0)),
+        ("from 1995", ("", 0)),
+        ("", ("", 0)),
+    ],
+)
+def test_bare_years(title: str, found: tuple[str, int]) -> None:
+    assert titles.bare_year(title) == found
 
 
 @pytest.mark.parametrize(
@@ -108,6 +164,13 @@ def test_titles_without_year(title: str) -> None:
         ("Three Men and a Baby", "3 men & a baby"),
         ("History of the World: Part I", "History of the World, Part 1"),
         ("Rocky III", "Rocky 3"),
+        ("Ocean's Eleven", "Oceans XI"),
+        ("Chapter Nineteen", "Chapter XIX"),
+        ("Rocky Twenty", "Rocky XX"),
+        ("Twenty-Eight Days Later", "28 Days Later"),
+        ("Forty-Year-Old Virgin, The", "The 40 Year Old Virgin"),
+        ("Thirteenth Floor, The", "The 13th Floor"),
+        ("東京物語，The", "The 東京物語"),
     ],
 )
 def test_loose_keys_agree(one: str, other: str) -> None:
@@ -123,6 +186,9 @@ def test_loose_keys_agree(one: str, other: str) -> None:
         ("Argo", "Fargo"),
         ("Scary Movie 2", "Scary Movie"),
         ("I, Robot", "1 Robot"),
+        ("Twenty-One", "21"),
+        ("xXx Returns", "30 Returns"),
+        ("Thirteenth Floor", "13 Floor"),
     ],
 )
 def test_loose_keys_differ(one: str, other: str) -> None:
@@ -167,6 +233,9 @@ def test_cpp_title_forms_equal_the_specification(title: str) -> None:
     assert (name.decode(), year, tail.decode()) == titles.split_title(title)
     assert [form.decode() for form in _core.title_forms(title)] == titles.forms(title)
     assert _core.loose_key(title) == titles.loose_key(title)
+    assert _core.told_in_brackets(title) == titles.told_in_brackets(title)[0]
+    bare, bare_year = _core.bare_year(title)
+    assert (bare.decode(), bare_year) == titles.bare_year(title)
 
 
 @given(texts)

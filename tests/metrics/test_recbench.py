@@ -42,6 +42,33 @@ def test_year_is_stripped_from_the_prediction_only() -> None:
     assert score_recbench("a", "Jaws (1975) [SEP] Alien", ["Jaws (1975)"]).recall == 0  # "Jaws" against "Jaws (1975)"
 
 
+@pytest.mark.parametrize(
+    ("title", "hit"),
+    [
+        ('"Doctor Zhivago"', True),
+        ("'Doctor Zhivago'", True),
+        ('"Doctor Zhivago (1965)"', True),
+        ("""'"Doctor Zhivago"'""", True),
+        ('  "Doctor Zhivago"  ', True),
+        ('"Doctor Zhivago" (1965)', True),  # one quote stays: near enough
+        ("“Doctor Zhivago”", True),  # both stay
+        ("'Her'", True),
+        ('"Her (2013)"', True),
+        ('"Her" (2013)', True),  # `Her"`
+        ("“Her”", False),
+        ("""\"'Her'\"""", False),  # ' goes first, where there is none
+        ('" Her "', True),
+    ],
+)
+def test_quotes_around_a_prediction_are_stripped(title: str, hit: bool) -> None:
+    truth = "Her" if "Her" in title else "Doctor Zhivago"
+    assert score_recbench("a", f"{title} [SEP] Alien", [truth]).recall == hit
+
+
+def test_quotes_of_a_ground_truth_stay() -> None:
+    assert score_recbench("a", "Her [SEP] Alien", ['"Her"']).recall == 0
+
+
 def test_precision_counts_ground_truths_and_ndcg_counts_predictions() -> None:
     row = score_recbench("a", "Manhattan [SEP] Manhattan [SEP] Heat", ["Manhattan"])
     assert row.precision == pytest.approx(1 / 3)

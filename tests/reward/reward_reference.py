@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import latex_reference as latex
+
 from rerec_engine.graph import titles as t
 from rerec_engine.graph.catalogue import RULES
 
@@ -30,6 +32,7 @@ TITLES = [
 ]
 """Titles of the tests' small catalogue."""
 
+NOBODY = -2
 NONE = RULES.index("none")
 NUMERAL, MISSING, ADJACENT = (RULES.index(rule) for rule in ("numeral", "missing_year", "adjacent_year"))
 Rank = tuple[int, bool, int]
@@ -81,13 +84,39 @@ class ReferenceCatalogue:
         self.by_title: dict[str, list[int]] = defaultdict(list)
         for item, title in enumerate(titles):
             self.by_title[title.strip(t.SPACE)].append(item)
-        self.semicolons = max((title.count(";") for title in titles), default=0)
+        self.semicolons = max((len(re.findall("[;；]", title)) for title in titles), default=0)
+
+    def year_of(self, item: int) -> int:
+        return self.years[item] or t.told_in_brackets(self.titles[item])[0]
 
     def match(self, title: str, candidates: Sequence[int] = (), whole: bool = False) -> int:
+        return self.explain(title, candidates, whole)[0]
+
+    def explain(self, title: str, candidates: Sequence[int] = (), whole: bool = False) -> tuple[int, bool]:
+        """The item, and whether the title's name is known at all."""
         raw = title.strip(t.SPACE)
         split = t.split_title(raw)
+        year, begin, end = (0, 0, 0) if split.year else t.told_in_brackets(raw)
+        found, known = self._match(raw, split, candidates, whole, stripped=year == 0)
+        if found != NOBODY or split.year:
+            return max(found, -1), known
+        if year > 0:
+            tail = raw[end:].strip(t.SPACE)
+            split = t.SplitTitle(raw[:begin].strip(t.SPACE), year, tail if t.words(tail) else "")
+            found, known = self._match(raw, split, candidates, whole)
+        elif year == 0 and not whole:
+            name, year = t.bare_year(raw)
+            dated = {i: rank for i, rank in self._named(name, year).items() if rank[2] < MISSING} if year else {}
+            found = self._first([(dated, True), (dated, False)], candidates)
+        return max(found, -1), known
+
+    def _match(
+        self, raw: str, split: t.SplitTitle, candidates: Sequence[int], whole: bool, stripped: bool = True
+    ) -> tuple[int, bool]:
+        """NOBODY where no step finds anything. stripped: the name may do without its brackets."""
         exact = dict.fromkeys(self.by_title.get(raw, []) if raw else [], EXACT)
-        named = {i: rank for i, rank in self._named(t.full_name(split), split.year).items() if rank[2] != NONE}
+        every = self._named(t.full_name(split), split.year, stripped)
+        named = {i: rank for i, rank in every.items() if rank[2] != NONE}
         sure = {i: rank for i, rank in named.items() if rank < UNCONFIRMED}
         confirmed = {i: rank for i, rank in named.items() if rank != UNCONFIRMED}
         steps = [(exact, True), (sure, True), (exact, False), (sure, False)]
@@ -95,11 +124,15 @@ class ReferenceCatalogue:
             other = self._alternatives(t.full_name(split), split.year)
             steps += [(other, True), (other, False)]
         steps += [(named, True), (confirmed, False)]
-        if len(t.year_brackets(raw)) == 1 and split.tail and not whole:
+        if len(t.year_brackets(raw)) <= 1 and split.tail and not whole:
             # The head is a title of its own, whose year has to be equal.
             head = {i: rank for i, rank in self._named(split.name, split.year).items() if rank[2] < MISSING}
             head = dict.fromkeys(head, EXACT)
             steps += [(head, True), (head, False)]
+        return self._first(steps, candidates), bool(every)
+
+    @staticmethod
+    def _first(steps: Sequence[tuple[dict[int, Rank], bool]], candidates: Sequence[int]) -> int:
         for hits, restricted in steps:
             if restricted and not len(candidates):
                 continue
@@ -107,10 +140,10 @@ class ReferenceCatalogue:
             if allowed:
                 best = [i for i, rank in allowed.items() if rank == min(allowed.values())]
                 return best[0] if len(best) == 1 else -1
-        return -1
+        return NOBODY
 
-    def _named(self, name: str, year: int) -> dict[int, Rank]:
-        own = _own_forms(name)
+    def _named(self, name: str, year: int, stripped: bool = True) -> dict[int, Rank]:
+        own = _own_forms(name)[: None if stripped else 1]
         hits = {}
         for key in _keys(t.loose_key, own):
             for item in self.by_key[key]:
@@ -126,9 +159,11 @@ class ReferenceCatalogue:
                     if same
                 )
                 other_article = not _with_articles(own) & _with_articles(t.forms(other))
-                if self.years[item] != year:
-                    unknown = not self.years[item] or not year
-                    rule = MISSING if unknown else ADJACENT if abs(self.years[item] - year) == 1 else NONE
+                own_year = self.year_of(item) if year else self.years[item]
+                if own_year != year:
+                    unknown = not own_year or not year
+                    near = own_year != t.UNCLEAR and abs(own_year - year) == 1
+                    rule = MISSING if unknown else ADJACENT if near else NONE
                 elif other_article and not year:
                     rule = MISSING
                 hits[item] = _rank(rule, other_article)
@@ -136,13 +171,13 @@ class ReferenceCatalogue:
 
     def _alternatives(self, name: str, year: int) -> dict[int, Rank]:
         keys = _keys(t.loose_key, t.forms(name)[len(_own_forms(name)) :])
-        return {item: _rank(3) for key in keys for item in self.by_key[key] if self.years[item] == year}
+        return {item: _rank(3) for key in keys for item in self.by_key[key] if self.year_of(item) == year}
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
     """(begin, content begin, content end) of every closed box, quadratic."""
     found = []
-    for match in re.finditer(r"\\boxed\{", text):
+    for match in re.finditer(r"\\boxed[ \t\n\v\f\r]*\{", text):
         depth, i = 1, match.end()
         while i < len(text):
             if text[i] == "\\" and text[i + 1 : i + 2] in ("{", "}"):
@@ -156,28 +191,67 @@ def boxes(text: str) -> list[tuple[int, int, int]]:
     return found
 
 
-_MARKS = "\"'`*_$ \t\n\v\f\r“”«»\u00a0"
+_MARKS = "\"'`*_$ \t\n\v\f\r“”«»\u00a0\u3000"
+_FRONT = re.compile(f"(?:[{re.escape(_MARKS + '->‘’„•–—●◦·《「『・▪■→‣')}]|#(?![0-9]))+")
+_BACK = _MARKS + ",.’》」』、。，．"
+_PLAIN_NUMBER = re.compile(r"[0-9]{1,3}[.)](?:\s+(?=\S)|(?=[^\s0-9]))|\([0-9]{1,2}\)\s+(?=\S)", re.ASCII)
+_BLANK = "[ \t\n\v\f\r\u00a0\u3000]"
+_DIGITS = "(?:[0-9０-９]{1,3})(?![0-9０-９])"
+_LETTERS = "(?:[a-zA-Z]|[ivxIVX]{2,4})(?![0-9a-zA-Z])"
+_OPEN, _CLOSED, _DOT, _COLON, _DASH = "[(\\[（［【〔]", "[)\\]）］】〕]", "[.)．）、\\]】]", "[:：]", "[-|‒–—―－]"
+_CIRCLED = re.compile(f"[\u2460-\u249b\u24ea-\u24ff\u2776-\u2793](?:{_DOT}|{_COLON})?{_BLANK}*")
+_WORDS = "number|rank|item|option|candidate|choice|recommendation"
+_NUMBERED = re.compile(
+    f"(?:(?P<sign>[#＃№]{_BLANK}*|(?i:no|nr)\\.?{_BLANK}*#?(?=[0-9０-９]))|(?P<word>(?i:{_WORDS})(?![a-zA-Z]){_BLANK}*#?(?=[0-9０-９])))?"
+    f"(?:(?P<open>{_OPEN})(?P<inner>{_DIGITS}|{_LETTERS}){_CLOSED}|(?P<number>{_DIGITS})|(?P<letters>{_LETTERS}))"
+    f"\ufe0f?(?P<cap>\u20e3)?"
+    f"(?:(?P<dot>{_DOT})|(?P<colon>{_COLON})|(?P<dash>{_BLANK}*{_DASH}))?(?P<blank>{_BLANK}*)"
+)
 
 
-def clean(entry: str) -> str:
-    entry = entry.lstrip(_MARKS + "-#>‘’„•–—●◦·")
-    number = re.match(r"(?:[0-9]{1,3}[.)](?:\s+(?=\S)|(?=[^\s0-9]))|\([0-9]{1,2}\)\s+(?=\S))", entry, re.ASCII)
-    if number:
-        entry = entry[number.end() :].lstrip(_MARKS + "-#>‘’„•–—●◦·")
-    return entry.rstrip(_MARKS + ",.’")
+def _number_size(entry: str) -> tuple[int, bool]:
+    """How long the numbering is, and whether it may be the title's own."""
+    if match := _PLAIN_NUMBER.match(entry) or _CIRCLED.match(entry):
+        return (match.end() if match.end() < len(entry) else 0), False
+    match = _NUMBERED.match(entry)
+    if not match or match.end() == len(entry):
+        return 0, False
+    found = match.groupdict()
+    text = found["inner"] or found["number"] or found["letters"]
+    prefixed, letters = found["sign"] is not None or found["word"] is not None, text[0].isascii() and text[0].isalpha()
+    if letters and prefixed:
+        return 0, False
+    if found["open"] == "(" and len(text) == 3 and not letters:
+        return 0, False
+    spaced = letters and bool(found["open"])
+    if letters and not found["open"]:
+        if found["cap"] or entry[match.start("letters") + len(text)] not in ")）":
+            return 0, False
+        spaced = True
+    alone = not found["open"] and not found["cap"]
+    few = alone and (found["colon"] or found["dash"])
+    spaced = spaced or found["dash"] is not None
+    if few and not prefixed and not letters and int(text) > 20:
+        return 0, False
+    told = not alone or found["dot"] or found["colon"] or found["dash"]
+    if not told and found["sign"] is None:
+        return 0, False
+    if not found["blank"] and (spaced or not told or re.match("[0-9０-９]", entry[match.end() :])):
+        return 0, False
+    return match.end(), not letters
 
 
-def unwrap(content: str) -> str:
-    for _ in range(8):
-        content = content.strip(t.SPACE)
-        match = re.match(r"\\[A-Za-z]+\{", content)
-        if not match:
-            break
-        closed = boxes("\\boxed{" + content[match.end() :])
-        if not closed or closed[0][2] != len(content) - match.end() + 6:
-            break
-        content = content[match.end() : -1]
-    return content.strip(t.SPACE)
+def _front(entry: str) -> str:
+    match = _FRONT.match(entry)
+    return entry[match.end() :] if match else entry
+
+
+def clean(entry: str) -> tuple[str, str]:
+    """Without marks and numbering, and with a number that may be the title's own."""
+    entry = _front(entry)
+    size, may_be_title = _number_size(entry)
+    plain = _front(entry[size:]) if size else entry
+    return plain.rstrip(_BACK), (entry if may_be_title else plain).rstrip(_BACK)
 
 
 @dataclass
@@ -196,11 +270,19 @@ def read_answer(
     answer = ReferenceAnswer(begin)
     known: set[int | str] = set()
 
-    def resolve(entry: str, whole: bool) -> int:
+    def resolve(entry: str, whole: bool) -> tuple[int, str]:
         entry = entry.strip(t.SPACE)
+        plain, numbered = clean(entry)
         exact = catalogue.by_title.get(entry, []) if entry else []
         among = [i for i in exact if i in set(candidates)] or exact
-        return among[0] if len(among) == 1 else catalogue.match(clean(entry), candidates, whole)
+        if len(among) == 1:
+            return among[0], plain or entry
+        if numbered != plain:
+            item, known = catalogue.explain(numbered, candidates, whole)
+            if item >= 0 or known:
+                return item, numbered
+        item = catalogue.match(plain, candidates, whole)
+        return item, plain or (entry if item >= 0 else "")
 
     def add(item: int, entry: str) -> None:
         key = item if item >= 0 else t.normalise(entry) or entry
@@ -208,19 +290,25 @@ def read_answer(
             known.add(key)
             answer.entries.append((item, entry))
 
-    for line in re.split(r"[\n\r]|\[SEP\]", unwrap(text[start:end])):
+    content = text[start:end].strip(t.SPACE)
+    if latex.may_hold(content):
+        exact = catalogue.by_title.get(content, [])
+        among = [i for i in exact if i in set(candidates)] or exact
+        if len(among) == 1:
+            answer.entries.append((among[0], content))
+            return answer
+        content = latex.printed(content)
+    for line in re.split(r"[\n\r]|\[SEP\]", content):
         line = line.strip(t.SPACE)
-        if ";" in line and (item := resolve(line, True)) >= 0:
-            add(item, clean(line))
+        if ";" in line and (whole := resolve(line, True))[0] >= 0:
+            add(*whole)
             continue
         parts = line.split(";")
         while parts:
             for count in range(min(len(parts), catalogue.semicolons + 1), 0, -1):
-                joined = ";".join(parts[:count])
-                item = resolve(joined, count > 1)
-                if count == 1 or (item >= 0 and ";" in catalogue.titles[item]):
-                    entry = clean(joined.strip(t.SPACE)) or joined.strip(t.SPACE)
-                    if item >= 0 or clean(joined.strip(t.SPACE)):
+                item, entry = resolve(";".join(parts[:count]), count > 1)
+                if count == 1 or (item >= 0 and re.search("[;；]", catalogue.titles[item])):
+                    if entry:
                         add(item, entry)
                     parts = parts[count:]
                     break
