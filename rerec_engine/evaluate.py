@@ -7,6 +7,7 @@ python -m rerec_engine.evaluate --predictions F --queries F.json --matcher recbe
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,8 +32,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | None]:
-    """Load model, dataset and reward engine, and evaluate the split, perhaps in several orders of the candidates."""
+def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | None, float]:
+    """Load model, dataset and reward engine, and evaluate the split, perhaps in several orders of the candidates.
+
+    The last is the self-check's largest difference of log-probs, nats.
+    """
     with waiting("loading the libraries"):
         from rerec_engine.config import RewardWeights
         from rerec_engine.data.knowledge import Knowledge
@@ -40,6 +44,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         from rerec_engine.data.prompter import Prompter
         from rerec_engine.metrics.evaluation import evaluate_queries
         from rerec_engine.metrics.orders import evaluate_orders
+        from rerec_engine.model.context import check_context
         from rerec_engine.model.source import Loading
         from rerec_engine.reward import RewardEngine
         from rerec_engine.rollout.loading import load_sampler, open_inputs
@@ -62,6 +67,9 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
     queries = list(fitting(everything, encode, args.max_prompt_tokens))
     if not queries:
         raise file_error(path, f"no query has a prompt of at most {args.max_prompt_tokens} tokens")
+    longest = max(len(encode(query.messages)) for query in queries)
+    if told := check_context(sampler.policy, longest, args.max_new_tokens, "--max-new-tokens"):
+        print(told, file=sys.stderr)
     evaluate = partial(
         evaluate_queries,
         sampler.generate,
@@ -81,7 +89,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         report, orders = evaluate(queries), None
     else:
         report, orders = evaluate_orders(evaluate, queries, prompter.shuffled, args.permutations, args.seed)
-    return replace(report, left_out=len(everything) - len(queries)), orders
+    return replace(report, left_out=len(everything) - len(queries)), orders, sampler.proof.logprob_max
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -145,8 +153,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         result = evaluate_predictions(args.predictions, args.queries, args.matcher, args.data, args.skip_bad)
         tables = [predictions_table(result)]
     else:
-        report, orders = evaluate_model(args)
-        result = {"model": args.model, "data": args.data, **report.to_json(rows=True)}
+        report, orders, apart = evaluate_model(args)
+        place = {"model": args.model, "data": args.data, "selfcheck_logprob_max": apart}
+        result = {**place, **report.to_json(rows=True)}
         tables = [report.table()]
         if orders is not None:
             result["orders"] = orders.to_json()

@@ -29,6 +29,7 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
     """Load dataset, policy and parser for the command."""
     with waiting("loading the libraries"):
         from rerec_engine.assistant.answer import Assistant
+        from rerec_engine.model.context import context_of
         from rerec_engine.model.source import Loading
         from rerec_engine.rollout.loading import load_sampler, open_inputs
 
@@ -44,7 +45,12 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
         except UserError as error:
             raise UserError(f"--search-model: {error}") from None
     return Assistant(
-        dataset, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how), search
+        dataset,
+        policy.tokenizer,
+        policy.encode_prompt,
+        lambda prompt, how, _: sampler.stream(prompt, how),
+        search,
+        context_of(policy),
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from rerec_engine.config import Config
 from rerec_engine.errors import RunError, Stopped
 from rerec_engine.model.ranks import lost_contact
+from rerec_engine.model.selfcheck import prove_saved
 from rerec_engine.report import write_report
 from rerec_engine.runs.checkpoint import checkpoint_steps
 from rerec_engine.share import write_card
@@ -55,6 +56,8 @@ def _run(trainer: Trainer) -> Path:
     with Interrupt(trainer.ranks) as interrupt, Progress(trainer) as progress:
         while trainer.step < config.train.steps and not stop:
             metrics, batch = one_step(trainer)
+            if trainer.step == 1:
+                metrics["selfcheck_logprob_max"] = trainer.selfcheck
             run.log("metrics.jsonl", metrics)
             progress.show(metrics)
             step, last = trainer.step, trainer.step == config.train.steps
@@ -69,7 +72,9 @@ def _run(trainer: Trainer) -> Path:
     if stop and trainer.step < config.train.steps:
         _write(trainer, "report")
         raise Stopped(f"stopped after step {trainer.step}; continue with --resume {run.path}", interrupt.exit_code)
-    trainer.policy.save(run.path / "final", trainer.ranks.main)
+    final = run.path / "final"
+    trainer.policy.save(final, trainer.ranks.main)
+    prove_saved(trainer.policy, final, trainer.ranks)
     evaluate(trainer, "test", "after")
     _write(trainer, "report")
     _write(trainer, "model card")

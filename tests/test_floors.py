@@ -94,10 +94,10 @@ INSIDE = {
         "answer_file evaluation orders",
     ),
     "model": (
-        "chat lora memory packed_attention ranks source templates text",
+        "chat lora memory output packed_attention ranks source templates text",
         "sequences",
         "policy",
-        "critic small_model",
+        "context critic selfcheck small_model",
     ),
     "ops": (
         "dispatch native.pool native.products native.rows types workspace",
@@ -129,7 +129,8 @@ INSIDE = {
         "shared_memory",
         "decoder process",
         "sampler vllm",
-        "loading replica",
+        "replica selfcheck",
+        "loading",
     ),
     "runs": (
         "checkpoint environment lock records settings sources",

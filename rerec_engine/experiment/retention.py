@@ -71,7 +71,7 @@ def _last_logits(policy: Policy, rows: Sequence[Row]) -> Iterator[torch.Tensor]:
             row[: len(sequence)] = torch.tensor(sequence)
         last = torch.tensor([len(sequence) - 1 for sequence in part])
         hidden = policy.body(input_ids=ids.to(policy.device), use_cache=False).last_hidden_state
-        yield from (hidden[torch.arange(len(part)), last] @ policy.head.T).float().cpu()
+        yield from policy.output((hidden[torch.arange(len(part)), last] @ policy.head.T).float()).cpu()
 
 
 @torch.inference_mode()

@@ -21,7 +21,9 @@ class Critic(nn.Module):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.body = copy.deepcopy(policy.model.get_decoder())
-        self.head = nn.Linear(policy.model.config.hidden_size, 1, device=policy.device, dtype=policy.model.dtype)
+        self.head = nn.Linear(
+            policy.model.config.get_text_config().hidden_size, 1, device=policy.device, dtype=policy.model.dtype
+        )
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.pad_id, self.packed = policy.pad_id, policy.packed

@@ -54,7 +54,11 @@ def add_adapter(model: PreTrainedModel, config: ModelConfig, seed: int = 0) -> P
     _check_targets(model, set(targets) - {"all-linear"})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model.add_adapter(settings, ADAPTER)
+        try:
+            model.add_adapter(settings, ADAPTER)
+        except Exception as error:  # peft has a dozen reasons not to
+            told = str(error).replace("[PEFT:PeftType.LORA] ", "").splitlines()[0]
+            raise UserError(f"model.lora_targets: {type(model).__name__} takes no such adapter: {told}") from error
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(is_adapter(name))
         if is_adapter(name):
@@ -94,17 +98,41 @@ def without_adapter(model: PreTrainedModel) -> Iterator[None]:
         model.enable_adapters()
 
 
+@contextmanager
+@torch.no_grad()
+def fresh_adapter(model: nn.Module) -> Iterator[None]:
+    """Within, an adapter that is still at its start (B = 0) has a small B, so that what is done with it shows."""
+    started = [p for name, p in model.named_parameters() if ".lora_B." in name]
+    if any(bool(p.any()) for p in started):
+        yield
+        return
+    generator = torch.Generator().manual_seed(0)
+    for p in started:
+        p.copy_(0.02 * torch.randn(p.shape, generator=generator))
+    try:
+        yield
+    finally:
+        for p in started:
+            p.zero_()
+
+
 def effective_weight(layer: Any, gather: Callable[[Tensor], Tensor] = _same) -> Tensor:
-    """The weight that a linear layer works with: W + scaling B A where an adapter is on, W elsewhere.
+    """The weight that a linear layer, or one of experts, works with: W + scaling B A where an adapter is on, else W.
 
     The sum is formed in fp32 and rounded to W's dtype. gather: see `merged_parameters`.
     """
-    weight = gather(layer.weight)
+    weight = gather(layer.get_param() if hasattr(layer, "get_param") else layer.weight)
     if not hasattr(layer, "lora_A") or layer.disable_adapters:
         return weight
-    a, b = gather(layer.lora_A[ADAPTER].weight), gather(layer.lora_B[ADAPTER].weight)  # [r, in], [out, r]
-    delta = (b.float() @ a.float()) * layer.scaling[ADAPTER]
-    return (weight.float() + (delta.T if layer.fan_in_fan_out else delta)).to(weight.dtype)
+    a, b = gather(layer.lora_A[ADAPTER].weight).float(), gather(layer.lora_B[ADAPTER].weight).float()
+    if weight.ndim == 3:  # a [E * r, in], b [out, r * E], as peft lays the experts' matrices
+        a, b = a.reshape(len(weight), -1, a.shape[1]), b.reshape(len(b), -1, len(weight))
+        swapped = layer._did_swap_in_out_features
+        delta = torch.einsum("ore,eri->eoi" if swapped else "ore,eri->eio", b, a)
+    else:
+        delta = b @ a  # [out, r] @ [r, in]
+        delta = delta.T if layer.fan_in_fan_out else delta
+    return (weight.float() + delta * layer.scaling[ADAPTER]).to(weight.dtype)
 
 
 @torch.no_grad()
@@ -120,10 +148,23 @@ def merged_parameters(
     for name, parameter in model.named_parameters():
         if is_adapter(name):
             continue
-        owner, _, kind = name.rpartition(".base_layer.")
-        merged = kind == "weight" and owner in layers
-        tensor = effective_weight(layers[owner], gather) if merged else gather(parameter)
-        yield name.replace(".base_layer.", "."), tensor.detach()
+        layer = _adapted(layers, name)
+        tensor = gather(parameter) if layer is None else effective_weight(layer, gather)
+        yield name.replace(".base_layer", ""), tensor.detach()
+
+
+def _adapted(layers: dict[str, nn.Module], name: str) -> Any:
+    """The layer whose adapter adds to a parameter, by its name; None where none does.
+
+    Around experts lie two, one in the other: of all experts' first matrices and of their second ones.
+    """
+    owner, _, kind = name.rpartition(".")
+    while owner.endswith(".base_layer"):
+        owner = owner.removesuffix(".base_layer")
+        layer = layers[owner]
+        if kind == getattr(layer, "parameter_name", "weight"):
+            return layer
+    return None
 
 
 def save_adapter(

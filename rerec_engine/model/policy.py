@@ -19,6 +19,7 @@ from rerec_engine.errors import UserError
 from rerec_engine.model.chat import Chat, tell_once
 from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter
 from rerec_engine.model.memory import enable_checkpointing
+from rerec_engine.model.output import PLAIN, Output, measure_output
 from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.ranks import shard, whole
 from rerec_engine.model.sequences import Row, response_states
@@ -42,14 +43,17 @@ def resolve_device(name: str) -> torch.device:
 
 
 class Body(torch.nn.Module):
-    """A causal LM up to its LM head, as one module that owns the head's weight too: FSDP gathers it with the rest."""
+    """A causal LM up to its LM head, as one module that owns the head's weight too: FSDP gathers it with the rest.
+
+    own: whole, up to the model's own logits.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, **inputs: Any) -> Any:
-        return self.model.get_decoder()(**inputs)
+    def forward(self, own: bool = False, **inputs: Any) -> Any:
+        return (self.model if own else self.model.get_decoder())(**inputs)
 
 
 def blocks(model: PreTrainedModel) -> list[torch.nn.Module]:
@@ -68,6 +72,8 @@ class Policy:
     pad_id: int
     dtype: torch.dtype
     """Of the arithmetic; the weights may be fp32 under bf16 arithmetic."""
+    output: Output = PLAIN
+    """How its logits come from its hidden states."""
 
     packed: bool = False
     """Whether its updates run without padding, see `prepare`."""
@@ -102,20 +108,23 @@ class Policy:
     ) -> tuple[Tensor, Tensor | None]:
         """Log-probs and entropies (nats, fp32, [T]) of the responses' tokens at the sampling temperature."""
         hidden, targets = self.response_states(rows)
+        if self.output.own:
+            every = (hidden.float() / temperature).log_softmax(-1)  # [T, V]
+            logp = every.gather(1, targets[:, None])[:, 0]
+            return logp, -(every.exp() * every).sum(1) if return_entropy else None
+        temperature, softcap = self.output.scaling(temperature)
         out = token_logprob(
-            hidden,
-            self.head,
-            targets,
-            temperature=temperature,
-            softcap=self.softcap,
-            return_entropy=return_entropy,
+            hidden, self.head, targets, temperature=temperature, softcap=softcap, return_entropy=return_entropy
         )
         return out.logp, out.entropy
 
     def response_states(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """What the LM head takes for the responses' tokens: hidden states [T, H] and targets [T] int64."""
+        """What the LM head takes for the responses' tokens: hidden states [T, H] and targets [T] int64.
+
+        Where `output.own`, the model's logits [T, V] instead of hidden states.
+        """
         with self.autocast():
-            hidden, targets = response_states(self.body, rows, self.pad_id, self.packed)
+            hidden, targets = response_states(self.body, rows, self.pad_id, self.packed, self.output.own)
         return hidden.to(self.dtype), targets
 
     @property
@@ -123,11 +132,6 @@ class Policy:
         """The LM head's weight, [V, H]."""
         weight: Tensor = self.model.get_output_embeddings().weight
         return weight.to(self.dtype)
-
-    @property
-    def softcap(self) -> float | None:
-        """Of the logits (Gemma 2)."""
-        return getattr(self.model.config, "final_logit_softcapping", None)
 
     def autocast(self) -> torch.autocast:
         """bf16 arithmetic on fp32 weights, where `dtype` is bf16 and FSDP does not see to it."""
@@ -200,16 +204,28 @@ def make_policy(
     """Check what the loop needs of a model and its tokenizer, and wrap both. `source` names them in errors."""
     loading = loading or Loading()
     set_template(tokenizer, loading.chat_template, loading.chat_template_kwargs, source)
-    head = model.get_output_embeddings()
-    if head is None or getattr(head, "bias", None) is not None:
-        raise UserError(f"{source}: needs an LM head without bias")
-    if (scale := getattr(model.config, "logit_scale", None)) not in (None, 1.0):
-        raise UserError(f"{source}: models with logit_scale ({scale}) are not supported")
-    if len(tokenizer) > head.weight.shape[0]:
-        raise UserError(f"{source}: the tokenizer has {len(tokenizer)} tokens, the LM head {head.weight.shape[0]}")
+    if len(tokenizer) > (size := _vocabulary(model)):
+        raise UserError(f"{source}: the tokenizer has {len(tokenizer)} tokens, the LM head {size}")
     end_ids = end_tokens(model, tokenizer, source)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
-    return Policy(model.eval(), tokenizer, end_ids, int(pad), dtype or model.dtype, source=source)
+    output = _output(model.eval(), source)
+    return Policy(model, tokenizer, end_ids, int(pad), dtype or model.dtype, output, source=source)
+
+
+def _vocabulary(model: PreTrainedModel) -> int:
+    head = model.get_output_embeddings()
+    return int(model.config.get_text_config().vocab_size if head is None else head.weight.shape[0])
+
+
+def _output(model: PreTrainedModel, source: str) -> Output:
+    """As measured; of a model without weights, which is another one's copy, the plain one."""
+    if model.device.type == "meta":
+        return PLAIN
+    try:
+        return measure_output(model)
+    except Exception as error:  # whatever a model's own code raises
+        told = f"{type(model).__name__}'s own forward pass fails: {type(error).__name__}: {error}"
+        raise UserError(f"{source}: {told.splitlines()[0]}") from error
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str) -> tuple[int, ...]:
@@ -275,4 +291,4 @@ def copy_of(policy: Policy) -> Policy:
     with torch.device(policy.device):
         model = type(policy.model)._from_config(policy.model.config, dtype=policy.dtype)  # its own code's class too
     model.requires_grad_(False)
-    return Policy(model.eval(), policy.tokenizer, policy.end_ids, policy.pad_id, policy.dtype)
+    return Policy(model.eval(), policy.tokenizer, policy.end_ids, policy.pad_id, policy.dtype, policy.output)

@@ -20,11 +20,12 @@ Row = tuple[Sequence[int], Any]
 
 
 def response_states(
-    body: torch.nn.Module, rows: Sequence[Row], pad_id: int, packed: bool = False
+    body: torch.nn.Module, rows: Sequence[Row], pad_id: int, packed: bool = False, own: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Hidden states that predict the responses' tokens, and these tokens.
 
     packed: without padding; `packing.enable_packing` says whether the model can. The same states up to rounding.
+    own: of a policy's `Body`: its logits [T, V] instead of hidden states.
     Returns hidden [T, H] and targets [T] int64, T = sum of the response lengths, in the rows' order.
     """
     device = next(body.parameters()).device
@@ -34,7 +35,10 @@ def response_states(
         inputs, index = padded_inputs(rows, pad_id)
     inputs = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in inputs.items()}
     targets = torch.cat([_ids(response) for _, response in rows]).to(device)  # [T]
-    states = body(**inputs, use_cache=False).last_hidden_state  # [B, L, H]
+    if own:
+        states = body(**inputs, own=True, use_cache=False).logits  # [B, L, V]
+    else:
+        states = body(**inputs, use_cache=False).last_hidden_state  # [B, L, H]
     if "blocks" in inputs and not inputs["blocks"].used:
         raise ValueError(
             f"{type(body).__name__} does not hand its arguments on to its attention: switch model.packing off"

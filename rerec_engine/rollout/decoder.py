@@ -6,6 +6,7 @@ gate and up; `GenericDecoder` runs any causal LM through its own forward. Both r
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, Qwen2ForCausalLM
 
 from rerec_engine.model.lora import effective_weight
+from rerec_engine.model.output import PLAIN, Output
 from rerec_engine.rollout.cache import Heads, make_cache, rotate
 
 
@@ -38,15 +40,15 @@ class Decoder(Protocol):
         ...
 
 
-def make_decoder(model: PreTrainedModel, dtype: torch.dtype) -> Decoder:
+def make_decoder(model: PreTrainedModel, dtype: torch.dtype, output: Output = PLAIN) -> Decoder:
     """The fused decoder where the architecture allows it, else the generic one."""
     config = model.config
     plain = isinstance(model, Qwen2ForCausalLM | LlamaForCausalLM) and config.hidden_act == "silu"
     sliding = getattr(config, "use_sliding_window", False)
     tensor_parallel = getattr(config, "pretraining_tp", 1) not in (None, 1)
     mlp_bias = getattr(config, "mlp_bias", False)
-    fused = plain and not (sliding or tensor_parallel or mlp_bias)
-    return FusedDecoder(model, dtype) if fused else GenericDecoder(model, dtype)
+    fused = plain and not (sliding or tensor_parallel or mlp_bias or output.own)
+    return (FusedDecoder if fused else GenericDecoder)(model, dtype, output)
 
 
 def _concat(dtype: torch.dtype, *linears: torch.nn.Linear) -> tuple[Tensor, Tensor | None]:
@@ -58,9 +60,9 @@ def _concat(dtype: torch.dtype, *linears: torch.nn.Linear) -> tuple[Tensor, Tens
 class FusedDecoder:
     """Qwen2 and Llama."""
 
-    def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
+    def __init__(self, model: PreTrainedModel, dtype: torch.dtype, output: Output = PLAIN) -> None:
         self.model: Any = model
-        self.dtype = dtype
+        self.dtype, self.output = dtype, output
         config = model.config
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
         dim = getattr(config, "head_dim", None) or config.hidden_size // heads
@@ -134,15 +136,18 @@ class FusedDecoder:
         return x
 
     def _logits(self, x: Tensor) -> Tensor:
-        return F.linear(F.rms_norm(x, (x.shape[-1],), self.norm, self.eps).float(), self.head)
+        return self.output(F.linear(F.rms_norm(x, (x.shape[-1],), self.norm, self.eps).float(), self.head))
 
 
 class GenericDecoder:
-    """Any causal LM, through its own forward and transformers' cache."""
+    """Any causal LM, through its own forward and transformers' cache, whatever that holds: keys and values, the states
+    of convolutions and recurrences."""
 
-    def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
+    def __init__(self, model: PreTrainedModel, dtype: torch.dtype, output: Output = PLAIN) -> None:
         self.model: Any = model
-        self.dtype = dtype
+        self.dtype, self.output = dtype, output
+        self.body: Any = model if output.own else model.get_decoder()
+        self.takes = set(inspect.signature(self.body.forward).parameters)
 
     def refresh(self) -> None:
         """The model's own weights are used: nothing is held."""
@@ -153,9 +158,9 @@ class GenericDecoder:
         self.valid = valid.long()
         positions = (self.valid.cumsum(1) - 1).clamp(min=0)
         logits = self._forward(ids, positions)
-        self.cache.batch_repeat_interleave(n)
-        self.valid = self.valid.repeat_interleave(n, 0)
-        self.position = positions[:, -1].repeat_interleave(n) + 1
+        self.position = positions[:, -1] + 1
+        if n > 1:
+            self.keep(torch.arange(len(ids), device=ids.device).repeat_interleave(n))
         return logits.repeat_interleave(n, 0)
 
     @torch.inference_mode()
@@ -167,21 +172,24 @@ class GenericDecoder:
 
     @torch.inference_mode()
     def keep(self, rows: Tensor) -> None:
-        self.cache.batch_select_indices(rows)
+        self.cache.reorder_cache(rows)
         self.valid, self.position = self.valid[rows], self.position[rows]
 
     def _forward(self, ids: Tensor, positions: Tensor) -> Tensor:
-        body = self.model.get_decoder()
+        inputs = {
+            "attention_mask": self.valid,
+            "position_ids": positions,
+            "past_key_values": self.cache,
+            "cache_params": self.cache,
+            "logits_to_keep": 1,
+        }
+        if ids.shape[1] == 1 and "past_key_values" not in self.takes:
+            del inputs["attention_mask"]  # without attention all that came before is in the states
         mixed = self.dtype == torch.bfloat16 and self.model.dtype == torch.float32
         with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=mixed):
-            out = body(
-                input_ids=ids,
-                attention_mask=self.valid,
-                position_ids=positions,
-                past_key_values=self.cache,
-                use_cache=True,
-            )
+            taken = {name: x for name, x in inputs.items() if name in self.takes}
+            out = self.body(input_ids=ids, use_cache=True, **taken)
+        if self.output.own:
+            return out.logits[:, -1].float()
         head = self.model.get_output_embeddings().weight.to(self.dtype).float()
-        logits = F.linear(out.last_hidden_state[:, -1].to(self.dtype).float(), head)
-        cap = getattr(self.model.config, "final_logit_softcapping", None)
-        return torch.tanh(logits / cap) * cap if cap else logits
+        return self.output(F.linear(out.last_hidden_state[:, -1].to(self.dtype).float(), head))

@@ -8,6 +8,7 @@ from rerec_engine.machine import thread_count
 from rerec_engine.model.policy import load_policy
 from rerec_engine.model.source import Loading, check_model, find_model
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.rollout.selfcheck import prove_sampler
 from rerec_engine.threads import compute_with
 
 
@@ -22,7 +23,10 @@ def open_inputs(model: str, data: str, threads: int, loading: Loading | None = N
 
 
 def load_sampler(model: str, device: str, loading: Loading | None = None) -> Sampler:
-    """The sampler on a model, which is fetched where it is a name on the Hub; the wait is told."""
+    """The sampler on a model, proven (`Sampler.proof`), which is fetched where it is a name on the Hub; the wait is
+    told. Raises UserError where it does not give the model's own log-probs."""
     find_model(model, loading.revision if loading else None)  # with a bar of its own
     with waiting("loading the model"):
-        return Sampler(load_policy(model, device, loading=loading))
+        sampler = Sampler(load_policy(model, device, loading=loading))
+        sampler.proof = prove_sampler(sampler)
+        return sampler

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rerec_engine.model.policy import Policy
+from rerec_engine.model.selfcheck import Proof
 from rerec_engine.rollout.decoder import make_decoder
 from rerec_engine.types import Rollout, Sampling
 
@@ -65,11 +66,15 @@ class Sampler:
 
     watch: Callable[[int, int], None] | None = None
     """Called after each token of `generate`: responses finished so far in the call, tokens of those that go on."""
+    pads = True
+    """Whether prompts of several lengths are decoded at once. Some models' states do not stand padding."""
+    proof = Proof()
+    """See `rollout.selfcheck`."""
 
     def __init__(self, policy: Policy, max_rows: int = 1024, version: int = 0) -> None:
         self.policy = policy
         self.max_rows = max_rows
-        self.decoder = make_decoder(policy.model, policy.dtype)
+        self.decoder = make_decoder(policy.model, policy.dtype, policy.output)
         self.weight_version = version
 
     def twin(self) -> Sampler:
@@ -96,13 +101,19 @@ class Sampler:
         rows = (sampling.first + len(prompts)) * n
         uniform = torch.rand(rows, sampling.max_new_tokens, generator=generator, dtype=torch.float64)
         uniform = uniform[sampling.first * n :].to(self.policy.device)
-        rollouts: list[Rollout] = []
-        at_once = max(1, self.max_rows // n)
-        for first in range(0, len(prompts), at_once):
-            part = prompts[first : first + at_once]
-            drawn = uniform[first * n : (first + len(part)) * n]
-            rollouts += self._generate(part, n, sampling, drawn, done=first * n)
-        return rollouts
+        found: dict[int, list[Rollout]] = {}  # by prompt
+        for part in self._parts(prompts, max(1, self.max_rows // n)):
+            drawn = uniform.view(len(prompts), n, -1)[part].flatten(0, 1)
+            rollouts = self._generate([prompts[i] for i in part], n, sampling, drawn, done=len(found) * n)
+            found |= {i: rollouts[k * n : (k + 1) * n] for k, i in enumerate(part)}
+        return [rollout for i in range(len(prompts)) for rollout in found[i]]
+
+    def _parts(self, prompts: Sequence[Sequence[int]], at_once: int) -> list[list[int]]:
+        """Which prompts are decoded at once."""
+        groups: dict[int, list[int]] = {}
+        for i, prompt in enumerate(prompts):
+            groups.setdefault(0 if self.pads else len(prompt), []).append(i)
+        return [group[k : k + at_once] for group in groups.values() for k in range(0, len(group), at_once)]
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[int, None, None]:
         """Token ids of one response as they are drawn, the end token left out."""

@@ -13,13 +13,18 @@ import torch
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
+from rerec_engine.model.context import context_of
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.model.source import Loading, find_model
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.rollout.selfcheck import prove_sampler
 from rerec_engine.serve.backend import Backend, SamplerBackend
 from rerec_engine.serve.conversation import Conversation
 from rerec_engine.serve.limits import Limits
 from rerec_engine.serve.vllm import VllmBackend
+
+CONTEXT = 4096
+"""Tokens of an exchange with a model that names no limit."""
 
 
 def find_vllm(named: str | None) -> str | None:
@@ -47,7 +52,7 @@ def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limi
                 python,
                 find_model(args.model, loading.revision),
                 policy.end_ids,
-                context=context_of(policy),
+                context=context_of(policy) or CONTEXT,
                 callers=limits.concurrent,
                 arguments=args.vllm_args,
                 trust_remote_code=loading.trust_remote_code,
@@ -62,17 +67,13 @@ def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limi
     policy = load_policy(args.model, args.device, loading=loading)
     if policy.device.type == "cpu":  # the callers share the cores
         torch.set_num_threads(max(1, torch.get_num_threads() // limits.concurrent))
-    backend = SamplerBackend(Sampler(policy), limits.concurrent)
+    sampler = Sampler(policy)
+    prove_sampler(sampler, remedy="; --engine vllm draws with vLLM, where that knows the model")
+    backend = SamplerBackend(sampler, limits.concurrent)
     return _conversation(dataset, policy, backend), limits
 
 
 def _conversation(dataset: Dataset, policy: Policy, backend: Backend) -> Conversation:
-    context = context_of(policy)
+    context = context_of(policy) or CONTEXT
     assistant = Assistant(dataset, policy.tokenizer, policy.encode_prompt, backend.stream, context=context)
     return Conversation(assistant, backend)
-
-
-def context_of(policy: Policy) -> int:
-    """The most tokens that the model takes, prompt and answer together."""
-    config = policy.model.config
-    return int(getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 4096)

@@ -13,16 +13,19 @@ from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.data.lengths import left_out, longer
 from rerec_engine.errors import UserError
 from rerec_engine.machine import thread_count
+from rerec_engine.model.context import check_context
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import load_adapter
 from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.policy import Policy, blocks, load_policy, resolve_device
 from rerec_engine.model.ranks import Ranks, join, shard
+from rerec_engine.model.selfcheck import prove_policy
 from rerec_engine.model.source import find_model
 from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.base import Follower, RolloutEngine
 from rerec_engine.rollout.replica import ReplicaSampler
 from rerec_engine.rollout.sampler import Sampler
+from rerec_engine.rollout.selfcheck import prove_sampler
 from rerec_engine.rollout.vllm import VllmEngine
 from rerec_engine.runs.checkpoint import (
     checkpoint_steps,
@@ -42,6 +45,8 @@ from rerec_engine.training.start_model import checked, dataset_path, loading_of,
 from rerec_engine.training.trainer import Trainer
 from rerec_engine.training.update import Updater
 from rerec_engine.types import Query
+
+REMEDY = "; --rollout.engine vllm draws with vLLM, where that knows the model"
 
 
 def start(config: Config, resume: Path | None) -> Trainer:
@@ -91,16 +96,25 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
             reference.shard(device, config.model.offload_reference)
         if critic is not None:
             shard(critic, blocks(critic.body), policy.dtype, device)
+    proof = prove_policy(policy, critic)
+    policy.packed, policy.output = ranks.first((policy.packed, policy.output))
+    if reference is not None:
+        reference.packed, reference.output = policy.packed, policy.output
     with waiting("encoding the prompts", ranks.main):
         queries, prompts, orders = _train_queries(config, policy, dataset, ranks)
-        if ranks.main:
-            _tell_not_evaluated(config, dataset, policy)
+        longest = max(max(map(len, prompts)), _not_evaluated(config, dataset, policy, ranks))
+    if (told := check_context(policy, longest, config.rollout.max_new_tokens)) and ranks.main:
+        tell(told)
     queue = CurriculumQueue(len(queries), config.curriculum, config.train.queries_per_step, config.seed)
     with waiting("loading the reward engine", ranks.main):
         reward = RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads)
     score = partial(score_batch, reward=reward, policy=policy, config=config)
     with waiting(f"starting the rollout engine ({config.rollout.engine})", ranks.main):
         engine = _engine(config, policy, source, run, ranks, done or 0)
+    if isinstance(engine, Sampler):
+        proof = proof.join(prove_sampler(engine, policy, REMEDY))
+    for told in proof.told if ranks.main else ():
+        tell(told)
     worker = RolloutWorker(engine, queue, queries, prompts, score, config, ranks, orders)
     trainer = Trainer(
         config=config,
@@ -111,6 +125,7 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
         reward=reward,
         worker=worker,
         updater=Updater(policy, config, reference, critic, ranks),
+        selfcheck=proof.logprob_max,
     )
     if checkpoint is not None:
         trainer.restore(checkpoint)
@@ -169,7 +184,7 @@ def _load(config: Config, source: str, ranks: Ranks, device: torch.device, maste
     if ranks.size == 1:
         return load_policy(source, device, config.model.dtype, master, loading=loading)
     policy = load_policy(source, "cpu", config.model.dtype, master, empty=not ranks.main, loading=loading)
-    policy.end_ids = ranks.first(policy.end_ids)
+    policy.end_ids, policy.output = ranks.first((policy.end_ids, policy.output))
     return policy
 
 
@@ -177,7 +192,8 @@ def _reference(config: Config, run: RunDir, ranks: Ranks) -> Policy:
     """The frozen model that reinforcement started from."""
     device = torch.device("cpu") if config.model.offload_reference else _device(config, ranks)
     reference = _load(config, start_source(config, run), ranks, device)
-    reference.packed = config.model.packing and enable_packing(reference.model)
+    if config.model.packing:
+        enable_packing(reference.model)
     reference.model.requires_grad_(False)
     return reference
 
@@ -190,13 +206,17 @@ def _tell_left_out(config: Config, dataset: Dataset, policy: Policy) -> None:
         tell(f"of {len(lengths)} train queries {told}")
 
 
-def _tell_not_evaluated(config: Config, dataset: Dataset, policy: Policy) -> None:
-    """What the evaluations will leave out, by the same rule."""
+def _not_evaluated(config: Config, dataset: Dataset, policy: Policy, ranks: Ranks) -> int:
+    """Tell what the evaluations will leave out, by the same rule; returns the longest prompt that they keep."""
+    longest, limit = 0, config.data.max_prompt_tokens
     for split in ("val", "test"):
         queries = dataset.queries(split) if split in dataset.splits else []
-        told = longer([len(policy.encode_prompt(query.messages)) for query in queries], config.data.max_prompt_tokens)
-        if told:
+        lengths = [len(policy.encode_prompt(query.messages)) for query in queries]
+        longest = max([longest, *(length for length in lengths if length <= limit)])
+        told = longer(lengths, limit)
+        if told and ranks.main:
             tell(f"of {len(queries)} {split} queries {told}; they are not evaluated")
+    return longest
 
 
 def _train_queries(

@@ -14,6 +14,7 @@ from rerec_engine.data.traces import FILE as TRACES
 from rerec_engine.errors import file_error
 from rerec_engine.files import replacing_directory
 from rerec_engine.model.policy import Policy, load_policy
+from rerec_engine.model.selfcheck import prove_policy
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
 from rerec_engine.model.source import Loading, check_model, find_model, is_directory
 from rerec_engine.runs.run_directory import RunDir
@@ -64,6 +65,7 @@ def make_start_model(
     if config.warm_start.epochs:
         if before is not None:
             before(policy)
+        prove_policy(policy)
         traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / TRACES
         warm_start(policy, traces, config.warm_start, config.seed, run)
     with replacing_directory(run.start) as temporary:

@@ -38,6 +38,8 @@ class Trainer:
     step: int = 0
     resumed: bool = False
     """Whether it goes on from a checkpoint."""
+    selfcheck: float = 0.0
+    """The largest difference of our log-probs from the model's own at the start, nats; see `model.selfcheck`."""
 
     def save(self) -> None:
         """Write a checkpoint of the step just done."""

@@ -29,7 +29,7 @@ from rerec_engine.model.ranks import Ranks, whole
 from rerec_engine.model.sequences import Row
 from rerec_engine.training.batches import Batch, ForwardPasses, TrainingBatch
 from rerec_engine.training.importance import effective_sample_size, mismatch
-from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, value_loss
+from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
 from rerec_engine.training.shares import rank_share
 
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
@@ -148,29 +148,34 @@ class Updater:
         return rows[live[batch.cu_seqlens[rows + 1]] > live[batch.cu_seqlens[rows]]]
 
     def _micro_batch(
-        self, batch: TrainingBatch, part: Tensor, denominator: float, tokens: float, live: bool
+        self, batch: TrainingBatch, part: Tensor, denominator: float, trained: float, live: bool
     ) -> dict[str, Tensor]:
-        config, device = self.config, self.policy.device
+        config, device, temperature = self.config, self.policy.device, self.config.rollout.temperature
         index = batch.token_index(part).to(device)
         rows = [batch.row(i) for i in part.tolist()]
-        hidden, targets = self.policy.response_states(rows)
-        loss, metrics = linear_policy_loss(
-            hidden,
-            self.policy.head,
-            targets,
-            batch.old_logprobs[index],
-            batch.ref_logprobs[index] if batch.ref_logprobs is not None else None,
-            batch.advantages[index],
-            config.loss,
-            temperature=config.rollout.temperature,
-            softcap=self.policy.softcap,
+        tokens: Any = dict(
+            old_logprobs=batch.old_logprobs[index],
+            ref_logprobs=batch.ref_logprobs[index] if batch.ref_logprobs is not None else None,
+            advantages=batch.advantages[index],
+            config=config.loss,
             cu_seqlens=F.pad(batch.lengths[part].cumsum(0), (1, 0)).to(device),
             denominator=denominator,
         )
+        if self.policy.output.own:
+            loss, metrics = policy_loss(*self.policy.token_logprobs(rows, temperature), **tokens)
+        else:
+            temperature, softcap = self.policy.output.scaling(temperature)
+            hidden, targets = self.policy.response_states(rows)
+            head = self.policy.head
+            loss, metrics = linear_policy_loss(
+                hidden, head, targets, temperature=temperature, softcap=softcap, **tokens
+            )
         if self.critic is not None and batch.values is not None and batch.returns is not None:
             with self.policy.autocast():
                 values = self.critic(rows)
-            error, more = value_loss(values, batch.values[index], batch.returns[index], config.loss, denominator=tokens)
+            error, more = value_loss(
+                values, batch.values[index], batch.returns[index], config.loss, denominator=trained
+            )
             loss, metrics = loss + error, {**metrics, **more}
         # FSDP takes the mean over ranks, but the denominators are those of all ranks' tokens.
         (loss * (self.ranks.size if live else 0)).backward()

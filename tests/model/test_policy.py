@@ -10,6 +10,7 @@ import torch
 from packed_rows import rows_of
 
 from rerec_engine.config import ModelConfig
+from rerec_engine.model.output import Output
 from rerec_engine.model.policy import blocks, copy_of, load_policy, make_policy
 
 
@@ -45,14 +46,24 @@ def test_log_probs_are_those_of_plain_transformers(tiny_policy, architecture):
     assert policy.token_logprobs(rows, return_entropy=False)[1] is None
 
 
-def test_a_capped_model_caps_its_logits(tiny_policy):
+def test_scaled_and_capped_logits(tiny_policy):
     policy, rows = tiny_policy(), rows_of()
-    assert policy.softcap is None
+    assert policy.output == Output()
     hidden, targets = policy.response_states(rows)
-    policy.model.config.final_logit_softcapping = 2.0
-    full = (2 * torch.tanh(hidden.double() @ policy.head.double().t() / 2)).log_softmax(-1)
+    policy.output = Output(scale=3.0, cap=2.0)
+    full = (2 * torch.tanh(3 * hidden.double() @ policy.head.double().t() / 2)).log_softmax(-1)
     expected = full.gather(1, targets[:, None])[:, 0]
     torch.testing.assert_close(policy.token_logprobs(rows)[0].double(), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_models_own_logits_give_the_same_log_probs(tiny_policy, temperature):
+    policy, rows = tiny_policy(), rows_of()
+    expected = policy.token_logprobs(rows, temperature)
+    policy.output = Output(own=True)
+    found = policy.token_logprobs(rows, temperature)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert policy.token_logprobs(rows, return_entropy=False)[1] is None
 
 
 def test_bf16_arithmetic_on_fp32_weights(saved):

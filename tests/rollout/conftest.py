@@ -1,12 +1,15 @@
-"""Living processes, for the tests of those that must not outlive another."""
+"""Living processes, for the tests of those that must not outlive another; the path to small models of every kind."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 
 
 def living(leader: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from rerec_engine.model.output import Output
 from rerec_engine.rollout.decoder import FusedDecoder, GenericDecoder, make_decoder
 
 LENGTHS = [5, 1, 9]
@@ -117,11 +118,11 @@ def test_what_the_fused_decoder_does_not_know_goes_to_the_generic_one(tiny_polic
     assert apart(decoder.step(tokens), policy, longer) < 1e-4
 
 
-def test_logits_are_capped_where_the_model_caps_them(tiny_policy):
-    policy = tiny_policy("gpt2")
+@pytest.mark.parametrize(("architecture", "kind"), KINDS)
+def test_logits_are_capped_where_the_model_caps_them(tiny_policy, architecture, kind):
+    policy = tiny_policy(architecture)
     prompts = prompts_of(policy)
     free = whole(policy, prompts)
-    policy.model.config.final_logit_softcapping = 0.5
-    found = GenericDecoder(policy.model, torch.float32).prefill(*padded(prompts, policy.pad_id), 1, 1)
+    found = kind(policy.model, torch.float32, Output(cap=0.5)).prefill(*padded(prompts, policy.pad_id), 1, 1)
     assert torch.allclose(found, 0.5 * torch.tanh(free / 0.5), atol=1e-5)
     assert free.abs().max() > 0.5

@@ -14,7 +14,7 @@ from rerec_engine.errors import UserError
 from rerec_engine.model.source import Loading
 from rerec_engine.serve import start
 from rerec_engine.serve.limits import Limits
-from rerec_engine.serve.start import context_of, find_vllm, start_conversation
+from rerec_engine.serve.start import find_vllm, start_conversation
 
 
 @pytest.fixture
@@ -123,11 +123,3 @@ def test_vllm_that_does_not_start(arguments, tiny_model, monkeypatch, capsys):
     assert "the built-in sampler serves, since vLLM did not start: no GPU" in capsys.readouterr().err
     with pytest.raises(UserError, match="vLLM did not start: no GPU"):
         start_conversation(arguments(engine="vllm", **broken), limits_of)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "sizes", "context"),
-    [("qwen2", {"max_position_embeddings": 77}, 77), ("gpt2", {"n_positions": 88}, 88)],
-)
-def test_the_most_tokens_that_a_model_takes(tiny_policy, architecture, sizes, context):
-    assert context_of(tiny_policy(architecture, **sizes)) == context

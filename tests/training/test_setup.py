@@ -12,7 +12,7 @@ from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.model.ranks import Ranks
 from rerec_engine.runs.run_directory import RunDir
-from rerec_engine.training.setup import _tell_left_out, _tell_not_evaluated, _train_queries
+from rerec_engine.training.setup import _not_evaluated, _tell_left_out, _train_queries
 from rerec_engine.training.start_model import make_start_model
 
 
@@ -59,12 +59,14 @@ def test_what_is_not_evaluated_is_told_at_the_start(tiny_policy, mini_demo, caps
     policy, dataset = tiny_policy(), load_dataset(mini_demo)
     lengths = [len(policy.encode_prompt(query.messages)) for query in dataset.queries("test")]
     limit = sorted(lengths)[len(lengths) // 2]
-    _tell_not_evaluated(replace(Config(), data=replace(Config().data, max_prompt_tokens=limit)), dataset, policy)
+    some = replace(Config(), data=replace(Config().data, max_prompt_tokens=limit))
+    assert _not_evaluated(some, dataset, policy, Ranks()) == limit
     val, test = capsys.readouterr().err.splitlines()
     assert val.startswith(f"of {len(dataset.queries('val'))} val queries ")
     over = sum(length > limit for length in lengths)
     assert test.startswith(f"of {len(lengths)} test queries {over} (") and test.endswith("; they are not evaluated")
-    _tell_not_evaluated(replace(Config(), data=replace(Config().data, max_prompt_tokens=9999)), dataset, policy)
+    every = replace(Config(), data=replace(Config().data, max_prompt_tokens=9999))
+    assert _not_evaluated(every, dataset, policy, Ranks()) >= max(lengths)
     assert capsys.readouterr().err == ""
 
 
