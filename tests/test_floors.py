@@ -45,7 +45,7 @@ INSIDE = {
         "conditions lexicon queries search stream units years",
         "amounts grounding mentions style",
         "exchange negation numbers superlatives",
-        "measures naming reading text",
+        "measures naming reading text wording",
         "parse",
         "shortlist",
         "prepare",

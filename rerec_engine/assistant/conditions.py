@@ -96,6 +96,7 @@ class Request:
 
     liked: items named as examples. left_out: items not to be named again. count: how many are asked for.
     notes: what was understood otherwise than it was said. order: which of the items that satisfy all are wanted first.
+    words: those that say something more of what is wanted.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -105,6 +106,7 @@ class Request:
     follows: bool = False
     notes: tuple[str, ...] = ()
     order: Order | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def told(self) -> list[str]:
@@ -128,9 +130,9 @@ def merge(earlier: Request, own: Request, adding: bool, dataset: Dataset) -> Req
     """The request of a follow-up: what was asked before, changed by what is asked now.
 
     A new value of a relation replaces the earlier one, or comes to it where `adding`; new years, numbers of a field and
-    a new order replace earlier ones; exclusions add up. What is now excluded is no longer wanted, and the other way
-    round. Where the kind of item changes, earlier conditions that no item of the new kind satisfies are dropped, and
-    exclusions that concern none.
+    a new order replace earlier ones; exclusions and other words add up. What is now excluded is no longer wanted, and
+    the other way round. Where the kind of item changes, earlier conditions that no item of the new kind satisfies are
+    dropped, and exclusions that concern none.
     """
     new_wanted = {c.relation for c in own.wanted if not c.numbers}
     wanted_now = {a for c in own.wanted if c.relation != KIND for a in c.attributes}
@@ -163,6 +165,7 @@ def merge(earlier: Request, own: Request, adding: bool, dataset: Dataset) -> Req
         left_out=tuple(dict.fromkeys([*earlier.left_out, *own.left_out])),
         follows=True,
         order=own.order or earlier.order,
+        words=tuple(dict.fromkeys([*earlier.words, *own.words])),
     )
 
 

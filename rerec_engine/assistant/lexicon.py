@@ -65,6 +65,14 @@ NEGATION_FILLER = _set(
 )
 """Words that may stand between a negation and what it excludes."""
 ARTICLES = _set("a an the some any")
+STOP_WORDS = ARTICLES | _set(
+    "i me my mine we us our you your he him his she her it its they them their this that these those there here who"
+    " whom whose which what when where why how am is are was were be been being do does did have has had can could will"
+    " would shall should may might must and or but nor if so as than then too very just only also of in on at by for"
+    " from to into with without about over under between after before up down out off again more most other such own"
+    " same no not please thanks thank hello hi hey like something anything someone good great nice best new one ones"
+)
+"""Words that say nothing of an item."""
 ITEM_WORDS = _set(
     "film films movie movies picture pictures book books novel novels game games item items product products thing"
     " things one ones"

@@ -25,6 +25,8 @@ class Namer:
         for relation in relations:
             self.roles.setdefault(role_of(relation), []).append(relation)
         self.role_words = role_words(relations)
+        clauses = dataset.description.relations
+        self._makers = [role_of(r) for r in relations if r in clauses and clauses[r].clause.split()[-1:] == ["by"]]
 
     def values(self, reading: Reading) -> tuple[list[Target], list[str], set[int]]:
         """Titles and values with the relation that words beside them ask for, and the words that are thereby used."""
@@ -103,7 +105,7 @@ class Namer:
             role = self.role_words.get(cue) or self.role_words.get(words[i - 2].text if i > 1 else "") or ""
             if cue not in ("by", "starring", "featuring") or not word.upper or "(" in reading.gap(i - 1, i):
                 continue
-            role = role or next((r for r in PREPOSITION_ROLES["by"] if r in self.roles), "")
+            role = role or next((r for r in (*PREPOSITION_ROLES["by"], *self._makers) if r in self.roles), "")
             stop = i + 1
             while (
                 stop < len(words)

@@ -31,6 +31,7 @@ from rerec_engine.assistant.measures import Measures
 from rerec_engine.assistant.mentions import Index, Reading
 from rerec_engine.assistant.naming import Namer
 from rerec_engine.assistant.negation import Target, alternatives, exclude, negated, without_overlap
+from rerec_engine.assistant.wording import other_words
 from rerec_engine.data.dataset import Dataset
 
 
@@ -80,7 +81,8 @@ class RequestParser:
             own.append(Condition(noun, KIND, self._kinds[noun]))
         count = _count(words, measured.targets)
         named = tuple(dict.fromkeys(liked))
-        request = Request(tuple(dict.fromkeys(own)), named, tuple(disliked), count, order=measured.order)
+        said = other_words(reading, (i for t in targets for i in range(t.first, t.stop)))
+        request = Request(tuple(dict.fromkeys(own)), named, tuple(disliked), count, order=measured.order, words=said)
         if earlier is not None and self._follows(words, request, measured.ties):
             request = merge(earlier.request, request, bool(ADDING & set(words)), self._dataset)
             request = replace(request, left_out=tuple(dict.fromkeys([*request.left_out, *earlier.shown])))

@@ -7,8 +7,10 @@
    who asks for either may like both; among equals, the rarer ones (sum of log(N / items)). Where an order is asked
    for ("the newest"), it is that of the items that satisfy all, and of equals among the others.
 3. Then those that share most attributes with the titles named as examples.
-4. Ties and the places left go by the nearness of an embedding of the request's text, where an index is given; by the
-   mean cosine of the LightGCN embeddings to the user's history; without a history, by popularity.
+4. Then, where titles describe ("... Label Maker, One-Touch Keys"), those that say most of the request's other words.
+5. Ties and the places left go by the nearness of an embedding of the request's text, where an index is given, which
+   then also stands for 4; by the mean cosine of the LightGCN embeddings to the user's history; without a history, by
+   popularity.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 
 from rerec_engine.assistant.conditions import KIND, Condition, Request, satisfied
 from rerec_engine.assistant.parse import RequestParser
+from rerec_engine.assistant.wording import TitleWords
 from rerec_engine.data.dataset import Dataset
 
 Search = Callable[[str], np.ndarray]
@@ -41,6 +44,7 @@ class Shortlister:
         self._dataset = dataset
         self._parser = parser or RequestParser(dataset)
         self._search = search
+        self._words = TitleWords(dataset.titles)
 
     def choose(
         self, text: str, history: Sequence[int] = (), count: int = 20, request: Request | None = None
@@ -63,10 +67,13 @@ class Shortlister:
         shared = np.zeros(graph.item_count)
         for title in request.liked:
             shared += graph.count_shared(graph.ids_of(title))
+        said = np.zeros(graph.item_count) if self._search else self._words(request.words)
         filler, by = self._filler(text, history)
+        by = f"the titles' words and {by}" if said.any() else by
         ahead = np.zeros(graph.item_count) if request.order is None else request.order.values(data)
         first = np.where(whole, ahead, 0)
-        order = np.lexsort((np.arange(graph.item_count), -filler, -shared, -ahead, -rarity, -met, -first, ~whole))
+        keys = (-filler, -said, -shared, -ahead, -rarity, -met, -first, ~whole)  # the last one counts most
+        order = np.lexsort((np.arange(graph.item_count), *keys))
         items = tuple(int(i) for i in order if allowed[i])[:count]
         return Shortlist(items, self._reason(request, wanted, by, len(items)))
 
