@@ -138,9 +138,10 @@ bool may_begin(string_view text) {
   if ((first & 0x80) != 0 || is_digit(first) || first == '#' || first == '(' || first == '[') return true;
   const char small = to_lower(first);
   if (small < 'a' || small > 'z') return false;
-  const string_view letters = text.substr(1, kLongestLetters);
-  if (letters.find_first_of(")\xEF") != string_view::npos) return true;
-  return string_view("nrioc").find(small) != string_view::npos;
+  for (size_t i = 1; i < text.size() && i <= kLongestLetters; ++i) {
+    if (text[i] == ')' || text[i] == '\xEF') return true;
+  }
+  return small == 'n' || small == 'r' || small == 'i' || small == 'o' || small == 'c';
 }
 
 }  // namespace

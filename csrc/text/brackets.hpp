@@ -1,10 +1,10 @@
 // Brackets of titles: ( and [, their full-width forms, 【 and 〔.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
-
-#include "text/scan.hpp"
 
 namespace rerec {
 
@@ -26,10 +26,19 @@ struct BracketSign {
   bool opens = false;
 };
 
+// Bytes that signs begin with.
+constexpr std::array<bool, 256> make_sign_leads() {
+  std::array<bool, 256> table{};
+  for (unsigned lead : {0x28u, 0x29u, 0x5Bu, 0x5Du, 0xE3u, 0xEFu}) table[lead] = true;
+  return table;
+}
+inline constexpr std::array<bool, 256> kSignLead = make_sign_leads();
+
 // The first sign at or after `from`.
 inline BracketSign next_sign(std::string_view text, size_t from) {
-  for (size_t i = from; (i = find_any<'(', ')', '[', ']', '\xE3', '\xEF'>(text, i)) != std::string_view::npos; ++i) {
+  for (size_t i = from; i < text.size(); ++i) {
     const auto lead = static_cast<unsigned char>(text[i]);
+    if (!kSignLead[lead]) continue;
     if (lead < 0x80) return {i, 1, is_open_bracket(lead)};
     if (text.size() - i < 3) continue;
     const auto second = static_cast<unsigned char>(text[i + 1]), third = static_cast<unsigned char>(text[i + 2]);
