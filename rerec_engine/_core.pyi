@@ -81,6 +81,7 @@ class Settings:
         credit: float,
         falsehood: float,
         reasons: bool,
+        opened: bool,
     ) -> None: ...
 
 class Engine:

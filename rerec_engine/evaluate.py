@@ -83,6 +83,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         catalogue_size=len(dataset.titles),
         split=args.split,
         progress=True,
+        opened=sampler.policy.chat.opens_reasoning(),
         watched=sampler,
     )
     if args.permutations == 1:

@@ -51,6 +51,7 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
         lambda prompt, how, _: sampler.stream(prompt, how),
         search,
         context_of(policy),
+        opened=policy.chat.opens_reasoning(),
     )
 
 

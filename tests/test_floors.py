@@ -94,8 +94,8 @@ INSIDE = {
         "answer_file evaluation orders",
     ),
     "model": (
-        "chat lora memory output packed_attention ranks source templates text",
-        "sequences",
+        "lora memory output packed_attention ranks source templates text thinking",
+        "chat sequences",
         "policy",
         "context critic selfcheck small_model",
     ),

@@ -9,10 +9,24 @@ namespace rerec {
 
 using std::string_view;
 
-const Answer& AnswerReader::read(string_view text, Candidates candidates, Which which) {
+// The first or last box outside of blocks of reasoning.
+Box AnswerReader::find_answer(string_view text, Which which, bool opened) {
+  find_said(text, opened, said_);
+  if (which == Which::kLast) std::reverse(said_.begin(), said_.end());
+  for (const Part& part : said_) {
+    Box box = find_box(text.substr(part.begin, part.end - part.begin), which, braces_);
+    if (!box.found) continue;
+    box.begin += part.begin;
+    box.outer += part.begin;
+    return box;
+  }
+  return Box();
+}
+
+const Answer& AnswerReader::read(string_view text, Candidates candidates, Which which, bool opened) {
   answer_.begin = answer_.repeats = 0;
   answer_.entries.clear();
-  const Box box = find_box(text, which, braces_);
+  const Box box = find_answer(text, which, opened);
   if (!box.found) return answer_;
   answer_.begin = box.begin;
   candidates_ = candidates;

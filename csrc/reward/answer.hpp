@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "reward/parse.hpp"
+#include "reward/thinking.hpp"
 #include "text/catalogue.hpp"
 
 namespace rerec {
@@ -37,9 +38,10 @@ class AnswerReader {
   explicit AnswerReader(const Catalogue& catalogue) : catalogue_(catalogue) {}
 
   // Valid until the next call; its texts are views of `text` or of the reader.
-  const Answer& read(std::string_view text, Candidates candidates, Which which);
+  const Answer& read(std::string_view text, Candidates candidates, Which which, bool opened = false);
 
  private:
+  Box find_answer(std::string_view text, Which which, bool opened);
   bool full() const { return answer_.entries.size() >= kMostEntries || parts_read_ >= kMostParts; }
   void read_line(std::string_view line);
   size_t read_joined(size_t first);
@@ -52,6 +54,7 @@ class AnswerReader {
   Answer answer_;
   size_t parts_read_ = 0;
   std::vector<size_t> braces_;
+  std::vector<Part> said_;
   std::string plain_;  // the content without LaTeX
   std::vector<std::string_view> lines_, parts_;
   std::unordered_set<std::string_view> seen_, blank_;  // texts of parts that are entries, and that are none

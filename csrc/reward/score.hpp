@@ -30,6 +30,7 @@ struct Settings {
   double credit = 0;         // of token rewards: a candidate rejected for what it lacks
   double falsehood = 0;      // of token rewards: a false statement
   bool reasons = false;      // read the statements
+  bool opened = false;       // the prompts opened a block of reasoning
 };
 
 // Response i has ground truth truth[truth_ptr[i]:truth_ptr[i + 1]] (ascending, distinct, not empty) and likewise

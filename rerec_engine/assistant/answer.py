@@ -12,10 +12,11 @@ from rerec_engine.assistant.exchange import Answer, Ask, Exchange
 from rerec_engine.assistant.prepare import Preparer
 from rerec_engine.assistant.reading import items_of, read_response
 from rerec_engine.assistant.shortlist import Search
-from rerec_engine.assistant.stream import TextStream
+from rerec_engine.assistant.stream import TextStream, Thought
 from rerec_engine.assistant.text import titles_in
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import PromptTooLong
+from rerec_engine.model.thinking import answer
 from rerec_engine.types import Message, Sampling
 
 Draw = Callable[[Sequence[int], Sampling, float], Generator[int, None, None]]
@@ -27,7 +28,7 @@ class Assistant:
     """Answers requests about one dataset, several at once where `draw` can.
 
     tokenizer, encode_prompt: of a `Policy`. search: see `rerec_engine.assistant.search`. context: the most tokens that
-    prompt and answer may have together (None: any number).
+    prompt and answer may have together (None: any number). opened: whether the prompts open a block of reasoning.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class Assistant:
         draw: Draw,
         search: Search | None = None,
         context: int | None = None,
+        opened: bool = False,
     ) -> None:
-        self.dataset, self.context = dataset, context
+        self.dataset, self.context, self._opened = dataset, context, opened
         self._tokenizer, self._encode, self._draw = tokenizer, encode_prompt, draw
         self._preparer = Preparer(dataset, search)
 
@@ -61,7 +63,7 @@ class Assistant:
         out: list[Exchange] = []
         for text, reply in turns:
             ask = self.prepare(text, user=user, earlier=out)
-            ids = [self.dataset.catalogue.match(title) for title in titles_in(reply)]
+            ids = [self.dataset.catalogue.match(title) for title in titles_in(answer(reply))]
             out.append((ask, Answer(ask, reply, "", items_of(self.dataset, ask, ids), ())))
         return out
 
@@ -72,14 +74,15 @@ class Assistant:
         for event in self.stream(ask, sampling, top_k):
             if isinstance(event, Answer):
                 return event
-            if event and write is not None:
+            if write is not None and event and isinstance(event, str):
                 write(event)
         raise AssertionError("a stream ends with its answer")
 
     def stream(
         self, ask: Ask, sampling: Sampling, top_k: int | None = None, seconds: float = math.inf
-    ) -> Generator[str | Answer, None, None]:
-        """The reasoning in pieces, one a token, "" for a token that shows nothing; at last the answer.
+    ) -> Generator[str | Thought | Answer, None, None]:
+        """The reasoning in pieces, one a token, "" for a token that shows nothing; at last the answer. What stands in a
+        block of reasoning comes as thoughts.
 
         Tokens are drawn as the pieces are taken. top_k: at most so many items. seconds: see `Draw`. Raises
         `PromptTooLong`, and that at once.
@@ -96,12 +99,12 @@ class Assistant:
 
     def _respond(
         self, ask: Ask, prompt: Sequence[int], sampling: Sampling, top_k: int | None, seconds: float
-    ) -> Generator[str | Answer, None, None]:
-        text = TextStream(self._tokenizer)
+    ) -> Generator[str | Thought | Answer, None, None]:
+        text = TextStream(self._tokenizer, self._opened)
         with closing(self._draw(prompt, sampling, seconds)) as tokens:
             for token in tokens:
-                yield text.feed(token)
-        yield text.close()
-        answer = read_response(self.dataset, ask, text.text, top_k)
+                yield from text.feed(token)
+        yield from text.close()
+        found = read_response(self.dataset, ask, text.text, top_k, self._opened)
         finish = "length" if text.tokens >= sampling.max_new_tokens else "stop"
-        yield replace(answer, finish=finish, prompt_tokens=len(prompt), new_tokens=text.tokens)
+        yield replace(found, finish=finish, prompt_tokens=len(prompt), new_tokens=text.tokens)

@@ -58,6 +58,8 @@ class Item:
 class Answer:
     """What the model said. unknown: titles that are in no catalogue. unmet: conditions that no item satisfies.
 
+    thinking: what stands in blocks of reasoning, which hold no answer. reasoning: the rest before the answer's box.
+
     finish: "stop", or "length" where it was cut off. new_tokens: those that were drawn, the end token left out.
     """
 
@@ -71,6 +73,7 @@ class Answer:
     finish: str = "stop"
     prompt_tokens: int = 0
     new_tokens: int = 0
+    thinking: str = ""
 
     def all_notes(self, remedy: str = "") -> list[str]:
         """The notes, before them that it was cut off. remedy: what the caller names the limit."""
@@ -88,6 +91,7 @@ class Answer:
             "liked": [titles[item] for item in request.liked],
             "candidates": [titles[item] for item in self.ask.candidates],
             "candidates_from": self.ask.reason,
+            "thinking": self.thinking,
             "reasoning": self.reasoning,
             "items": [item.to_json() for item in self.items],
             "unmet": [vars(unmet) for unmet in self.unmet],

@@ -10,6 +10,7 @@ from rerec_engine.assistant.grounding import evidence_of, unmet_by
 from rerec_engine.assistant.stream import before_box
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.model import thinking
 
 
 def read_box(catalogue: Catalogue, response: str, candidates: Sequence[int] = ()) -> list[tuple[int, str]]:
@@ -21,9 +22,11 @@ def read_box(catalogue: Catalogue, response: str, candidates: Sequence[int] = ()
     return [(item, text.decode("utf-8", errors="replace")) for item, text in entries]
 
 
-def read_response(dataset: Dataset, ask: Ask, response: str, top_k: int | None = None) -> Answer:
-    """The answer that a response holds. top_k: at most so many items, and no more than were asked for."""
-    entries = read_box(dataset.catalogue, response, ask.candidates)
+def read_response(dataset: Dataset, ask: Ask, response: str, top_k: int | None = None, opened: bool = False) -> Answer:
+    """The answer that a response holds. top_k: at most so many items, and no more than were asked for. opened: whether
+    the prompt opened a block of reasoning, in which no answer is looked for."""
+    said = thinking.answer(response, opened)
+    entries = read_box(dataset.catalogue, said, ask.candidates)
     notes = [] if entries else ["the response holds no answer in a box"]
     items = items_of(dataset, ask, [item for item, _ in entries])
     unknown = tuple(text for item, text in entries if item < 0)
@@ -35,7 +38,8 @@ def read_response(dataset: Dataset, ask: Ask, response: str, top_k: int | None =
     shown = items[: min(top_k or len(items), ask.request.count or len(items))]
     unmet = unmet_by(dataset, ask.request, [item.item_id for item in shown], ask.candidates)
     notes += ask.request.notes
-    return Answer(ask, response, before_box(response), shown, unknown, tuple(notes), unmet)
+    thoughts = thinking.thoughts(response, opened)
+    return Answer(ask, response, before_box(said), shown, unknown, tuple(notes), unmet, thinking=thoughts)
 
 
 def items_of(dataset: Dataset, ask: Ask, ids: Sequence[int]) -> tuple[Item, ...]:

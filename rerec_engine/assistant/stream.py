@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from rerec_engine import _core
 from rerec_engine.model.text import decode
+from rerec_engine.model.thinking import Splitter
 
 _BOX = re.compile(r"\\boxed\s*\{", re.ASCII)
 _BEGUN = re.compile(r"\\(?:b(?:o(?:x(?:e(?:d\s*)?)?)?)?)?\Z", re.ASCII)
@@ -31,35 +33,54 @@ def _end(text: str, more: bool = False) -> int:
     return len(text.encode("utf-8", "surrogatepass")[: open_too if more else outer].decode("utf-8", "surrogatepass"))
 
 
+@dataclass(frozen=True)
+class Thought:
+    """A piece of a block of reasoning, `<think>`."""
+
+    text: str
+
+
 class TextStream:
     """Token ids in, text out in pieces: whole characters only, and nothing of the answer's box.
 
-    A box in the reasoning comes with the answer's, since until then it might be the answer's itself. text: of all
-    tokens so far. tokens: how many they are.
+    A box in the reasoning comes with the answer's, since until then it might be the answer's itself. What stands in a
+    block of reasoning comes as thoughts. opened: whether the prompt opened one. text: of all tokens so far. tokens: how
+    many they are.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, opened: bool = False) -> None:
+        self._tokenizer, self._splitter = tokenizer, Splitter(opened)
         self._ids: list[int] = []
-        self._shown = 0
+        self._read = self._shown = 0
+        self._said, self._thought = "", opened
         self.text = ""
 
     @property
     def tokens(self) -> int:
         return len(self._ids)
 
-    def feed(self, token: int) -> str:
-        """Take one token; returns what has become certain."""
+    def feed(self, token: int) -> list[str | Thought]:
+        """Take one token; returns what has become certain: the thoughts, then a text, which may be empty."""
         self._ids.append(token)
         self.text = decode(self._tokenizer, self._ids)
-        whole = self.text.rstrip("\ufffd")
-        return self._show(_end(whole, more=True))
+        return self._show(self.text.rstrip("\ufffd"), more=True)
 
-    def close(self) -> str:
-        """What is left of the reasoning."""
-        return self._show(_end(self.text))
+    def close(self) -> list[str | Thought]:
+        """What is left."""
+        return self._show(self.text, more=False)
 
-    def _show(self, end: int) -> str:
-        piece = self.text[self._shown : end]
+    def _show(self, text: str, more: bool) -> list[str | Thought]:
+        thoughts = []
+        for inside, part in self._splitter.feed(text[self._read :], last=not more):
+            if inside:
+                thoughts.append(Thought(part))
+                self._thought = True
+            elif self._thought and not self._said:
+                self._said = part.lstrip()  # blank lines behind a block
+            else:
+                self._said += part
+        self._read = max(self._read, len(text))
+        end = _end(self._said, more)
+        piece = self._said[self._shown : end]
         self._shown = max(self._shown, end)
-        return piece
+        return [*thoughts, piece]

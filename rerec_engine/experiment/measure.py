@@ -54,6 +54,7 @@ def _evaluation(policy: Policy, dataset: Dataset, max_new_tokens: int) -> Callab
         max_new_tokens=max_new_tokens,
         catalogue_size=len(dataset.titles),
         split="test",
+        opened=policy.chat.opens_reasoning(),
     )
 
 

@@ -39,12 +39,14 @@ def evaluate_queries(
     step: int = 0,
     progress: bool = False,
     watched: Sampler | None = None,
+    opened: bool = False,
 ) -> EvalReport:
     """Answer every query greedily and score the answers.
 
     generate: as `Sampler.generate`. batch_size: queries generated at once. seed: of the bootstrap; the answers are
     greedy. catalogue_size: items that an open query may name, for its chance level; default: those of the engine.
-    watched: the sampler behind `generate`, whose finished responses then move the bar, not whole batches
+    opened: whether the prompts open a block of reasoning. watched: the sampler behind `generate`, whose finished
+    responses then move the bar, not whole batches
     alone. Raises ValueError where there is no query.
     """
     if not queries:
@@ -59,7 +61,7 @@ def evaluate_queries(
         with _followed(watched if progress else None, bar):
             rollouts = generate(prompts, 1, sampling)
         responses = [decode(tokenizer, rollout.token_ids) for rollout in rollouts]
-        batch_rows, scores = _score_batch(engine, batch, responses, rollouts, k)
+        batch_rows, scores = _score_batch(engine, batch, responses, rollouts, k, opened)
         rows += batch_rows
         parts.append(scores)
         bar.update(start + len(batch) - bar.n)
@@ -100,12 +102,17 @@ def chance_level(query: Query, catalogue_size: int) -> float:
 
 
 def _score_batch(
-    engine: RewardEngine, queries: Sequence[Query], responses: list[str], rollouts: Sequence[Rollout], k: int
+    engine: RewardEngine,
+    queries: Sequence[Query],
+    responses: list[str],
+    rollouts: Sequence[Rollout],
+    k: int,
+    opened: bool,
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """One row a query, and its figures as float64 arrays [B]."""
     truth = [query.ground_truth for query in queries]
     candidates = [query.candidates for query in queries]
-    scores = engine.score(responses, truth, candidates, k, reasons=engine.reads_reasons)
+    scores = engine.score(responses, truth, candidates, k, reasons=engine.reads_reasons, opened=opened)
     rows = []
     for i, (query, rollout) in enumerate(zip(queries, rollouts, strict=True)):
         items = [int(item) for item in scores.items[i]]

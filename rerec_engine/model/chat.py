@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rerec_engine.errors import UserError
+from rerec_engine.model.thinking import CLOSE, OPEN
 from rerec_engine.types import Message
 
-OPEN, CLOSE = "<think>", "</think>"
-"""Around a block of reasoning."""
 _BETWEEN = "\n\n"  # two messages made one
 _told: set[str] = set()
 
@@ -81,6 +80,7 @@ class Chat:
 
     def __init__(self, tokenizer: Any, source: str) -> None:
         self.tokenizer, self.source = tokenizer, source
+        self._opens: bool | None = None
         self._forms: dict[tuple[bool, tuple[str, ...]], Form] = {}
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -119,9 +119,11 @@ class Chat:
 
     def opens_reasoning(self) -> bool:
         """Whether the header of the assistant's turn opens a block of reasoning and leaves it open."""
-        words = _words(("user",))
-        header = self.render(words).rpartition(words[-1]["content"])[2]
-        return header.rfind(OPEN) > header.rfind(CLOSE)
+        if self._opens is None:
+            words = _words(("user",))
+            header = self.render(words).rpartition(words[-1]["content"])[2]
+            self._opens = header.rfind(OPEN) > header.rfind(CLOSE)
+        return self._opens
 
     def _apply(self, messages: list[Any], header: bool) -> str:
         text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=header, tokenize=False)

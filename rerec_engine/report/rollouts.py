@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rerec_engine.config import Config
-from rerec_engine.errors import file_error
+from rerec_engine.errors import UserError, file_error
+from rerec_engine.model.chat import Chat
+from rerec_engine.model.thinking import spans
 from rerec_engine.reward.vocabulary import decode_with_ends
 
 PARTS = ("reward", "ndcg", "format", "qas", "pas", "hit")
@@ -29,12 +31,12 @@ def read_groups(run: Path, config: Config, most_bytes: int, tokenizer: Any = Non
     """
     files = sorted(run.glob("rollouts/step_*.parquet"), key=lambda file: int(file.stem[5:]))
     tokenizer = tokenizer or _tokenizer(run, config)
-    shaped = config.advantage.estimator == "raae"
+    shaped, opened = config.advantage.estimator == "raae", _opened(tokenizer)
     steps = [_by_interest(_rows(file)) for file in files]
     chosen: list[Row] = []
     used, total = 0, sum(len(groups) for groups in steps)
     for rows in (rows for turn in zip_longest(*steps) for rows in turn if rows is not None):
-        group = _group(rows, tokenizer, shaped)
+        group = _group(rows, tokenizer, shaped, opened)
         used += len(json.dumps(group, ensure_ascii=False).encode())
         if used > most_bytes and chosen:
             break
@@ -73,8 +75,16 @@ def _by_interest(rows: list[Row]) -> list[list[Row]]:
     return [groups[i] for i in np.argsort(turns, kind="stable")]
 
 
-def _group(rows: list[Row], tokenizer: Any, shaped: bool) -> Row:
-    responses = [_response(row, tokenizer, shaped) for row in rows]
+def _opened(tokenizer: Any) -> bool:
+    """Whether its prompts open a block of reasoning."""
+    try:
+        return tokenizer is not None and Chat(tokenizer, "").opens_reasoning()
+    except UserError:  # it has no template
+        return False
+
+
+def _group(rows: list[Row], tokenizer: Any, shaped: bool, opened: bool) -> Row:
+    responses = [_response(row, tokenizer, shaped, opened) for row in rows]
     responses.sort(key=lambda response: -response["reward"])
     first = rows[0]
     return {
@@ -86,8 +96,9 @@ def _group(rows: list[Row], tokenizer: Any, shaped: bool) -> Row:
     }
 
 
-def _response(row: Row, tokenizer: Any, shaped: bool) -> Row:
-    """tokens: lengths in UTF-16 units, as the page's script counts. advantages: [tokens, value, kind] for each run of
+def _response(row: Row, tokenizer: Any, shaped: bool, opened: bool) -> Row:
+    """tokens: lengths in UTF-16 units, as the page's script counts. thinking: where a block of reasoning begins and
+    ends, in such units. advantages: [tokens, value, kind] for each run of
     equal ones."""
     pieces = [row["response"]]
     if tokenizer is not None:
@@ -100,13 +111,19 @@ def _response(row: Row, tokenizer: Any, shaped: bool) -> Row:
     runs = [
         [len(list(same)), value, int(kind)] for (value, kind), same in groupby(zip(values, kinds, strict=True))
     ]  # fmt: skip
+    text = "".join(pieces)
     return {
         **{name: round(float(row[name]), 4) for name in PARTS},
         "finish": row["finish"],
-        "text": "".join(pieces),
-        "tokens": [len(piece.encode("utf-16-le", errors="replace")) // 2 for piece in pieces],
+        "text": text,
+        "tokens": [_units(piece) for piece in pieces],
+        "thinking": [[_units(text[:i]), _units(text[:j])] for inside, i, j in spans(text, opened) if inside and i < j],
         "advantages": runs,
     }
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", errors="replace")) // 2
 
 
 def _pieces(text: bytes, ends: np.ndarray) -> Iterator[str]:

@@ -214,6 +214,7 @@ class RewardEngine:
         candidates: CandidateLists = None,
         k: int | None = None,
         reasons: bool = False,
+        opened: bool = False,
     ) -> Scores:
         """Scores of B responses.
 
@@ -221,6 +222,7 @@ class RewardEngine:
         between ';', '[SEP]' or line breaks. Or item ids as an array, [B] or [B, M] with -1 as padding; or `targets`.
         candidates: for each the items or titles to be tried first, or None; or item ids [B, C], -1 as padding.
         k: K of NDCG@K, default the weights'. reasons: read the statements too, see `rerec_engine.metrics.truth`.
+        opened: whether the prompts opened a block of reasoning, `<think>`; a box in such a block is no answer.
         Errors: `UserError` that names the row, for a ground truth that is empty or that matches no item.
         """
         if isinstance(responses, (str, bytes)):
@@ -228,7 +230,7 @@ class RewardEngine:
         targets = self._read_targets(ground_truth, candidates, len(responses))
         if reasons:
             self._reasons.build()
-        settings = self._settings(k, reasons=reasons)
+        settings = self._settings(k, reasons=reasons, opened=opened)
         try:
             raw = self._core.score(responses, targets, settings)
         except (TypeError, ValueError) as error:
@@ -248,6 +250,7 @@ class RewardEngine:
         out: Any = None,
         w_false: float = 0.0,
         reasons: bool = False,
+        opened: bool = False,
     ) -> TokenScores:
         """Scores, token rewards and segments of B responses, straight from their ids.
 
@@ -256,7 +259,7 @@ class RewardEngine:
         A token's reward is r, or r - w_penalty |r| where its line ends before the answer's box and mentions a wrong
         recommended item, or else r + w_credit |r| where such a line mentions a wrong candidate and an attribute of a
         ground truth which that candidate lacks. Where the line holds a false statement, w_false |r| is taken off
-        besides, and nothing is added. reasons: read the statements also where w_false is 0.
+        besides, and nothing is added. reasons: read the statements also where w_false is 0. opened: see `score`.
         A mention is the item's title without year, or an alternative in its brackets, or the answer's own words, as
         whole normalised words: see `rerec_engine.graph.titles`. A leading article may be missing, a possessive 's may
         follow, and a title of one word (besides an article, which then is needed) must begin with a capital if it does
@@ -275,7 +278,7 @@ class RewardEngine:
             self._reasons.build()
         batch = read_tokens(token_ids, cu_seqlens)
         targets = self._read_targets(ground_truth, candidates, batch.count)
-        settings = self._settings(k, w_penalty, w_credit, w_false, reasons)
+        settings = self._settings(k, w_penalty, w_credit, w_false, reasons, opened)
         rewards = _output(out, batch)
         try:
             scores, lengths, kinds, cu = self._run(batch, tokenizer, targets, settings, rewards)
@@ -363,6 +366,7 @@ class RewardEngine:
         credit: float = 0.0,
         falsehood: float = 0.0,
         reasons: bool = False,
+        opened: bool = False,
     ) -> _core.Settings:
         weights = self.weights
         k = weights.k if k is None else k
@@ -384,6 +388,7 @@ class RewardEngine:
             credit=float(credit),
             falsehood=float(falsehood),
             reasons=reasons,
+            opened=opened,
         )
 
 

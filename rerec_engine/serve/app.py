@@ -23,7 +23,7 @@ from rerec_engine.serve.guard import Guard
 from rerec_engine.serve.job import Job
 from rerec_engine.serve.limits import Gate, Limits
 from rerec_engine.serve.schema import MODEL, WORDED, ChatRequest
-from rerec_engine.serve.wire import DONE, Wording, model_card, sse
+from rerec_engine.serve.wire import DONE, Wording, delta, model_card, sse
 from rerec_engine.types import Message, Sampling
 
 PAGE = Path(__file__).parent / "page"
@@ -75,11 +75,11 @@ def create_app(
                 _stream(job, jobs, wording, body.include_usage), media_type="text/event-stream; charset=utf-8"
             )
         try:
-            text, reply = await _until_gone(request, _collect(job))
+            text, thinking, reply = await _until_gone(request, _collect(job))
         finally:
             job.cancel()
             jobs.discard(job)
-        return JSONResponse(wording.whole(text, reply))
+        return JSONResponse(wording.whole(text, reply, thinking))
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -143,12 +143,17 @@ async def _until_gone(request: Request, work: Awaitable[Result]) -> Result:
         watching.cancel()
 
 
-async def _collect(job: Job) -> tuple[str, Reply]:
+async def _collect(job: Job) -> tuple[str, str, Reply]:
+    """The answer, its blocks of reasoning, and the reply."""
     pieces: list[str] = []
+    thoughts: list[str] = []
     async for event in job.events():
         if isinstance(event, Reply):
-            return "".join([*pieces, _after(pieces[-1:], event)]), event
-        pieces.append(event)
+            return "".join([*pieces, _after(pieces[-1:], event)]), "".join(thoughts).strip(), event
+        if isinstance(event, str):
+            pieces.append(event)
+        else:
+            thoughts.append(event.text)
     raise AssertionError("a job ends with its reply")
 
 
@@ -164,9 +169,9 @@ async def _stream(job: Job, jobs: set[Job], wording: Wording, include_usage: boo
     try:
         yield sse(wording.chunk({"role": "assistant", "content": ""}))
         async for event in job.events():
-            if isinstance(event, str):
-                last = [event]
-                yield sse(wording.chunk({"content": event}))
+            if not isinstance(event, Reply):
+                last = [event] if isinstance(event, str) else last
+                yield sse(wording.chunk(delta(event)))
                 continue
             if event.tail:
                 yield sse(wording.chunk({"content": _after(last, event)}))

@@ -10,6 +10,7 @@ from typing import Any
 
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.assistant.exchange import Answer
+from rerec_engine.assistant.stream import Thought
 from rerec_engine.assistant.text import as_text, plain
 from rerec_engine.errors import PromptTooLong, RequestError
 from rerec_engine.serve.backend import Backend
@@ -49,8 +50,10 @@ class Conversation:
     def __init__(self, assistant: Assistant, backend: Backend) -> None:
         self.assistant, self.backend = assistant, backend
 
-    def stream(self, question: Question) -> Generator[str | Reply, None, None]:
+    def stream(self, question: Question) -> Generator[str | Thought | Reply, None, None]:
         """The reasoning in pieces, one a token, "" for a token that shows nothing; at last the reply.
+
+        Pieces of a block of reasoning are thoughts.
 
         Raises `ApiError`: at once for a question that cannot be answered, on the way where its time is up.
         """
@@ -63,12 +66,17 @@ class Conversation:
             raise _refusal(error) from None
         return self._told(events, question.deadline)
 
-    def _told(self, events: Generator[str | Answer, None, None], deadline: float) -> Generator[str | Reply, None, None]:
+    def _told(
+        self, events: Generator[str | Thought | Answer, None, None], deadline: float
+    ) -> Generator[str | Thought | Reply, None, None]:
         with closing(events):
             for event in events:
                 if time.monotonic() > deadline:
                     raise ApiError(504, "the answer took too long", code="timeout")
-                yield plain(event) if isinstance(event, str) else self._reply(event)
+                if isinstance(event, Answer):
+                    yield self._reply(event)
+                else:
+                    yield plain(event) if isinstance(event, str) else Thought(plain(event.text))
 
     def _reply(self, answer: Answer) -> Reply:
         structured = clean(answer.to_json(self.assistant.dataset.titles))

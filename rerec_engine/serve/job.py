@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+from rerec_engine.assistant.stream import Thought
 from rerec_engine.errors import RunError
 from rerec_engine.serve.conversation import Conversation, Question, Reply
 from rerec_engine.serve.errors import ApiError
@@ -22,7 +23,7 @@ class Job:
 
     def __init__(self, question: Question) -> None:
         self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[str | Reply | Exception | None] = asyncio.Queue()
+        self._events: asyncio.Queue[str | Thought | Reply | Exception | None] = asyncio.Queue()
         self._question = question
         self._cancelled = threading.Event()
 
@@ -48,7 +49,7 @@ class Job:
         """Nobody waits: the worker ends at its next token."""
         self._cancelled.set()
 
-    async def events(self) -> AsyncIterator[str | Reply]:
+    async def events(self) -> AsyncIterator[str | Thought | Reply]:
         """Raises `ApiError` where something fails on the way. Cancels the work when it is closed."""
         try:
             while True:
@@ -60,7 +61,7 @@ class Job:
         finally:
             self.cancel()
 
-    async def _next(self) -> str | Reply | None:
+    async def _next(self) -> str | Thought | Reply | None:
         left = self._question.deadline - time.monotonic() + GRACE
         try:
             event = await asyncio.wait_for(self._events.get(), max(0.0, left))
@@ -89,6 +90,6 @@ class Job:
                     raise stopping
                 self._tell(event)
 
-    def _tell(self, event: str | Reply | Exception | None) -> None:
-        if event != "" and not self._loop.is_closed():
+    def _tell(self, event: str | Thought | Reply | Exception | None) -> None:
+        if event not in ("", Thought("")) and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)

@@ -75,5 +75,8 @@ def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limi
 
 def _conversation(dataset: Dataset, policy: Policy, backend: Backend) -> Conversation:
     context = context_of(policy) or CONTEXT
-    assistant = Assistant(dataset, policy.tokenizer, policy.encode_prompt, backend.stream, context=context)
+    opened = policy.chat.opens_reasoning()
+    assistant = Assistant(
+        dataset, policy.tokenizer, policy.encode_prompt, backend.stream, context=context, opened=opened
+    )
     return Conversation(assistant, backend)

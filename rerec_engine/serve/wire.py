@@ -7,6 +7,7 @@ import time
 import uuid
 from typing import Any
 
+from rerec_engine.assistant.stream import Thought
 from rerec_engine.serve.conversation import Reply
 from rerec_engine.serve.schema import MODEL
 
@@ -22,6 +23,11 @@ def usage(reply: Reply) -> dict[str, int]:
     """Counts of tokens; the answer's are those that the model drew, its box included."""
     total = reply.prompt_tokens + reply.new_tokens
     return {"prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.new_tokens, "total_tokens": total}
+
+
+def delta(piece: str | Thought) -> dict[str, str]:
+    """What a piece of an answer adds."""
+    return {"content": piece} if isinstance(piece, str) else {"reasoning_content": piece.text}
 
 
 class Wording:
@@ -42,9 +48,10 @@ class Wording:
         """What follows the last piece where the counts were asked for."""
         return {**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage(reply)}
 
-    def whole(self, text: str, reply: Reply) -> dict[str, Any]:
-        """An answer that is not streamed."""
+    def whole(self, text: str, reply: Reply, thinking: str = "") -> dict[str, Any]:
+        """An answer that is not streamed. thinking: its blocks of reasoning, as DeepSeek's API and vLLM give them."""
         message = {"role": "assistant", "content": text, "refusal": None}
+        message |= {"reasoning_content": thinking} if thinking else {}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish}
         head = {**self._head, "object": "chat.completion", "choices": [choice]}
         return {**head, "usage": usage(reply), "rerec": reply.structured}

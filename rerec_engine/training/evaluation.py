@@ -42,6 +42,7 @@ def evaluate(trainer: Trainer, split: str, moment: str) -> None:
         split=split,
         step=trainer.step,
         progress=main,
+        opened=trainer.policy.chat.opens_reasoning(),
         watched=engine if type(engine) is Sampler else None,  # a replica may still be generating ahead
     )
     if not most:

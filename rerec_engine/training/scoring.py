@@ -27,6 +27,7 @@ def score_batch(batch: Batch, *, reward: RewardEngine, policy: Policy, config: C
         w_credit=config.advantage.w_credit,
         w_false=config.advantage.w_false,
         reasons=reward.reads_reasons,
+        opened=policy.chat.opens_reasoning(),
     )
     scores: dict[str, Tensor] = {"reward": torch.from_numpy(tokens.scores.total)}
     scores |= {name: torch.from_numpy(getattr(tokens.scores, name)) for name in PARTS}

@@ -22,7 +22,9 @@ class ByteTokenizer:
 GREEDY = Sampling(10_000, temperature=0.0)
 
 
-def assistant(films: Dataset, response: str, context: int | None = None) -> tuple[Assistant, list[Sequence[Message]]]:
+def assistant(
+    films: Dataset, response: str, context: int | None = None, opened: bool = False
+) -> tuple[Assistant, list[Sequence[Message]]]:
     prompts: list[Sequence[Message]] = []
 
     def encode(messages: Sequence[Message]) -> list[int]:
@@ -32,7 +34,7 @@ def assistant(films: Dataset, response: str, context: int | None = None) -> tupl
     def draw(prompt: Sequence[int], sampling: Sampling, seconds: float) -> Generator[int, None, None]:
         yield from response.encode()[: sampling.max_new_tokens]
 
-    return Assistant(films, ByteTokenizer(), encode, draw, context=context), prompts
+    return Assistant(films, ByteTokenizer(), encode, draw, context=context, opened=opened), prompts
 
 
 def test_reasoning_is_streamed_and_items_carry_their_evidence(films: Dataset) -> None:
@@ -52,6 +54,32 @@ def test_reasoning_is_streamed_and_items_carry_their_evidence(films: Dataset) ->
     restored = json.loads(json.dumps(answer.to_json(films.titles)))
     assert restored["candidates"] == ["Heat (1995)", "Amélie (2001)", "Alien (1979)"]
     assert restored["items"][0]["attributes"][0] == {"relation": "Genre", "value": "Crime", "asked": True}
+
+
+@pytest.mark.parametrize(
+    ("response", "opened", "thinking", "reasoning", "items"),
+    [
+        (
+            "<think>\n\\boxed{Alien}? no\n</think>\n\nMann. \\boxed{Heat}",
+            False,
+            "\\boxed{Alien}? no",
+            "Mann.",
+            ["Heat (1995)"],
+        ),
+        ("\\boxed{Alien}? no</think>Mann. \\boxed{Heat}", True, "\\boxed{Alien}? no", "Mann.", ["Heat (1995)"]),
+        ("<think>\\boxed{Alien} and so on", False, "\\boxed{Alien} and so on", "", []),
+        ("\\boxed{Alien} and so on", True, "\\boxed{Alien} and so on", "", []),
+    ],
+)
+def test_a_block_of_reasoning_is_no_answer(
+    films: Dataset, response: str, opened: bool, thinking: str, reasoning: str, items: list[str]
+) -> None:
+    who, _ = assistant(films, response, opened=opened)
+    pieces: list[str] = []
+    answer = who.answer(who.prepare("a crime film"), GREEDY, write=pieces.append)
+    assert (answer.thinking, answer.reasoning, [item.title for item in answer.items]) == (thinking, reasoning, items)
+    assert "".join(pieces).strip() == reasoning
+    assert answer.response == response
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_answer_as_json() -> None:
         "liked": ["Amélie (2001)"],
         "candidates": ["Alien (1979)", "Heat (1995)"],
         "candidates_from": "the request",
+        "thinking": "",
         "reasoning": "Mann.",
         "unmet": [{"condition": "before 1990", "why": "why"}],
         "unknown": ["No Film"],

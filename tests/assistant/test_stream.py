@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerec_engine.assistant.stream import TextStream, before_box
+from rerec_engine.assistant.stream import TextStream, Thought, before_box
 
 
 class ByteTokenizer:
@@ -38,7 +38,8 @@ texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 def shown(text: str) -> tuple[list[str], TextStream]:
     stream = TextStream(ByteTokenizer())
-    return [*(stream.feed(byte) for byte in text.encode()), stream.close()], stream
+    fed = [*(stream.feed(byte) for byte in text.encode()), stream.close()]
+    return ["".join(piece for piece in pieces if isinstance(piece, str)) for pieces in fed], stream
 
 
 @settings(max_examples=300)
@@ -53,7 +54,7 @@ def test_stream_writes_the_text_before_the_answer_once(text: str) -> None:
     ("response", "reasoning"),
     [
         (" Because.\n\\boxed{Heat}", "Because."),
-        ("<think> \\boxed{A}? no </think> why \\boxed{B}", "<think> \\boxed{A}? no </think> why"),
+        ("hm \\boxed{A}? no; why \\boxed{B}", "hm \\boxed{A}? no; why"),
         ("a \\boxed{A} b \\boxed{B} c \\boxed{C} d", "a \\boxed{A} b \\boxed{B} c"),
         ("a \\boxed{A} b \\boxed{B", "a"),  # the second one is cut off: the answer is the first
         ("a \\boxed {A} b \\boxed\n{B}", "a \\boxed {A} b"),
@@ -70,6 +71,23 @@ def test_stream_writes_the_text_before_the_answer_once(text: str) -> None:
 def test_reasoning_is_what_stands_before_the_answers_box(response: str, reasoning: str) -> None:
     assert before_box(response) == reasoning
     assert "".join(shown(response)[0]).strip() == reasoning
+
+
+@pytest.mark.parametrize(
+    ("response", "opened", "thoughts", "said"),
+    [
+        ("<think> \\boxed{A}? no </think>\n\nwhy \\boxed{B}", False, " \\boxed{A}? no ", "why "),
+        ("é <b </think> why \\boxed{B}", True, "é <b ", "why "),
+        ("never closed \\boxed{B}", True, "never closed \\boxed{B}", ""),
+        ("a < b", False, "", "a < b"),
+    ],
+)
+def test_a_block_of_reasoning_comes_as_thoughts(response: str, opened: bool, thoughts: str, said: str) -> None:
+    stream = TextStream(ByteTokenizer(), opened)
+    pieces = [piece for fed in (*map(stream.feed, response.encode()), stream.close()) for piece in fed]
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Thought)) == thoughts
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == said
+    assert stream.text == response
 
 
 def test_the_first_box_is_held_until_another_one_is_closed() -> None:

@@ -38,6 +38,7 @@ class FakeEngine:
         candidates: object = None,
         k: int | None = None,
         reasons: bool = False,
+        opened: bool = False,
     ) -> Any:
         items = [[int(part) for part in text.split(",") if part] for text in responses]
         hit = np.array([bool(set(i[:k]) & set(t)) for i, t in zip(items, ground_truth, strict=True)], dtype=np.float32)

@@ -67,6 +67,21 @@ def test_without_a_tokenizer_responses_are_whole(make_run):
     assert response["tokens"] == [len(response["text"].encode("utf-16-le")) // 2]
 
 
+@pytest.mark.parametrize(
+    ("response", "thinking"),
+    [
+        ("no", []),
+        ("<think>\u00e9\U0001f600</think>yes", [[7, 10]]),
+        ("a</think>b<think>c", [[0, 1], [17, 18]]),
+        ("<think></think>yes", []),
+    ],
+)
+def test_blocks_of_reasoning_are_marked(tmp_path, response, thinking):
+    write(tmp_path, 1, row(response=response))
+    ((group,), _) = read_groups(tmp_path, GRPO, ALL)
+    assert group["responses"][0]["thinking"] == thinking
+
+
 ALL = 10**6
 RAAE, GRPO = (Config(advantage=AdvantageConfig(estimator=name)) for name in ("raae", "grpo"))
 

@@ -155,6 +155,30 @@ def test_first_or_last_box(catalogue: Catalogue, attributes: sp.csr_matrix, embe
         assert engine.score([text], [0]).items[0].tolist() == [item]
 
 
+HEAT, SUSPECTS = (f"\\boxed{{{title}}}" for title in TITLES[:2])
+
+
+@pytest.mark.parametrize(
+    ("response", "opened", "items"),
+    [
+        (f"<think>{SUSPECTS}? no</think> {HEAT}", False, [0]),
+        (f"<think>{HEAT}? no</think> {SUSPECTS} <think>{HEAT} cut", False, [1]),
+        (f"{SUSPECTS}? no</think> {HEAT}", False, [0]),
+        (f"{HEAT} then</think> why", False, []),
+        (f"<think>{HEAT} never closed", False, []),
+        (HEAT, True, []),
+        (f"{SUSPECTS}</think>{HEAT}", True, [0]),
+        (f"a < b: <thinking> {HEAT}", False, [0]),
+        (f"<think></think>{HEAT}", True, [0]),
+    ],
+)
+def test_a_box_in_a_block_of_reasoning_is_no_answer(
+    engine: RewardEngine, response: str, opened: bool, items: list[int]
+) -> None:
+    scores = engine.score([response], [0], opened=opened)
+    assert (scores.items[0].tolist(), bool(scores.answered[0])) == (items, bool(items))
+
+
 def test_strange_texts(engine: RewardEngine) -> None:
     texts = ["", "\x00\\boxed{Heat}\x00", "\\boxed{Heat\ud800}", b"\xff\\boxed{Heat}", "a" * 1_000_000 + box("Heat")]
     assert engine.score(texts, [0] * 5).hit.tolist() == [0, 1, 1, 1, 1]

@@ -95,6 +95,9 @@ def penalised_text(engine: RewardEngine, tokenizer: PreTrainedTokenizerFast, tex
         ("Seven here and \\boxed{Seven}", ""),
         ("Seven\nHeat\n\\boxed{Heat; Seven}", "Seven\n"),
         ("Seven\nno answer", ""),
+        ("<think>\nSeven?\n\\boxed{Heat}\n</think>\nyes\n\\boxed{Seven}", "Seven?\n"),
+        ("Seven?\n\\boxed{Seven}\n</think>\n\\boxed{Heat}", ""),
+        ("<think>\nSeven\n\\boxed{Seven}", ""),
         ("...\n\\boxed{...}", ""),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="fastapi is missing: pip install .[serve]")
 
+from rerec_engine.assistant.stream import Thought
 from rerec_engine.errors import UserError
 from rerec_engine.serve.conversation import Question, Reply, pairs
 from rerec_engine.serve.errors import ApiError
@@ -40,6 +41,21 @@ def test_pieces_come_before_the_reply_which_counts_them(conversation):
     assert "note: cut off after 12 tokens" in reply.tail
     assert reply.structured["request"] == "Find a drama"
     assert reply.prompt_tokens > 0
+
+
+def test_a_block_of_reasoning_is_kept_apart(make_conversation):
+    conversation = make_conversation(1)
+    title, tokenizer = conversation.assistant.dataset.titles[0], conversation.assistant._tokenizer
+
+    def draw(*_):
+        yield from tokenizer.encode(f"<think>\nhm \\boxed{{x}}\n</think>\n\nwhy \\boxed{{{title}}}")
+
+    conversation.assistant._draw = draw
+    *pieces, reply = conversation.stream(question(tokens=500))
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Thought)) == "\nhm \\boxed{x}\n"
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == "why "
+    told = reply.structured
+    assert (told["thinking"], told["reasoning"], told["items"][0]["title"]) == ("hm \\boxed{x}", "why", title)
 
 
 def test_answers_of_several_threads_are_those_of_one(conversation):

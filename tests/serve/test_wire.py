@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("fastapi", reason="fastapi is missing: pip install .[serve]")
 
+from rerec_engine.assistant.stream import Thought
 from rerec_engine.serve.conversation import Reply
-from rerec_engine.serve.wire import DONE, Wording, model_card, sse, usage
+from rerec_engine.serve.wire import DONE, Wording, delta, model_card, sse, usage
 
 REPLY = Reply("1. Heat (1995)", {"request": "a drama"}, "length", 7, 2)
 COUNTS = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
@@ -43,6 +44,13 @@ def test_pieces_of_one_answer_share_its_head():
     assert (last["choices"][0]["delta"], last["choices"][0]["finish_reason"], last["rerec"]) == ({}, "length", {})
     assert (counts["choices"], counts["usage"]) == ([], COUNTS)
     assert Wording().chunk({})["id"] != piece["id"]
+
+
+def test_a_block_of_reasoning_has_a_field_of_its_own():
+    message = Wording().whole("1. Heat (1995)", REPLY, "hm")["choices"][0]["message"]
+    assert (message["content"], message["reasoning_content"]) == ("1. Heat (1995)", "hm")
+    assert delta("a") == {"content": "a"}
+    assert delta(Thought("a")) == {"reasoning_content": "a"}
 
 
 def test_an_answer_in_one_piece():

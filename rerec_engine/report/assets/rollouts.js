@@ -12,8 +12,14 @@ function advantageColour(value, largest) {
 function shaded(response, largest) {
   const text = element("div", { className: "text" });
   const count = response.advantages.reduce((sum, [tokens]) => sum + tokens, 0);
+  const thinking = response.thinking ?? [];
+  const inside = (place) => thinking.some(([from, to]) => from <= place && place < to);
   if (response.tokens.length !== count) {
-    text.textContent = response.text;
+    let at = 0;
+    for (const [from, to] of [...thinking, [response.text.length, response.text.length]]) {
+      text.append(response.text.slice(at, from), element("span", { textContent: response.text.slice(from, to), className: "thinking" }));
+      at = to;
+    }
     return text;
   }
   let begin = 0, token = 0;
@@ -22,7 +28,7 @@ function shaded(response, largest) {
     const title = `advantage ${number(value)}${kind ? ", " + KINDS[kind] : ""}`;
     for (let i = 0; i < tokens; i++, token++) {
       const end = begin + response.tokens[token];
-      const span = element("span", { textContent: response.text.slice(begin, end), title: `token ${token + 1} of ${count}: ${title}`, className: KINDS[kind] });
+      const span = element("span", { textContent: response.text.slice(begin, end), title: `token ${token + 1} of ${count}: ${title}`, className: inside(begin) ? `thinking ${KINDS[kind]}` : KINDS[kind] });
       span.style.backgroundColor = colour;
       text.append(span);
       begin = end;
@@ -97,5 +103,6 @@ function rolloutBrowser(section, runs) {
     return made;
   };
   section.querySelector(".key").append("Tokens are shaded by their advantage: ", sample(1, "made likelier"), " ", sample(-1, "made less likely"), "; ", element("span", { className: "penalised", textContent: "penalised segments" }), " argue for a wrong item. Answers are sorted by reward.");
+  if (every.some((group) => group.responses.some((response) => response.thinking?.length))) section.querySelector(".key").append(" ", element("span", { className: "thinking", textContent: "Blocks of reasoning" }), " hold no answer.");
   update();
 }

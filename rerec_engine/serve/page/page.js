@@ -88,6 +88,8 @@ async function ask(words) {
     if (!response.ok) throw new Error(await refusal(response));
     for await (const event of events(response.body)) {
       if (event.error) throw new Error(`The answer broke off: ${event.error.message}`);
+      const thought = event.choices[0]?.delta.reasoning_content;
+      if (thought) follow(() => reasoning.add(thought));
       const piece = event.choices[0]?.delta.content;
       if (piece) {
         content += piece;
@@ -96,7 +98,8 @@ async function ask(words) {
       if (event.rerec) {
         whole = true;
         follow(() => {
-          reasoning.finish(candidatesText(event.rerec), event.rerec.reasoning);
+          const thoughts = [event.rerec.thinking, event.rerec.reasoning].filter(Boolean).join("\n\n");
+          reasoning.finish(candidatesText(event.rerec), thoughts);
           answer.append(...answerParts(event.rerec));
         });
       }
