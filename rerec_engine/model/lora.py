@@ -153,6 +153,14 @@ def merged_parameters(
         yield name.replace(".base_layer", ""), tensor.detach()
 
 
+def saved_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Under their plain names, what a model saves besides its parameters."""
+    for owner, module in model.named_modules():
+        for kind, buffer in module.named_buffers(recurse=False):
+            if kind not in module._non_persistent_buffers_set:
+                yield f"{owner}.{kind}".lstrip(".").replace(".base_layer", ""), buffer
+
+
 def _adapted(layers: dict[str, nn.Module], name: str) -> Any:
     """The layer whose adapter adds to a parameter, by its name; None where none does.
 

@@ -17,7 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 from rerec_engine.config import ModelConfig
 from rerec_engine.errors import UserError
 from rerec_engine.model.chat import Chat, tell_once
-from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter
+from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter, saved_buffers
 from rerec_engine.model.memory import enable_checkpointing
 from rerec_engine.model.output import PLAIN, Output, measure_output
 from rerec_engine.model.packed_attention import enable_packing
@@ -175,6 +175,7 @@ class Policy:
         if self.sharded or self.adapted:
             parts = ((name, value.cpu() if main else None) for name, value in self.whole_parameters())
             weights = {name: value for name, value in parts if value is not None}
+            weights |= {name: value.cpu() for name, value in saved_buffers(self.model)}
         if main:
             disable_progress_bar()
             try:

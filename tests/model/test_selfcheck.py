@@ -115,7 +115,7 @@ def test_bf16_arithmetic_has_its_own_bound():
     assert 0 < prove_policy(policy).logprob_max < BOUNDS[torch.bfloat16] / 4
 
 
-MOE = ["qwen3_moe", "mixtral", "granitemoe", "gpt_oss", "olmoe"]
+MOE = ["apertus", "qwen3_moe", "mixtral", "granitemoe", "gpt_oss", "olmoe"]
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "gpt2", "lfm2", *MOE])
