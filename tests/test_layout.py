@@ -120,7 +120,7 @@ OF_NO_SINGLE_MODULE = {
     "commands": "rollout/vllm_process serve/client serve/load serve/page serve/vllm_serve",
     "csrc": "ops/native reward/answer reward/matching",
     "several modules": "reward/options reward/pairs reward/token_boundaries reward/token_rewards reward/workload",
-    "parts": "model/policy_loading ops/reference/linear_loss",
+    "parts": "model/architectures model/policy_loading ops/reference/linear_loss",
 }
 # Folders of tests that mirror other folders than rerec_engine/.
 OTHER_FOLDERS = {"bench", "fuzz", "kernels"}

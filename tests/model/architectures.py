@@ -88,15 +88,21 @@ SPECIAL: dict[str, dict[str, Any]] = {
 """Of single architectures: what lies between last state and logits, and where the sizes above do not fit."""
 
 
-SLOW = {"kimi_linear"}
-"""Whose backward pass takes minutes without kernels of its own (flash-linear-attention)."""
+NOT_TRIED = {
+    "kimi_linear": "takes minutes for a backward pass without flash-linear-attention's kernels",
+    "reformer": "has gradients in training mode alone, which updates do not use",
+}
+
+
+LOOSER = {"roformer": "its sampler with padding", "youtu": "loaded again"}
+"""Off by more than 1e-4 nats, within the engine's bound of 1e-3, and where."""
 
 
 def model_types() -> list[str]:
     """Of the architectures that the installed transformers knows as causal LMs; one of several names for one class."""
     seen: dict[str, str] = {}
     for kind, name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items():
-        if kind in CONFIG_MAPPING and kind not in SLOW:
+        if kind in CONFIG_MAPPING and kind not in NOT_TRIED:
             seen.setdefault(name if isinstance(name, str) else name[0], kind)
     return sorted(seen.values())
 
@@ -273,7 +279,7 @@ layers. No list of architectures is in the engine: what stands here was measured
 
 {tried} architectures tried, {worked} work, of which {all} with sampler and LoRA too; {refused} are refused in one line;
 {other} could not be made small. Largest difference of log-probs from the model's own, of those that work: {figure} nats
-(fp32). vLLM is not part of this table.
+(fp32); within 1e-3 also {looser}. vLLM is not part of this table.
 
 "Rows" are those of an update; "logits" are ours, from hidden states (scale and cap measured), or the model's own. A
 sampler "by length" decodes prompts of one length at a time.
@@ -282,13 +288,15 @@ sampler "by length" decodes prompts of one length at a time.
 |---|---|---|---|---|---|---|---|
 """
 TAIL = """
+Not tried: {left_out}.
+
 Made by `PYTHONPATH=. python tests/model/architectures.py`; `tests/model/test_architectures.py` holds it to the code.
 """
 
 
 def line_of(out: Outcome) -> str:
     """An architecture's line of the table."""
-    why = re.sub(r"; serve --engine vllm.*|: loaded again.*", "", out.why)
+    why = re.sub(r"; serve --engine vllm.*|: loaded again.*| Incompatible modules.*|^/\S+: ", "", out.why)
     why = re.sub(r"(?<=by )[\d.e+-]+ nats", "some nats", why).replace("|", "\\|")
     cells = [out.kind, f"`{out.name}`", out.verdict]
     if out.verdict == "works":
@@ -307,9 +315,11 @@ def document(found: list[Outcome]) -> str:
         all=sum(out.sampler != "no" and out.lora == "yes" for out in works),
         refused=counts["refused"],
         other=counts["not made small"],
-        figure=f"{max(out.difference or 0.0 for out in works):.0e}",
+        figure=f"{max(out.difference or 0.0 for out in works if out.kind not in LOOSER):.0e}",
+        looser=", ".join(f"{kind} ({where})" for kind, where in LOOSER.items()),
     )
-    return head + "\n".join(map(line_of, found)) + "\n" + TAIL
+    untried = ";\n".join(f"`{kind}`, which {why}" for kind, why in NOT_TRIED.items())
+    return head + "\n".join(map(line_of, found)) + "\n" + TAIL.format(left_out=untried)
 
 
 def main() -> None:
