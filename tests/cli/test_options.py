@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -191,7 +192,7 @@ def test_a_flag_may_have_another_name_and_another_placeholder() -> None:
     made = Parser(prog="tool", usage="[options]")
     options.add_option(made, OPTIONS["inner.size"], "--size", metavar="INCHES")
     assert vars(made.parse_args(["--size", "4"])) == {"inner.size": 4}
-    assert "--size INCHES" in made.format_help()
+    assert re.search("--size(, --inner.size)? INCHES", made.format_help())  # Python 3.13 writes the placeholder once
 
 
 def test_a_dataclass_is_built_of_values_by_field_name() -> None:
