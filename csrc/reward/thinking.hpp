@@ -13,7 +13,7 @@ struct Part {
 };
 
 // The parts of a response outside of its blocks, in order. opened: the prompt opened the first block; a mark that closes
-// what was not opened tells so too. A block that is never closed runs to the end. Linear in the length of the text.
+// what was not opened tells that it was. A block that is never closed runs to the end. Linear in the length of the text.
 void find_said(std::string_view text, bool opened, std::vector<Part>& parts);
 
 }  // namespace rerec

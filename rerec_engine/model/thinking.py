@@ -14,7 +14,7 @@ OPEN, CLOSE = "<think>", "</think>"
 def blocks(text: str, opened: bool = False) -> Iterator[tuple[bool, str]]:
     """A response in parts, without the marks: (whether it is reasoning, text) each; blank ones too.
 
-    opened: whether the prompt opened the first block. A mark that closes what was not opened tells that it did.
+    opened: whether the prompt opened the first block. A mark that closes what was not opened tells that it was.
 
     >>> list(blocks("<think>a</think>b"))
     [(False, ''), (True, 'a'), (False, 'b')]
@@ -26,16 +26,18 @@ def blocks(text: str, opened: bool = False) -> Iterator[tuple[bool, str]]:
 
 def spans(text: str, opened: bool = False) -> Iterator[tuple[bool, int, int]]:
     """As `blocks`, by where the parts begin and end."""
-    first_open, first_close = text.find(OPEN), text.find(CLOSE)
-    inside = opened or (first_close >= 0 and not 0 <= first_open < first_close)
-    begin = 0
+    begin, inside = 0, opened
     while True:
-        mark = CLOSE if inside else OPEN
-        end = text.find(mark, begin)
-        yield inside, begin, end if end >= 0 else len(text)
-        if end < 0:
+        close, opening = text.find(CLOSE, begin), -1 if inside else text.find(OPEN, begin)
+        if close >= 0 and not 0 <= opening < close:
+            yield True, begin, close
+            begin, inside = close + len(CLOSE), False
+        elif opening >= 0:
+            yield False, begin, opening
+            begin, inside = opening + len(OPEN), True
+        else:
+            yield inside, begin, len(text)
             return
-        begin, inside = end + len(mark), not inside
 
 
 def thoughts(text: str, opened: bool = False) -> str:
