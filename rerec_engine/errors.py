@@ -41,3 +41,8 @@ def file_error(path: str | Path, message: str, row: int | None = None) -> UserEr
     """A `UserError` that names file and, where known, the row (1-based, as an editor counts lines)."""
     place = f"{path}:{row}" if row is not None else str(path)
     return UserError(f"{place}: {message}")
+
+
+def first_line(error: Exception) -> str:
+    """What another library's exception says, in one line; its type's name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rerec_engine.errors import PromptTooLong, RequestError, RunError, Stopped, UserError, file_error
+from rerec_engine.errors import PromptTooLong, RequestError, RunError, Stopped, UserError, file_error, first_line
 
 
 def test_file_error_names_file_and_row() -> None:
@@ -25,3 +25,8 @@ def test_what_breaks_or_stops_a_run_is_no_mistake_of_the_users() -> None:
     assert not isinstance(RunError("the engine died"), ValueError)
     assert not isinstance(Stopped("resume with --resume"), (ValueError, RuntimeError))
     assert (Stopped("resume").exit_code, Stopped("resume", exit_code=143).exit_code) == (130, 143)
+
+
+def test_first_line_of_an_exception() -> None:
+    assert first_line(ValueError("\n one \ntwo")) == "one "
+    assert first_line(ValueError("  ")) == "ValueError"

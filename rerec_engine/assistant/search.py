@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.errors import UserError
+from rerec_engine.errors import UserError, first_line
 
 
 def documents(dataset: Dataset) -> list[str]:
@@ -38,8 +38,7 @@ class TextIndex:
         try:
             self._model = StaticModel.from_pretrained(str(model))
         except Exception as error:  # the library raises what its readers raise
-            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"{model}: cannot be read as a model2vec model: {line}") from error
+            raise UserError(f"{model}: cannot be read as a model2vec model: {first_line(error)}") from error
         self._items = _unit(self._model.encode(documents(dataset)))  # [N, d]
 
     def __call__(self, text: str) -> np.ndarray:

@@ -25,11 +25,12 @@ def other_words(reading: Reading, read: Iterable[int] = ()) -> tuple[str, ...]:
     """The words that say something of what is wanted and are in no title or value named; none of those after "not" or
     "without", up to a comma or "but". read: the places of further words that were understood."""
     taken = {i for mention in reading.mentions for i in range(mention.first, mention.stop)}.union(read)
+    empty = _SAYS_NOTHING | reading.filler
     words, out = [], False
     for i, word in enumerate(reading.words):
         ended = word.text == "but" or (i > 0 and _MARK.search(reading.gap(i - 1, i)))
         out = word.text in NEGATIONS or (out and not ended)
-        if not out and i not in taken and word.text not in reading.filler | _SAYS_NOTHING:
+        if not out and i not in taken and word.text not in empty:
             words.append(_stem(word.text))
     return tuple(dict.fromkeys(words))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rerec_engine.errors import UserError, file_error
+from rerec_engine.errors import UserError, file_error, first_line
 
 HUB_NAME = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*")
 BESIDE = re.compile(r"[^/]+\.(json|jinja|model|txt|tiktoken|py)|additional_chat_templates/[^/]+")
@@ -182,8 +182,7 @@ def _why(error: Exception, name: str, revision: str | None) -> str:
         return f"{off}, and the Hub's cache does not hold {of}"
     if isinstance(error, errors.EntryNotFoundError):
         return "what the Hub has under that name is no transformers model (config.json is missing)"
-    line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    return f"the Hub does not give it: {line}"
+    return f"the Hub does not give it: {first_line(error)}"
 
 
 def no_model(path: str, error: Exception) -> UserError:
@@ -191,5 +190,4 @@ def no_model(path: str, error: Exception) -> UserError:
     if "trust_remote_code" in str(error):
         switch = "set model.trust_remote_code (--trust-remote-code) to run it"
         return file_error(path, f"the model brings code of its own: read it, then {switch}")
-    line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    return file_error(path, f"cannot load a causal LM: {line}")
+    return file_error(path, f"cannot load a causal LM: {first_line(error)}")
