@@ -123,20 +123,25 @@ class WarmStartConfig:
     """Passes over the traces, in their order; 0: no warm start."""
     path: str | None = None
     """Parquet file of traces; none: the dataset's warm_start.parquet."""
+    examples: int = 0
+    """Learn from the first so many traces alone; 0: all."""
     tokens_per_batch: int = 2048
     """Tokens of one update, prompts included, on average."""
-    learning_rate: float = 3e-3
-    """Peak learning rate of AdamW, which trains embeddings and norms."""
-    matrix_learning_rate: float = 0.02
-    """Peak learning rate of Muon, which trains the layers' matrices."""
-    warmup_steps: int = 50
-    """Updates over which the learning rates rise to their peaks."""
+    learning_rate: float | None = None
+    """Peak learning rate of AdamW; none: 3e-3 for a model made on the spot, 1e-4 with model.path, with model.lora_rank
+    1e-3."""
+    matrix_learning_rate: float | None = None
+    """Peak learning rate of Muon, which then trains the layers' matrices; none: 0.02 for a model made on the spot, no
+    Muon with model.path."""
+    warmup_steps: int | None = None
+    """Updates over which the learning rates rise to their peaks; none: 50, with model.path a twentieth of all."""
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 0, "warm_start.epochs", ">= 0", self.epochs)
+        _check(self.examples >= 0, "warm_start.examples", ">= 0", self.examples)
         _check(self.tokens_per_batch >= 1, "warm_start.tokens_per_batch", ">= 1", self.tokens_per_batch)
-        _check(self.learning_rate > 0, "warm_start.learning_rate", "> 0", self.learning_rate)
-        _check(self.matrix_learning_rate > 0, "warm_start.matrix_learning_rate", "> 0", self.matrix_learning_rate)
+        for name in ("learning_rate", "matrix_learning_rate"):
+            _check((rate := getattr(self, name)) is None or rate > 0, f"warm_start.{name}", "> 0, or none", rate)
 
 
 @dataclass(frozen=True)
@@ -384,6 +389,9 @@ class Config:
         if self.rollout.overlap:
             expected = "false where rollout.overlap is true"
             _check(not self.rollout.vllm.sleep, "rollout.vllm.sleep", expected, self.rollout.vllm.sleep)
+        if self.model.lora_rank:
+            rate = self.warm_start.matrix_learning_rate
+            _check(rate is None, "warm_start.matrix_learning_rate", "none where model.lora_rank is set", rate)
         if self.loss.kl_in == "reward":
             estimator, expected = self.advantage.estimator, "gae or reinforce_pp where loss.kl_in is reward"
             _check(estimator in ("gae", "reinforce_pp"), "advantage.estimator", expected, estimator)

@@ -150,9 +150,9 @@ INSIDE = {
     ),
     "training": (
         "batches clock curriculum importance interrupt loss muon orders",
-        "advantage records rollout_worker scoring shares warm_start",
-        "start_model update",
-        "trainer",
+        "advantage records rollout_worker scoring shares warm_start_recipe",
+        "update warm_start",
+        "start_model trainer",
         "progress",
         "evaluation setup",
     ),

@@ -57,17 +57,17 @@ def make_start_model(
     """
     if not _is_made(config) or run.start.is_dir():
         return
-    if config.model.path is not None:
-        loading = loading_of(config, config.model.path)
-        policy = load_policy(config.model.path, config.device, config.model.dtype, master="fp32", loading=loading)
-    else:
-        policy = _made_on_the_spot(config, dataset)
+    pretrained = config.model.path is not None
+    policy = _given(config) if pretrained else _made_on_the_spot(config, dataset)
     if config.warm_start.epochs:
         if before is not None:
             before(policy)
         prove_policy(policy)
         traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / TRACES
-        warm_start(policy, traces, config.warm_start, config.seed, run)
+        micro_tokens = config.train.tokens_per_micro_batch
+        warm_start(
+            policy, traces, config.warm_start, config.seed, run, pretrained=pretrained, micro_tokens=micro_tokens
+        )
     with replacing_directory(run.start) as temporary:
         policy.save(temporary)
     run.warm_start.unlink(missing_ok=True)
@@ -100,6 +100,15 @@ def sources(config: Config, dataset: Dataset) -> dict[str, Path | str]:
 def _is_made(config: Config) -> bool:
     """Whether the model that reinforcement starts from is one that only this run has."""
     return config.model.path is None or config.warm_start.epochs > 0
+
+
+def _given(config: Config) -> Policy:
+    """The model that the settings name, ready to be trained: with an adapter where they want one."""
+    path, lora = str(config.model.path), config.model.lora_rank > 0
+    loading = loading_of(config, path)
+    policy = load_policy(path, config.device, config.model.dtype, master=None if lora else "fp32", loading=loading)
+    policy.prepare(config.model, config.seed)
+    return policy
 
 
 def _made_on_the_spot(config: Config, dataset: Dataset) -> Policy:

@@ -16,50 +16,63 @@ from rerec_engine.config import WarmStartConfig
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import Stopped, file_error
 from rerec_engine.files import replacing
+from rerec_engine.model.memory import checkpointed
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.sequences import Row
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.interrupt import Interrupt
-from rerec_engine.training.muon import Muon
+from rerec_engine.training.warm_start_recipe import (
+    Optimizers,
+    make_optimizers,
+    set_rates,
+    start_of,
+    warmup_steps,
+)
 
-FINAL_SHARE = 0.1
 WINDOW = 16
 SAVE_SECONDS = 300.0
 """Between two savings of the state, which is three times the model."""
 
 
-def warm_start(policy: Policy, path: Path, config: WarmStartConfig, seed: int, run: RunDir) -> None:
+def warm_start(
+    policy: Policy,
+    path: Path,
+    config: WarmStartConfig,
+    seed: int,
+    run: RunDir,
+    *,
+    pretrained: bool = False,
+    micro_tokens: int = 16384,
+) -> None:
     """Fine-tune `policy` in place on the traces of `path` (`warm_start.parquet`).
 
-    Muon for the layers' matrices, AdamW for the rest; linear warm-up, then linear decay to a tenth of the learning
-    rate. The loss is the mean negative log-prob of the responses' tokens.
+    The loss of an update is the mean negative log-prob of its responses' tokens; optimizers and rates are those of
+    `warm_start_recipe`. micro_tokens: prompt and response tokens, padding included, of one pass at most.
 
     Asked to stop, and every `SAVE_SECONDS`, it keeps its state in the run directory, from which it goes on exactly.
     Raises Stopped where it was asked to stop.
     """
-    phases = _encode(policy, path)
+    phases = _encode(policy, path, config.examples)
     rng = np.random.default_rng([seed, 3])
+    cut = _even_batches if policy.packed else _batches
     batches = [
-        batch for _ in range(config.epochs) for rows in phases for batch in _batches(rows, config.tokens_per_batch, rng)
+        batch for _ in range(config.epochs) for rows in phases for batch in cut(rows, config.tokens_per_batch, rng)
     ]
-    optimizers = _optimizers(policy.model, config)
+    start = start_of(policy, pretrained)
+    optimizers = make_optimizers(policy.model, start, config)
+    warmup = warmup_steps(config, start, len(batches))
     first = _load_state(run.warm_start, policy, optimizers)
     saved = time.monotonic()
     with Interrupt() as interrupt, progress_bar(len(batches), "warm start", "step", initial=first) as progress:
         for step, rows in enumerate(batches[first:], first):
-            decay = FINAL_SHARE + (1 - FINAL_SHARE) * (1 - step / len(batches))
-            share = min(1.0, (step + 1) / max(1, config.warmup_steps)) * decay
-            logp, _ = policy.token_logprobs(rows, return_entropy=False)
-            loss = -logp.mean()
-            loss.backward()
+            set_rates(optimizers, step, len(batches), warmup)
+            loss = _accumulate(policy, rows, micro_tokens)
             torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
-            for optimizer, rate in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * share
+            for optimizer, _ in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
             if step % 10 == 0:
-                progress.set_postfix_str(f"loss {loss.item():.3f}", refresh=False)
+                progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
             progress.update()
             asked = interrupt.asked
             if asked or time.monotonic() - saved > SAVE_SECONDS:
@@ -70,12 +83,21 @@ def warm_start(policy: Policy, path: Path, config: WarmStartConfig, seed: int, r
                 raise Stopped(f"{told}; continue with --resume {run.path}", interrupt.exit_code)
 
 
-Optimizers = list[tuple[torch.optim.Optimizer, float]]
-"""Optimizers and their learning rates."""
+def _accumulate(policy: Policy, rows: list[Row], micro_tokens: int) -> float:
+    """Gradients of one update, pass by pass; returns its loss."""
+    tokens, total = sum(len(response) for _, response in rows), 0.0
+    with checkpointed(policy.model):
+        for part in _micro_batches(rows, micro_tokens, policy.packed):
+            logp, _ = policy.token_logprobs(part, return_entropy=False)
+            loss = -logp.sum() / tokens
+            loss.backward()
+            total += float(loss.detach())
+    return total
 
 
 def _save_state(path: Path, step: int, policy: Policy, optimizers: Optimizers) -> None:
-    state = {"step": step, "model": policy.model.state_dict(), "optimizers": [o.state_dict() for o, _ in optimizers]}
+    trained = {name: p.detach() for name, p in policy.model.named_parameters() if p.requires_grad}
+    state = {"step": step, "model": trained, "optimizers": [o.state_dict() for o, _ in optimizers]}
     with replacing(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(state, file)
@@ -90,19 +112,10 @@ def _load_state(path: Path, policy: Policy, optimizers: Optimizers) -> int:
     if not path.is_file():
         return 0
     state = torch.load(path, map_location=policy.device, weights_only=True)
-    policy.model.load_state_dict(state["model"])
+    policy.model.load_state_dict(state["model"], strict=False)  # tied weights once, of an adapted model the adapter
     for (optimizer, _), own in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(own)
     return int(state["step"])
-
-
-def _optimizers(model: torch.nn.Module, config: WarmStartConfig) -> Optimizers:
-    embedding: Any = model
-    tied = {id(embedding.get_input_embeddings().weight), id(embedding.get_output_embeddings().weight)}
-    matrices = [p for p in model.parameters() if p.ndim == 2 and id(p) not in tied]
-    rest = [p for p in model.parameters() if p.ndim != 2 or id(p) in tied]
-    adamw = torch.optim.AdamW(rest, lr=config.learning_rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
-    return [(Muon(matrices, config.matrix_learning_rate), config.matrix_learning_rate), (adamw, config.learning_rate)]
 
 
 def _batches(rows: list[Row], tokens: int, rng: np.random.Generator) -> Iterator[list[Row]]:
@@ -117,14 +130,37 @@ def _batches(rows: list[Row], tokens: int, rng: np.random.Generator) -> Iterator
             yield [rows[j] for j in cut[i]]
 
 
+def _even_batches(rows: list[Row], tokens: int, rng: np.random.Generator) -> Iterator[list[Row]]:
+    """One pass over a phase in random order: batches of about `tokens` tokens, of whatever lengths."""
+    order = rng.permutation(len(rows))
+    ends = np.cumsum([_length(rows[i]) for i in order])
+    count = max(1, round(ends[-1] / tokens))
+    batch = np.minimum((ends - 1) * count // ends[-1], count - 1)
+    for _, members in groupby(zip(batch, order, strict=True), key=lambda pair: pair[0]):
+        yield [rows[i] for _, i in members]
+
+
+def _micro_batches(rows: list[Row], tokens: int, packed: bool) -> Iterator[list[Row]]:
+    """The rows, in their order, in passes of at most `tokens` tokens, padding included; a longer row has its own."""
+    part: list[Row] = []
+    for row in rows:
+        more = [*part, row]
+        size = sum(map(_length, more)) if packed else len(more) * max(map(_length, more))
+        if part and size > tokens:
+            yield part
+            more = [row]
+        part = more
+    yield part
+
+
 def _length(row: Row) -> int:
     return len(row[0]) + len(row[1])
 
 
-def _encode(policy: Policy, path: Path) -> list[list[Row]]:
-    """Prompt and response ids of the traces, by phase."""
+def _encode(policy: Policy, path: Path, examples: int = 0) -> list[list[Row]]:
+    """Prompt and response ids of the first `examples` traces, by phase; 0: of all."""
     tokenizer: Any = policy.tokenizer
-    traces = read_traces(path)
+    traces = read_traces(path)[: examples or None]
     if not traces:
         raise file_error(path, "holds no trace, but warm_start.epochs is not 0")
     prompts = [policy.chat.render(trace.prompt) for trace in traces]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import resource
 
+import numpy as np
 import pytest
 import torch
 
-from rerec_engine.config import WarmStartConfig
+from rerec_engine.config import ModelConfig, WarmStartConfig
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import Stopped, UserError
 from rerec_engine.files import replacing_directory
@@ -56,19 +57,33 @@ def run_of(tmp_path, name):
     return RunDir(tmp_path / name)
 
 
-def test_cut_short_it_goes_on_exactly(tiny_policy, traces, tmp_path, monkeypatch):
-    whole, parts = tiny_policy(seed=1), tiny_policy(seed=1)
-    warm_start(whole, traces, CONFIG, 0, run_of(tmp_path, "whole"))
+def prepared(policy, kind):
+    """A policy as it is warm-started: made on the spot, pretrained, or pretrained with an adapter."""
+    if kind != "made":
+        policy.prepare(ModelConfig(lora_rank=2 if kind == "adapter" else 0), seed=0)
+    return policy
+
+
+@pytest.mark.parametrize("kind", ["made", "pretrained", "adapter"])
+def test_cut_short_it_goes_on_exactly(tiny_policy, traces, tmp_path, monkeypatch, kind):
+    if kind == "adapter":
+        pytest.importorskip("peft", reason="peft: pip install 'rerec-engine[lora]'")
+    pretrained = kind != "made"
+    whole, parts = (prepared(tiny_policy(seed=1), kind) for _ in range(2))
+    frozen = {name: p.clone() for name, p in whole.model.named_parameters() if not p.requires_grad}
+    warm_start(whole, traces, CONFIG, 0, run_of(tmp_path, "whole"), pretrained=pretrained)
+    assert bool(frozen) == (kind == "adapter")
+    assert all(torch.equal(p, frozen[name]) for name, p in whole.model.named_parameters() if name in frozen)
     run = run_of(tmp_path, "parts")
     monkeypatch.setattr(module, "Interrupt", lambda: AskedAfter(3))
     with pytest.raises(Stopped, match=r"step \d+ of \d+ of the warm start; continue with --resume") as stopped:
-        warm_start(parts, traces, CONFIG, 0, run)
+        warm_start(parts, traces, CONFIG, 0, run, pretrained=pretrained)
     assert stopped.value.exit_code == 143
     assert run.warm_start.is_file()
     assert not torch.equal(weights(parts), weights(whole))
     monkeypatch.undo()
-    again = tiny_policy(seed=2)  # a new process, whatever its weights
-    warm_start(again, traces, CONFIG, 0, run)
+    again = tiny_policy(seed=1 if kind == "adapter" else 2)  # a new process, whatever the weights that are trained
+    warm_start(prepared(again, kind), traces, CONFIG, 0, run, pretrained=pretrained)
     assert torch.equal(weights(again), weights(whole))
 
 
@@ -90,6 +105,53 @@ def test_traces_become_likelier(tiny_policy, traces, tmp_path):
     before = loss()
     warm_start(policy, traces, CONFIG, 0, run_of(tmp_path, "run"))
     assert loss() < 0.8 * before
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["padded", "packed"])
+def test_passes_add_up_to_the_update(tiny_policy, traces, packed):
+    policy = tiny_policy()
+    if packed:
+        prepared(policy, "pretrained")
+    rows = [row for phase in module._encode(policy, traces) for row in phase]
+
+    def gradients(tokens):
+        policy.model.zero_grad()
+        loss = module._accumulate(policy, rows, tokens)
+        return loss, torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+
+    assert len(list(module._micro_batches(rows, 40, packed))) > 3
+    whole, wanted = gradients(10**6)
+    loss, found = gradients(40)
+    assert abs(loss - whole) < 1e-5
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_pass_keeps_within_its_tokens():
+    rows = [([0] * p, [1] * r) for p, r in ((3, 2), (3, 9), (1, 1), (20, 20), (2, 2))]
+    for packed in (False, True):
+        parts = list(module._micro_batches(rows, 18, packed))
+        assert [row for part in parts for row in part] == rows
+        sizes = [[len(p) + len(r) for p, r in part] for part in parts]
+        taken = [sum(size) if packed else max(size) * len(size) for size in sizes]
+        assert [n for n in taken if n > 18] == [40]
+        assert len(parts) == (4 if packed else 5)
+
+
+def test_even_batches_hold_every_row_once():
+    rows = [([0] * (5 + i % 7), [1]) for i in range(50)]
+    batches = list(module._even_batches(rows, 60, np.random.default_rng(0)))
+    assert sorted(id(row) for batch in batches for row in batch) == sorted(map(id, rows))
+    sizes = [sum(map(module._length, batch)) for batch in batches]
+    assert len(batches) == round(sum(sizes) / 60)
+    assert all(abs(size - 60) <= 12 for size in sizes)
+    assert len(list(module._even_batches(rows[:2], 10**6, np.random.default_rng(0)))) == 1
+
+
+def test_the_first_traces_alone(tiny_policy, traces):
+    policy = tiny_policy()
+    phases = module._encode(policy, traces)
+    first = module._encode(policy, traces, 5)
+    assert [list(map(len, row)) for row in first[0]] == [list(map(len, row)) for row in phases[0][:5]]
 
 
 def test_a_response_is_taught_to_end_as_the_template_ends_a_turn(tiny_policy, traces):
