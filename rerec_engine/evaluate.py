@@ -2,23 +2,25 @@
 
 python -m rerec_engine.evaluate --model DIR --data DIR [--split test] [--output F.json]
 python -m rerec_engine.evaluate --predictions F --queries F.json --matcher recbench|catalogue [--output F.json]
+python -m rerec_engine.evaluate --baselines --data DIR: what needs no model, alone or beside one
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rerec_engine.cli import LOADING, SWITCH, Parser, positive, run_command, waiting
-from rerec_engine.errors import file_error
+from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import write_json
 
 if TYPE_CHECKING:
+    from rerec_engine.metrics.comparison import Comparison
     from rerec_engine.metrics.orders import OrderReport
     from rerec_engine.metrics.report import EvalReport
 
@@ -93,6 +95,38 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
     return replace(report, left_out=len(everything) - len(queries)), orders, sampler.proof.logprob_max
 
 
+def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = None) -> Comparison:
+    """What needs no model, on the queries of the report, or on those of the split."""
+    with waiting("loading the libraries"):
+        from rerec_engine.assistant.ranker import rules
+        from rerec_engine.data.dataset import Dataset, load_dataset
+        from rerec_engine.metrics.comparison import compare
+        from rerec_engine.metrics.rankers import Bm25, Ranker, embedded_by, embeddings, popularity
+
+    dataset = load_dataset(args.data)
+    queries = dataset.queries(args.split)[: args.limit]
+    if report is not None:
+        asked = {row["id"] for row in report.rows}
+        queries = [query for query in queries if query.id in asked]
+    if not queries:
+        raise file_error(Path(args.data) / f"{args.split}.parquet", "holds no query")
+    makers: dict[str, Callable[[Dataset], Ranker]] = {
+        "popularity": popularity,
+        "BM25": Bm25,
+        "the assistant's rules": rules,
+        embedded_by(dataset): embeddings,
+    }
+    rankers: dict[str, Ranker] = {}
+    notes: list[str] = []
+    for name, make in makers.items():
+        try:
+            rankers[name] = make(dataset)
+        except UserError as error:
+            notes.append(f"{name}: left out, {error}")
+    how = {"k": args.k, "seed": args.seed, "split": args.split, "notes": notes}
+    return compare(rankers, queries, dataset.item_count, report=report, progress=True, **how)
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="evaluate",
@@ -101,6 +135,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         examples=(
             "--model runs/demo --data runs/demo/data",
             "--model runs/demo --data runs/demo/data --output test.json",
+            "--baselines --data runs/demo/data",
             "--predictions answers.jsonl --queries Explicit.json",
         ),
     )
@@ -122,6 +157,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     model.add_argument("--batch-size", type=positive, default=256, metavar="N", help="queries at once (default: 256)")
     parser.share("device", "threads", to=model)
     parser.share("seed", to=model, help="seed of the intervals' bootstrap; answers are greedy (default: 0)")
+    model.add_argument(
+        "--baselines",
+        **SWITCH,
+        help="what needs no model beside it, or alone: chance, popularity, BM25, the assistant's rules, embeddings",
+    )
     answers = parser.group("answers from a file")
     answers.add_argument("--predictions", metavar="F", help="JSON lines of {id, response}, or OpenAI batch output")
     answers.add_argument("--queries", metavar="F", help="RecBench+ group file, such as DemographicsBasedQuery.json")
@@ -134,10 +174,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     answers.add_argument("--skip-bad", **SWITCH, help="leave broken rows out and count them")
     parser.share("output", metavar="F.json", help="write the figures as JSON, one row a query among them")
     args = parser.parse_args(argv)
-    if args.predictions is None and (args.model is None or args.data is None):
-        parser.error("expected --model DIR --data DIR, or --predictions F --queries F")
-    if args.predictions is not None and (args.queries is None or args.model is not None):
-        parser.error("--predictions needs --queries F, and goes without --model")
+    if args.predictions is None and (args.data is None or (args.model is None and not args.baselines)):
+        parser.error("expected --model DIR --data DIR, --baselines --data DIR, or --predictions F --queries F")
+    if args.predictions is not None and (args.queries is None or args.model is not None or args.baselines):
+        parser.error("--predictions needs --queries F, and goes without --model and --baselines")
     return args
 
 
@@ -153,6 +193,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         result = evaluate_predictions(args.predictions, args.queries, args.matcher, args.data, args.skip_bad)
         tables = [predictions_table(result)]
+    elif args.model is None:
+        comparison = evaluate_baselines(args)
+        result = {"data": args.data, "split": args.split, "baselines": comparison.to_json()}
+        tables = [comparison.table()]
     else:
         report, orders, apart = evaluate_model(args)
         place = {"model": args.model, "data": args.data, "selfcheck_logprob_max": apart}
@@ -161,6 +205,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if orders is not None:
             result["orders"] = orders.to_json()
             tables.append(orders.table())
+        if args.baselines:
+            comparison = evaluate_baselines(args, report)
+            result["baselines"] = comparison.to_json()
+            tables.append(comparison.table(report))
     Console().print(*tables)
     if args.output:
         write_json(args.output, result)

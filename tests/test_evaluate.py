@@ -25,10 +25,12 @@ from rerec_engine.rollout.sampler import Sampler
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ("", "expected --model DIR --data DIR, or --predictions F --queries F"),
-        ("--model m", "expected --model DIR --data DIR, or --predictions F --queries F"),
-        ("--predictions p", "--predictions needs --queries F, and goes without --model"),
+        ("", "expected --model DIR --data DIR, --baselines --data DIR, or --predictions F --queries F"),
+        ("--model m", "expected --model DIR --data DIR, --baselines --data DIR, or --predictions F --queries F"),
+        ("--baselines", "expected --model DIR --data DIR, --baselines --data DIR, or --predictions F --queries F"),
+        ("--predictions p", "--predictions needs --queries F, and goes without --model and --baselines"),
         ("--predictions p --queries q --model m", "--predictions needs --queries F, and goes without --model"),
+        ("--predictions p --queries q --baselines", "--predictions needs --queries F, and goes without --model"),
         ("--model m --data d --k 0", "--k: expected 1 or more, got 0"),
         ("--predictions p --queries q --matcher x", "--matcher: invalid choice: 'x'"),
     ],
@@ -85,6 +87,34 @@ def test_untrained_model_from_end_to_end(
     assert "NDCG@3" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"no split 'tset' \(has: train, val, test\)"):
         main(["--model", str(tmp_path), *options, "--split", "tset"])
+
+
+def test_baselines_alone_and_beside_a_model(
+    mini_demo: Path, tiny_policy: Callable[..., Policy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries = load_dataset(mini_demo).queries("test")
+    words = ["--data", str(mini_demo), "--baselines", "--output", str(tmp_path / "out.json")]
+    main(words)
+    alone = json.loads((tmp_path / "out.json").read_text())["baselines"]
+    assert {"chance", "popularity", "the assistant's rules"} <= set(alone["figures"])
+    assert alone["figures"]["chance"]["all"]["accuracy"]["mean"] == pytest.approx(1 / 6)
+    assert len(alone["hits"]["popularity"]) == alone["queries"] == len(queries)
+    assert set(alone["figures"]["popularity"]) == {*(query.category for query in queries), "all"}
+    told = " ".join(capsys.readouterr().out.split())
+    assert "20 queries, beside what needs no model" in told
+    assert ("BM25" in alone["figures"]) != ("BM25: left out, bm25s is missing" in told)
+
+    policy = tiny_policy("llama", max_position_embeddings=2048)
+    policy.save(tmp_path / "final")
+    lengths = [len(policy.encode_prompt(query.messages)) for query in queries]
+    limit = sorted(lengths)[5]
+    kept = [i for i, length in enumerate(lengths) if length <= limit]
+    main(["--model", str(tmp_path), *words, "--max-new-tokens=2", "--max-prompt-tokens", str(limit), "--device", "cpu"])
+    beside = json.loads((tmp_path / "out.json").read_text())
+    assert beside["queries"] == beside["baselines"]["queries"] == len(kept)
+    assert beside["baselines"]["hits"]["popularity"] == [alone["hits"]["popularity"][i] for i in kept]
+    assert beside["baselines"]["figures"]["chance"]["all"]["lead"]["mean"] == pytest.approx(-1 / 6)
+    assert "the model's lead" in capsys.readouterr().out
 
 
 def test_long_prompts_are_left_out_counted_and_told(

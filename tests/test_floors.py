@@ -48,7 +48,7 @@ INSIDE = {
         "measures naming reading text wording",
         "parse",
         "shortlist",
-        "prepare",
+        "prepare ranker",
         "answer",
     ),
     "cli": (
@@ -89,9 +89,9 @@ INSIDE = {
         "verl",
     ),
     "metrics": (
-        "bootstrap names predictions recbench",
+        "bootstrap names predictions rankers recbench",
         "catalogue_match report truth",
-        "answer_file evaluation orders",
+        "answer_file comparison evaluation orders",
     ),
     "model": (
         "lora memory output packed_attention ranks source templates text thinking",

@@ -27,7 +27,6 @@ from bench.common.data import missing_data, shared_data
 from rerec_engine import prepare
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.assistant.exchange import Answer
-from rerec_engine.assistant.search import documents
 from rerec_engine.assistant.shortlist import Shortlister
 from rerec_engine.data.assemble import EmbeddingOptions
 from rerec_engine.data.dataset import Dataset, load_dataset
@@ -50,7 +49,7 @@ def dataset(path: Path) -> Dataset:
 
 def bm25(data: Dataset) -> Lister:
     index = bm25s.BM25()
-    index.index(bm25s.tokenize(documents(data), stopwords="en", show_progress=False), show_progress=False)
+    index.index(bm25s.tokenize(data.documents(), stopwords="en", show_progress=False), show_progress=False)
 
     def choose(text: str, count: int) -> Sequence[int]:
         tokens = bm25s.tokenize([text], stopwords="en", show_progress=False)

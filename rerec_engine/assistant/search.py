@@ -14,15 +14,6 @@ from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError, first_line
 
 
-def documents(dataset: Dataset) -> list[str]:
-    """Each item as text: its title and its attribute values."""
-    graph = dataset.attributes
-    return [
-        f"{title}. " + ", ".join(value for _, value in graph.attributes_of(item))
-        for item, title in enumerate(dataset.titles)
-    ]
-
-
 class TextIndex:
     """Cosine of a text's embedding to every item's, [N] float32.
 
@@ -39,7 +30,7 @@ class TextIndex:
             self._model = StaticModel.from_pretrained(str(model))
         except Exception as error:  # the library raises what its readers raise
             raise UserError(f"{model}: cannot be read as a model2vec model: {first_line(error)}") from error
-        self._items = _unit(self._model.encode(documents(dataset)))  # [N, d]
+        self._items = _unit(self._model.encode(dataset.documents()))  # [N, d]
 
     def __call__(self, text: str) -> np.ndarray:
         """The text's nearness to every item, [N] float32."""

@@ -83,6 +83,14 @@ class Dataset:
         """The user's row: by the source's id, or else by its number. Raises UserError."""
         return find_row(name, "user", self._user_rows, self.interactions.shape[0])
 
+    def documents(self) -> list[str]:
+        """Each item as text: its title and its attribute values. [N]"""
+        graph = self.attributes
+        return [
+            f"{title}. " + ", ".join(value for _, value in graph.attributes_of(item))
+            for item, title in enumerate(self.titles)
+        ]
+
     @cached_property
     def _item_rows(self) -> dict[str, int]:
         return rows_of(self.source_ids)

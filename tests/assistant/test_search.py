@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerec_engine.assistant.search import TextIndex, documents
+from rerec_engine.assistant.search import TextIndex
 from rerec_engine.assistant.shortlist import Shortlister
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import UserError
@@ -38,10 +38,6 @@ def test_words_that_no_attribute_has_find_items_by_nearness(films: Dataset, mode
     assert set(chosen.items) == dramas
     assert "nearness" in chosen.reason
     assert not index("漢字").any()  # no word known: near nothing
-
-
-def test_documents_hold_title_and_values(films: Dataset) -> None:
-    assert documents(films)[0] == "Heat (1995). Crime, Michael Mann"
 
 
 def test_faults_are_told(films: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ def test_round_trip(written: Write, arguments: dict[str, Any]) -> None:
     assert dataset.splits == ("train", "test")
     assert dataset.queries("train") == arguments["splits"]["train"]
     assert dataset.attributes.attributes_of(2) == [("genre", "Sci-Fi")]
+    assert dataset.documents()[2] == f"{dataset.titles[2]}. Sci-Fi"
     assert (dataset.interactions != arguments["interactions"]).nnz == 0
     np.testing.assert_array_equal(dataset.item_embeddings, arguments["item_embeddings"])
     assert isinstance(dataset.item_embeddings, np.memmap)
