@@ -12,13 +12,14 @@ from rerec_engine.errors import UserError
 from rerec_engine.prepare.fetch import Fetch
 from rerec_engine.prepare.files import Files
 from rerec_engine.prepare.made import Demo, NextItem, World
+from rerec_engine.prepare.model import Model
 from rerec_engine.prepare.movielens import MovieLens
 from rerec_engine.prepare.recbench import RecBench
 from rerec_engine.prepare.requests import Requests
 from rerec_engine.prepare.rerec_parquet import RerecParquet
 from rerec_engine.worlds.options import MadeOptions
 
-Task = Files | Fetch | Demo | World | NextItem | RecBench | MovieLens | RerecParquet | Requests
+Task = Files | Fetch | Demo | World | NextItem | RecBench | MovieLens | RerecParquet | Requests | Model
 TASKS: dict[str, tuple[type[Task], str, str]] = {
     "files": (
         Files,
@@ -33,10 +34,11 @@ TASKS: dict[str, tuple[type[Task], str, str]] = {
     "movielens": (MovieLens, "--source DIR ", "--source raw/ml-100k --output data/movielens"),
     "rerec-parquet": (RerecParquet, "--source DIR ", "--source raw/rerec --output data/rerec"),
     "requests": (Requests, "--data DIR ", "--data data/recbench --output data/films --kinds explicit,exclusion"),
+    "model": (Model, "--gguf FILE ", "--gguf SmolLM2-135M-Instruct.Q4_1.gguf --output models/smollm2"),
 }
 """What can be prepared, each with its source's flag and an example."""
-FOLDERS = ("output", "source", "movielens", "data")
-"""Options that name a directory."""
+METAVARS = {**dict.fromkeys(("output", "source", "movielens", "data"), "DIR"), "gguf": "FILE"}
+"""What stands for the value of options that name a directory or a file."""
 
 
 def run(task: Task) -> str:
@@ -48,12 +50,14 @@ def _parser() -> Parser:
     parser = Parser(
         prog="prepare",
         usage="SOURCE --output DIR [options]",
-        description="Make a dataset directory, which every other command takes as --data.",
+        description="Make a dataset directory, which every other command takes as --data; or, of a GGUF file, a "
+        "model directory, which they take as --model.",
         examples=(
             "files --items games.csv --output data/games",
             "demo --output data/demo",
             "movielens --source raw/ml-100k --output data/ml",
             "recbench --help",
+            "model --gguf model.gguf --output models/mine",
         ),
     )
     tasks = parser.add_subparsers(dest="prepared", required=True, metavar="SOURCE", title="what can be prepared")
@@ -74,7 +78,11 @@ def _parser() -> Parser:
                 if part is Fetch and option.name == "name":
                     task.add_argument("name", metavar="NAME", type=reader(option.hint), help=option.about)
                     continue
-                add_option(group, option, metavar="DIR" if option.name in FOLDERS else None)
+                add_option(
+                    group,
+                    option,
+                    metavar=METAVARS.get(option.name),
+                )
     return parser
 
 
