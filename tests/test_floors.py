@@ -94,10 +94,10 @@ INSIDE = {
         "answer_file comparison evaluation orders",
     ),
     "model": (
-        "lora memory output packed_attention ranks source templates text thinking",
+        "lora memory output packed_attention pre_tokenizers ranks source templates text thinking",
         "chat sequences",
-        "policy",
-        "context critic selfcheck small_model",
+        "policy speech",
+        "context critic gguf selfcheck small_model",
     ),
     "ops": (
         "dispatch native.pool native.products native.rows types workspace",
@@ -107,7 +107,7 @@ INSIDE = {
         "native.__init__",
     ),
     "prepare": (
-        "facts fetch long_prompts made",
+        "facts fetch long_prompts made model",
         "files places",
         "movielens recbench rerec_parquet requests",
         "command",
