@@ -53,8 +53,9 @@ def test_where_the_rules_differ(name: str, cut: list[str]) -> None:
 
 @pytest.mark.parametrize("text", SAMPLES)
 def test_rules_that_transformers_knows_are_the_same(text: str) -> None:
-    reason = "no table of rules in this transformers: take 5.19"
-    theirs = pytest.importorskip("transformers.integrations.gguf.gguf_tokenizer_mapping", reason=reason)
+    theirs = pytest.importorskip(
+        "transformers.integrations.gguf.gguf_tokenizer_mapping", reason="no rules in transformers: take 5.19"
+    )
     from tokenizers import Regex
 
     common = RULES.keys() & theirs.GGUF_PRE_TOKENIZER_SPLITS.keys()
