@@ -31,11 +31,13 @@ WITH_VLLM := $(findstring vllm,$(ARGS))
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item fuzz clean distclean FORCE
+.PHONY: help train real test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item fuzz clean distclean FORCE
 
 help:
 	@echo "make train              train the demo; ARGS=\"--train.steps 20\" passes on settings,"
 	@echo "                        with --rollout.engine vllm sets up vLLM too"
+	@echo "make real               a pretrained model learns to recommend real films: two cores, 143 MB to fetch;"
+	@echo "                        ARGS=\"--output runs/second --seed 1\""
 	@echo "make test               lint, types and all tests"
 	@echo "make quick              the tests that are not marked slow"
 	@echo "make test-vllm          the rollout engine on real vLLM"
@@ -49,6 +51,9 @@ help:
 
 train: $(VENV)/.package $(if $(WITH_VLLM),$(VLLM)/.ready)
 	$(if $(WITH_VLLM),$(VLLM)/bin,$(BIN))/python -m rerec_engine.train $(ARGS)
+
+real: $(VENV)/.real
+	$(BIN)/python -m rerec_engine.real $(ARGS)
 
 test: lint types unit
 
@@ -111,7 +116,7 @@ build/fuzz/%: tests/fuzz/fuzz_%.cpp $(wildcard tests/fuzz/*.hpp csrc/*/*)
 
 clean:
 	rm -rf build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -f rerec_engine/_core*.so $(VENV)/.package $(VENV)/.test $(VENV)/.bench
+	rm -f rerec_engine/_core*.so $(VENV)/.package $(VENV)/.test $(VENV)/.real $(VENV)/.bench
 	find bench kernels rerec_engine tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
@@ -170,6 +175,10 @@ $(VENV)/.package: $(VENV)/.ready $(SOURCES) $(REBUILD)
 
 $(VENV)/.test: $(VENV)/.ready $(SOURCES) $(REBUILD)
 	$(call install,.[test])
+	@touch $@ $(VENV)/.package
+
+$(VENV)/.real: $(VENV)/.ready $(SOURCES) $(REBUILD)
+	$(call install,.[real])
 	@touch $@ $(VENV)/.package
 
 # What the benchmarks compare with.

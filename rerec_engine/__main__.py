@@ -16,6 +16,7 @@ COMMANDS = {
     "prepare": "make a dataset directory of your tables, public data or the demo",
     "report": "one HTML page of a run, or of two runs compared",
     "share": "write a run's model card, and publish the model",
+    "real": "a pretrained model learns to recommend real films",
     "experiment": "compare settings over seeds, with one table at the end",
 }
 

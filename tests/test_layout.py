@@ -17,7 +17,7 @@ from rerec_engine.cli import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rerec_engine"
-COMMANDS = {"train", "evaluate", "recommend", "prepare", "report", "experiment", "serve", "share"}
+COMMANDS = {"train", "evaluate", "recommend", "prepare", "real", "report", "experiment", "serve", "share"}
 
 
 def test_kernels_is_a_folder_of_files_and_no_package() -> None:
