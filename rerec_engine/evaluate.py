@@ -1,6 +1,7 @@
 """Accuracy by query category and ranking metrics: of a model on a dataset, or of answers read from a file.
 
 python -m rerec_engine.evaluate --model DIR --data DIR [--split test] [--output F.json]
+python -m rerec_engine.evaluate --server URL --model NAME --data DIR, or --predictions F --data DIR: others' models
 python -m rerec_engine.evaluate --predictions F --queries F.json --matcher recbench|catalogue [--output F.json]
 python -m rerec_engine.evaluate --baselines --data DIR: what needs no model, alone or beside one
 """
@@ -8,6 +9,7 @@ python -m rerec_engine.evaluate --baselines --data DIR: what needs no model, alo
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -95,6 +97,25 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
     return replace(report, left_out=len(everything) - len(queries)), orders, sampler.proof.logprob_max
 
 
+def evaluate_others(args: argparse.Namespace) -> tuple[EvalReport, dict[str, Any], str]:
+    """Answers of a server, or of a file, to the split; with what to say of them, as JSON and as text."""
+    with waiting("loading the libraries"):
+        from rerec_engine.metrics.outside import Asked, evaluate_file, evaluate_server, spent_line
+        from rerec_engine.metrics.server import Server
+
+    how = {"skip_bad": args.skip_bad, "k": args.k, "seed": args.seed}
+    if args.server is None:
+        report, skipped = evaluate_file(Asked.of(args.data, args.split, args.limit), args.predictions, **how)
+        left = ", ".join(f"{count} {kind}" for kind, count in skipped.items() if count)
+        return report, {"predictions": args.predictions, "skipped": skipped}, f"left out: {left}" if left else ""
+    server = Server(args.server, args.model, max_tokens=args.max_new_tokens, temperature=args.temperature)
+    asked = Asked.of(args.data, args.split, args.limit)
+    name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', args.model)}.{args.split}.answers.jsonl"
+    answers = args.answers or Path(args.output or name).parent / name
+    report, spent = evaluate_server(asked, server, answers, concurrency=args.concurrency, **how)
+    return report, {"model": args.model, "server": spent}, spent_line(spent)
+
+
 def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = None) -> Comparison:
     """What needs no model, on the queries of the report, or on those of the split."""
     with waiting("loading the libraries"):
@@ -136,6 +157,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             "--model runs/demo --data runs/demo/data",
             "--model runs/demo --data runs/demo/data --output test.json",
             "--baselines --data runs/demo/data",
+            "--server http://localhost:8000/v1 --model Qwen3-8B --data data/films",
             "--predictions answers.jsonl --queries Explicit.json",
         ),
     )
@@ -162,6 +184,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         **SWITCH,
         help="what needs no model beside it, or alone: chance, popularity, BM25, the assistant's rules, embeddings",
     )
+    server = parser.group("a model behind a server")
+    server.add_argument(
+        "--server", metavar="URL", help="OpenAI-compatible; --model is its name there, OPENAI_API_KEY holds the key"
+    )
+    server.add_argument("--concurrency", metavar="N", type=positive, default=8, help="queries at once (default: 8)")
+    parser.share("temperature", to=server)
+    server.add_argument(
+        "--answers", metavar="F", help="where they are kept, to go on from (default: MODEL.SPLIT.answers.jsonl)"
+    )
     answers = parser.group("answers from a file")
     answers.add_argument("--predictions", metavar="F", help="JSON lines of {id, response}, or OpenAI batch output")
     answers.add_argument("--queries", metavar="F", help="RecBench+ group file, such as DemographicsBasedQuery.json")
@@ -174,11 +205,41 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     answers.add_argument("--skip-bad", **SWITCH, help="leave broken rows out and count them")
     parser.share("output", metavar="F.json", help="write the figures as JSON, one row a query among them")
     args = parser.parse_args(argv)
-    if args.predictions is None and (args.data is None or (args.model is None and not args.baselines)):
-        parser.error("expected --model DIR --data DIR, --baselines --data DIR, or --predictions F --queries F")
-    if args.predictions is not None and (args.queries is None or args.model is not None or args.baselines):
-        parser.error("--predictions needs --queries F, and goes without --model and --baselines")
+    if args.queries is not None:
+        if args.predictions is None or args.model is not None or args.baselines:
+            parser.error("--queries needs --predictions F, and goes without --model and --baselines")
+    elif args.data is None or (args.predictions is None and args.model is None and not args.baselines):
+        parser.error("expected --data DIR and --model DIR, --server URL, --predictions F or --baselines")
+    elif args.predictions is not None and (args.model is not None or args.server is not None):
+        parser.error("--predictions goes without --model and --server")
+    elif args.server is not None and args.model is None:
+        parser.error("--server needs --model NAME")
+    elif (args.server or args.predictions) and (args.permutations > 1 or args.max_prompt_tokens is not None):
+        parser.error("--permutations and --max-prompt-tokens go with a model's directory alone")
     return args
+
+
+def _on_dataset(args: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
+    """The figures as JSON, and what is printed of them."""
+    result: dict[str, Any] = {"data": args.data}
+    printed: list[Any] = []
+    report: EvalReport | None = None
+    if args.server or args.predictions:
+        report, place, told = evaluate_others(args)
+        result |= place | report.to_json(rows=True)
+        printed = [report.table(), *([told] if told else [])]
+    elif args.model:
+        report, orders, apart = evaluate_model(args)
+        result |= {"model": args.model, "selfcheck_logprob_max": apart, **report.to_json(rows=True)}
+        printed = [report.table()]
+        if orders is not None:
+            result["orders"] = orders.to_json()
+            printed.append(orders.table())
+    if args.baselines:
+        comparison = evaluate_baselines(args, report)
+        result |= {"split": args.split, "baselines": comparison.to_json()}
+        printed.append(comparison.table(report))
+    return result, printed
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -188,28 +249,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.output and not Path(args.output).absolute().parent.is_dir():
         raise file_error(args.output, "its directory does not exist")
-    if args.predictions is not None:
+    if args.queries is not None:
         from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
 
         result = evaluate_predictions(args.predictions, args.queries, args.matcher, args.data, args.skip_bad)
         tables = [predictions_table(result)]
-    elif args.model is None:
-        comparison = evaluate_baselines(args)
-        result = {"data": args.data, "split": args.split, "baselines": comparison.to_json()}
-        tables = [comparison.table()]
     else:
-        report, orders, apart = evaluate_model(args)
-        place = {"model": args.model, "data": args.data, "selfcheck_logprob_max": apart}
-        result = {**place, **report.to_json(rows=True)}
-        tables = [report.table()]
-        if orders is not None:
-            result["orders"] = orders.to_json()
-            tables.append(orders.table())
-        if args.baselines:
-            comparison = evaluate_baselines(args, report)
-            result["baselines"] = comparison.to_json()
-            tables.append(comparison.table(report))
-    Console().print(*tables)
+        result, tables = _on_dataset(args)
+    console = Console()
+    for part in tables:
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))  # a path stays in one piece
     if args.output:
         write_json(args.output, result)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
+import socket
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +158,69 @@ def mini_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     )
     return path
+
+
+@dataclass
+class StandIn:
+    """A server that speaks as much of OpenAI's API as is needed. `asked`: the bodies of its chat requests, so far."""
+
+    url: str
+    asked: list[dict[str, Any]]
+    headers: list[dict[str, str]]
+
+
+@pytest.fixture
+def stand_in() -> Iterator[Callable[..., StandIn]]:
+    """Starts servers: `stand_in(say, models=("stand-in",))`. say: of a chat request's body, the answer's text; or the
+    whole body, as an object or as bytes; or a status, a body and perhaps headers; or None, and the line goes dead."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(say: Callable[[dict[str, Any]], Any], models: Any = ("stand-in",)) -> StandIn:
+        asked: list[dict[str, Any]] = []
+        headers: list[dict[str, str]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                named = isinstance(models, (list, tuple)) and models and isinstance(models[0], str)
+                self._answer({"data": [{"id": name} for name in models]} if named else models)
+
+            def do_POST(self) -> None:
+                asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                headers.append({name.lower(): value for name, value in self.headers.items()})
+                said = say(asked[-1])
+                if isinstance(said, str):
+                    usage = {"prompt_tokens": 7, "completion_tokens": len(said.split()), "total_tokens": 0}
+                    message = {"role": "assistant", "content": said}
+                    said = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+                self._answer(said)
+
+            def _answer(self, said: Any) -> None:
+                status, body, *more = said if isinstance(said, tuple) else (200, said)
+                if body is None:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                content = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in {"Content-Type": "application/json", **(more[0] if more else {})}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+        return StandIn(f"http://127.0.0.1:{server.server_address[1]}/v1", asked, headers)
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -90,8 +90,9 @@ INSIDE = {
     ),
     "metrics": (
         "bootstrap names predictions rankers recbench",
-        "catalogue_match report truth",
-        "answer_file comparison evaluation orders",
+        "answer_log catalogue_match report truth",
+        "answer_file comparison evaluation orders server",
+        "outside",
     ),
     "model": (
         "lora memory output packed_attention pre_tokenizers ranks source templates text thinking",

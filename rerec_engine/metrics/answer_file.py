@@ -18,11 +18,12 @@ def evaluate_predictions(
     """Score an answer file: `rows` and `means` by the matcher; `catalogue` gives the published means as well."""
     queries = read_group_queries(queries_path)
     answers = read_answers(predictions, queries, skip_bad)
-    published = [score_recbench(i, text, queries[i].ground_truth) for i, text in answers.responses.items()]
+    responses = {i: reply.text for i, reply in answers.replies.items()}
+    published = [score_recbench(i, text, queries[i].ground_truth) for i, text in responses.items()]
     result: dict[str, Any] = {"matcher": matcher, "predictions": str(predictions), "queries": str(queries_path)}
     rows = published
     if matcher == "catalogue":
-        rows, added = _score_by_catalogue(data, queries, answers.responses)
+        rows, added = _score_by_catalogue(data, queries, responses)
         result |= {"means_recbench": mean_metrics(published), "ground_truth_outside_catalogue": added}
     result |= {"means": mean_metrics(rows), "skipped": vars(answers.skipped), "rows": [row.to_json() for row in rows]}
     return result

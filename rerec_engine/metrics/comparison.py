@@ -68,7 +68,8 @@ class Comparison:
                     table.add_row(f"  {name}", str(found.queries), str(found.accuracy), last)
             table.add_section()
         short = [name for name, own in self.figures.items() if own[ALL].queries < self.queries]
-        notes = [f"n: over so many of the {self.queries} queries {', '.join(short)} can be asked"] if short else []
+        why = "of the others no history is known, or it gives the answer away"
+        notes = [f"{', '.join(short)}: over n of the {self.queries} queries; {why}"] if short else []
         table.caption = "\n".join([*notes, *self.notes])
         return table
 

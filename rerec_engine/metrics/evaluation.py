@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rerec_engine.cli import progress_bar
+from rerec_engine.metrics.predictions import Reply
 from rerec_engine.metrics.report import CategoryReport, Estimate, EvalReport
 from rerec_engine.model.text import decode
 from rerec_engine.reward.reasons import true_share
@@ -51,8 +52,7 @@ def evaluate_queries(
     """
     if not queries:
         raise ValueError("no query to evaluate")
-    rows: list[dict[str, Any]] = []
-    parts: list[dict[str, np.ndarray]] = []
+    replies: list[Reply] = []
     bar = progress_bar(len(queries), f"evaluate {split}".rstrip(), "query", shown=progress)
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=0.0)
     for start in range(0, len(queries), batch_size):
@@ -60,16 +60,36 @@ def evaluate_queries(
         prompts = [encode_prompt(query.messages) for query in batch]
         with _followed(watched if progress else None, bar):
             rollouts = generate(prompts, 1, sampling)
-        responses = [decode(tokenizer, rollout.token_ids) for rollout in rollouts]
-        batch_rows, scores = _score_batch(engine, batch, responses, rollouts, k, opened)
-        rows += batch_rows
-        parts.append(scores)
+        replies += [Reply(decode(tokenizer, r.token_ids), len(r.token_ids), r.finish == "length") for r in rollouts]
         bar.update(start + len(batch) - bar.n)
     bar.close()
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}  # [Q] float64 each
+    place: dict[str, Any] = {"split": split, "step": step}
+    return evaluate_replies(
+        engine, queries, replies, k=k, seed=seed, catalogue_size=catalogue_size, opened=opened, **place
+    )
+
+
+def evaluate_replies(
+    engine: RewardEngine,
+    queries: Sequence[Query],
+    replies: Sequence[Reply],
+    *,
+    k: int = 1,
+    seed: int = 0,
+    catalogue_size: int | None = None,
+    opened: bool = False,
+    **place: Any,
+) -> EvalReport:
+    """Score a reply to each query, whoever gave it; settings as of `evaluate_queries`. place: fields of the report.
+
+    Raises ValueError where there is no query, or not a reply to each.
+    """
+    if not queries or len(queries) != len(replies):
+        raise ValueError(f"expected a query at least and a reply to each, got {len(queries)} and {len(replies)}")
+    rows, values = _score(engine, queries, replies, k, opened)
     size = engine.size if catalogue_size is None else catalogue_size
     values["chance"] = np.array([chance_level(query, size) for query in queries])
-    return _report(queries, values, rows, k=k, seed=seed, split=split, step=step)
+    return _report(queries, values, rows, k=k, seed=seed, **place)
 
 
 @contextmanager
@@ -101,20 +121,16 @@ def chance_level(query: Query, catalogue_size: int) -> float:
     return len(truth) / catalogue_size if catalogue_size else 0.0
 
 
-def _score_batch(
-    engine: RewardEngine,
-    queries: Sequence[Query],
-    responses: list[str],
-    rollouts: Sequence[Rollout],
-    k: int,
-    opened: bool,
+def _score(
+    engine: RewardEngine, queries: Sequence[Query], replies: Sequence[Reply], k: int, opened: bool
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """One row a query, and its figures as float64 arrays [B]."""
+    """One row a query, and their figures as float64 arrays [Q]."""
+    responses = [reply.response for reply in replies]
     truth = [query.ground_truth for query in queries]
     candidates = [query.candidates for query in queries]
     scores = engine.score(responses, truth, candidates, k, reasons=engine.reads_reasons, opened=opened)
     rows = []
-    for i, (query, rollout) in enumerate(zip(queries, rollouts, strict=True)):
+    for i, (query, reply) in enumerate(zip(queries, replies, strict=True)):
         items = [int(item) for item in scores.items[i]]
         answered = bool(scores.answered[i]) and bool(items)
         rows.append(
@@ -128,8 +144,8 @@ def _score_batch(
                 "unknown": answered and items[0] < 0,
                 "outside": answered and bool(query.candidates) and not set(items) <= set(query.candidates),
                 "ndcg": float(scores.ndcg[i]) if answered else 0.0,
-                "tokens": len(rollout.token_ids),
-                "truncated": rollout.finish == "length",
+                "tokens": reply.tokens,
+                "truncated": reply.cut,
                 "statements": int(scores.reasons.statements[i]) if scores.reasons else 0,
                 "true_statements": int(scores.reasons.true_statements[i]) if scores.reasons else 0,
             }
@@ -172,7 +188,7 @@ def _report(
         format_rate=Estimate.of(values["answered"], seed),
         unknown_item_rate=float(values["unknown"].sum() / max(answered, 1)),
         outside_rate=float(values["outside"].sum() / max(closed, 1)),
-        mean_length=float(values["tokens"].mean()),
+        mean_length=None if np.isnan(values["tokens"]).any() else float(values["tokens"].mean()),
         truncated_rate=float(values["truncated"].mean()),
         true_reasons=true_share(values["statements"].sum(), values["true_statements"].sum()),
         statements=float(values["statements"].mean()),

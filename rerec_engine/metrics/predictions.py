@@ -1,7 +1,8 @@
 """Answers of any model read from a file, and the RecBench+ queries that they answer.
 
 Answers: JSON lines (or one JSON list) of `{"id", "response"}`, or the output of an OpenAI batch
-(`{"custom_id", "response": {"body": {"choices": [{"message": {"content"}}]}}}`).
+(`{"custom_id", "response": {"body": {"choices": [{"message": {"content"}}]}}}`), or the log of a server's answers
+(`answer_log`).
 Queries: RecBench+'s list of groups, each with `query & ground true`: a list of `{"query", "movie subset"}`. A query's
 id is `<group index>-<query index>`, empty objects not counted.
 """
@@ -9,13 +10,17 @@ id is `<group index>-<query index>`, empty objects not counted.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rerec_engine.data.files.encoding import STRANGE, whole_text
 from rerec_engine.errors import file_error
+from rerec_engine.model.thinking import CLOSE, OPEN
 
+HEADER = "answers_of"
+"""Name of what the first line of a log of answers holds."""
 _QUERIES_KEY = "query & ground true"
 _TRUTH_KEYS = ("movie subset", "book subset")
 
@@ -51,11 +56,43 @@ class Skipped:
         return self.broken + self.repeated + self.unknown + self.unanswered
 
 
+@dataclass(frozen=True)
+class Reply:
+    """A response, whoever gave it."""
+
+    text: str
+    tokens: int | None = None
+    """None where nobody has counted them."""
+    cut: bool = False
+    """Whether it ran into the token limit."""
+
+    reasoning: str = ""
+    """What a server gives apart from the text."""
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Reply:
+        """Of an answer in a log: {"response"}, perhaps with "reasoning", "completion_tokens" and "finish"."""
+        tokens, reasoning = entry.get("completion_tokens"), entry.get("reasoning")
+        return cls(
+            _whole(entry["response"]),
+            tokens if isinstance(tokens, int) else None,
+            entry.get("finish") == "length",
+            _whole(reasoning) if isinstance(reasoning, str) else "",
+        )
+
+    @property
+    def response(self) -> str:
+        """All of it, as a model writes it: the reasoning in a block before the text."""
+        if not self.reasoning:
+            return self.text
+        return f"{OPEN}\n{self.reasoning.replace(OPEN, '').replace(CLOSE, '')}\n{CLOSE}\n{self.text}"
+
+
 @dataclass
 class Answers:
     """Answers by query id, in the order of the queries."""
 
-    responses: dict[str, str]
+    replies: dict[str, Reply]
     skipped: Skipped = field(default_factory=Skipped)
 
 
@@ -80,31 +117,34 @@ def read_group_queries(path: str | Path) -> dict[str, GroupQuery]:
     return queries
 
 
-def read_answers(path: str | Path, queries: dict[str, GroupQuery], skip_bad: bool = False) -> Answers:
-    """Read the answers to `queries`.
+def read_answers(
+    path: str | Path, queries: Collection[str], skip_bad: bool = False, wanted: Collection[str] | None = None
+) -> Answers:
+    """Read the answers to queries, by id. wanted: those of them that need one; all by default.
 
     A broken line, a second answer to a query, an answer to no query and a query without an answer raise UserError with
     file and line, or are left out and counted where skip_bad is set.
     """
-    found: dict[str, str] = {}
+    wanted = queries if wanted is None else wanted
+    found: dict[str, Reply] = {}
     skipped = Skipped()
     for row, entry in _entries(path):
         try:
-            answer_id, response = _answer(entry, queries, found)
+            answer_id, reply = _answer(entry, queries, found)
         except _BadRow as error:
             if not skip_bad:
                 raise file_error(path, f"{error} (skip_bad leaves such rows out)", row) from None
             setattr(skipped, error.kind, getattr(skipped, error.kind) + 1)
         else:
-            found[answer_id] = response
-    missing = [query_id for query_id in queries if query_id not in found]
+            found[answer_id] = reply
+    missing = [query_id for query_id in wanted if query_id not in found]
     if missing and not skip_bad:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise file_error(path, f"no answer to query {missing[0]!r}{more} (skip_bad leaves such queries out)")
-    if len(missing) == len(queries):
+    if len(missing) == len(wanted):
         raise file_error(path, "answers none of the queries")
     skipped.unanswered = len(missing)
-    return Answers({query_id: found[query_id] for query_id in queries if query_id in found}, skipped)
+    return Answers({query_id: found[query_id] for query_id in wanted if query_id in found}, skipped)
 
 
 def _group_query(path: str | Path, query_id: str, entry: object) -> GroupQuery:
@@ -132,13 +172,15 @@ def _entries(path: str | Path) -> Iterator[tuple[int, object]]:
         if not line.strip():
             continue
         try:
-            yield row, json.loads(line)
+            entry = json.loads(line)
+            if row > 1 or not isinstance(entry, dict) or HEADER not in entry:
+                yield row, entry
         except (json.JSONDecodeError, RecursionError) as error:
             yield row, _BadRow("broken", f"is no JSON ({error})")
 
 
-def _answer(entry: object, queries: Container[str], found: Container[str]) -> tuple[str, str]:
-    """(query id, text) of one parsed entry; raises _BadRow."""
+def _answer(entry: object, queries: Container[str], found: Container[str]) -> tuple[str, Reply]:
+    """(query id, reply) of one parsed entry; raises _BadRow."""
     if isinstance(entry, _BadRow):
         raise entry
     if not isinstance(entry, dict):
@@ -146,19 +188,32 @@ def _answer(entry: object, queries: Container[str], found: Container[str]) -> tu
     answer_id = entry["custom_id"] if "custom_id" in entry else entry.get("id")
     if isinstance(answer_id, bool) or not isinstance(answer_id, (str, int)):
         raise _BadRow("broken", "has neither 'id' nor 'custom_id'")
-    response = entry.get("response")
-    if isinstance(response, dict):
-        try:
-            response = response["body"]["choices"][0]["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            raise _BadRow("broken", "its 'response' holds no body.choices[0].message.content") from None
-    if not isinstance(response, str):
+    told = dict(entry)
+    if isinstance(entry.get("response"), dict):
+        told = _of_batch(entry["response"])
+    if not isinstance(told.get("response"), str):
         raise _BadRow("broken", "has no text under 'response'")
     if str(answer_id) not in queries:
         raise _BadRow("unknown", f"id {answer_id!r} is in no query")
     if str(answer_id) in found:
         raise _BadRow("repeated", f"id {answer_id!r} has an answer already")
-    return str(answer_id), response
+    return str(answer_id), Reply.of(told)
+
+
+def _of_batch(response: Mapping[str, Any]) -> dict[str, Any]:
+    """One response of an OpenAI batch as an entry of a log; raises _BadRow."""
+    try:
+        body = response["body"]
+        choice = body["choices"][0]
+        told = {"response": choice["message"]["content"], "finish": choice.get("finish_reason")}
+        return {**told, "completion_tokens": (body.get("usage") or {}).get("completion_tokens")}
+    except (AttributeError, KeyError, IndexError, TypeError):
+        raise _BadRow("broken", "its 'response' holds no body.choices[0].message.content") from None
+
+
+def _whole(text: str) -> str:
+    """With "?" for half a character, which JSON can tell (`\\ud83d`) and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _read_text(path: str | Path) -> str:

@@ -49,7 +49,7 @@ class CategoryReport:
 
 @dataclass(frozen=True)
 class EvalReport:
-    """Figures of greedy answers to a set of queries. Rates are shares in 0..1."""
+    """Figures of answers to a set of queries. Rates are shares in 0..1."""
 
     queries: int
     """Those that were asked."""
@@ -66,8 +66,8 @@ class EvalReport:
     """Share of the answered responses whose first title is in no catalogue."""
     outside_rate: float
     """Share of the answered responses to closed queries that name anything but their candidates."""
-    mean_length: float
-    """Response tokens, the end token included."""
+    mean_length: float | None
+    """Response tokens, the end token included; None where nobody has counted them."""
     truncated_rate: float
     """Share of the responses that ran into the token limit."""
     ranking: Mapping[str, float]
@@ -79,6 +79,8 @@ class EvalReport:
     """Share of the statements "item has value" before the answers that are true by the graph; None: there is none."""
     statements: float = 0.0
     """Such statements a response."""
+    drawn: str = "greedy"
+    """How the answers were."""
     left_out: int = 0
     """Queries that were not asked, since their prompts are too long."""
     split: str = ""
@@ -121,7 +123,9 @@ class EvalReport:
         """Accuracy and NDCG by category with their intervals, the other figures in the caption."""
         from rich.table import Table
 
-        table = Table(title=f"{self.split or 'evaluation'}: {self.queries} queries, greedy, 95 % bootstrap intervals")
+        table = Table(
+            title=f"{self.split or 'evaluation'}: {self.queries} queries, {self.drawn}, 95 % bootstrap intervals"
+        )
         table.add_column("category", no_wrap=True)
         for name in ("n", "accuracy", "chance", f"NDCG@{self.k}"):
             table.add_column(name, justify="right", no_wrap=True)
@@ -135,7 +139,9 @@ class EvalReport:
         table.add_row("all", str(self.queries), str(self.accuracy), f"{self.chance:.3f}", str(self.ndcg), style="bold")
         table.caption = (
             f"with an answer {self.format_rate}; of these, first title unknown {self.unknown_item_rate:.3f}, outside "
-            f"the candidates {self.outside_rate:.3f}; {self.mean_length:.1f} tokens, cut off {self.truncated_rate:.3f}"
+            f"the candidates {self.outside_rate:.3f}; "
+            + (f"{self.mean_length:.1f} tokens, " if self.mean_length is not None else "")
+            + f"cut off {self.truncated_rate:.3f}"
         )
         if self.true_reasons is not None:
             table.caption += f"; {self.statements:.1f} statements a response, true {self.true_reasons:.3f}"

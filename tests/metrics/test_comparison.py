@@ -119,7 +119,7 @@ def test_the_table_has_the_model_first_and_says_what_is_not_there(
     assert rows[0][3] == "the model's lead"
     assert rows[2] == ["the model", "20", "0.500 [0.400, 0.600]", ""]
     assert rows[3] == ["chance", "20", "0.200 [0.200, 0.200]", "+0.800 [+0.800, +0.800]"]
-    assert "n: over so many of the 40 queries some can be asked" in " ".join(lines)
+    assert "some: over n of the 40 queries; of the others no history" in " ".join(lines)
     assert "other: left out, it is missing" in " ".join(lines)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rerec_engine.errors import UserError
-from rerec_engine.metrics.predictions import GroupQuery, read_answers, read_group_queries
+from rerec_engine.metrics.predictions import GroupQuery, Reply, read_answers, read_group_queries
 
 QUERIES = {i: GroupQuery(i, "text", ("Heat (1995)",)) for i in ("0-0", "0-1")}
 
@@ -57,8 +57,8 @@ def test_the_three_forms_read_the_same(tmp_path: Path, form: str) -> None:
     else:
         path = write(tmp_path / "a.jsonl", batch_line("0-1", "b"), batch_line("0-0", "a"))
     answers = read_answers(path, QUERIES)
-    assert answers.responses == {"0-0": "a", "0-1": "b"}
-    assert list(answers.responses) == ["0-0", "0-1"]
+    assert {i: r.text for i, r in answers.replies.items()} == {"0-0": "a", "0-1": "b"}
+    assert list(answers.replies) == ["0-0", "0-1"]
     assert answers.skipped.total() == 0
 
 
@@ -84,7 +84,7 @@ def test_bad_row_is_named_or_counted(tmp_path: Path, line: object, message: str,
     with pytest.raises(UserError, match=rf"a\.jsonl:3: .*{message}"):
         read_answers(path, QUERIES)
     answers = read_answers(path, QUERIES, skip_bad=True)
-    assert answers.responses == {"0-0": "Heat"}
+    assert answers.replies == {"0-0": Reply("Heat")}
     assert vars(answers.skipped) == {"broken": 0, "unknown": 0, "repeated": 0, "unanswered": 1} | {kind: 1}
 
 

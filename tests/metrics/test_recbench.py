@@ -31,9 +31,9 @@ def test_published_rows_are_reproduced(shared_data: Path, name: str) -> None:
     answers = read_answers(folder / "userbased_answers" / name, queries)
     published = json.loads((folder / "userbased_eval" / f"{name.rpartition('.')[0]}.json").read_text())
     assert len(published) == 279
-    assert {row["id"] for row in published} == set(answers.responses)
+    assert {row["id"] for row in published} == set(answers.replies)
     for row in published:
-        ours = score_recbench(row["id"], answers.responses[row["id"]], queries[row["id"]].ground_truth)
+        ours = score_recbench(row["id"], answers.replies[row["id"]].text, queries[row["id"]].ground_truth)
         assert ours.to_json() == pytest.approx(row, abs=1e-9), row["id"]
 
 

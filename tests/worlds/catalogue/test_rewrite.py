@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,38 +14,8 @@ from rerec_engine.worlds.catalogue.rewrite import Rewriter
 from rerec_engine.worlds.options import CatalogueRequestOptions
 
 
-@contextmanager
-def server(say: Callable[[str], str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Answers each request with `say` of its last paragraph; yields its address, and what was asked."""
-    asked: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer({"data": [{"id": "stand-in"}]})
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(body)
-            text = body["messages"][-1]["content"].rpartition("\n\n")[2]
-            self._answer({"choices": [{"message": {"content": say(text)}}]})
-
-        def _answer(self, value: object) -> None:
-            content = json.dumps(value).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    own = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=own.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{own.server_address[1]}/v1", asked
-    finally:
-        own.shutdown()
-        own.server_close()
+def last_paragraph(body: dict[str, Any]) -> str:
+    return str(body["messages"][-1]["content"].rpartition("\n\n")[2])
 
 
 @pytest.fixture
@@ -57,24 +23,28 @@ def small() -> CatalogueRequestOptions:
     return CatalogueRequestOptions(train_queries=12, val_queries=4, test_queries=4, traces=0)
 
 
-def test_other_words_that_keep_everything_are_taken(games: Any, small: CatalogueRequestOptions) -> None:
-    with server(lambda text: f"Well then: {text}") as (url, asked):
-        made = make_requests(games("chat"), replace(small, llm=url))
+def test_other_words_that_keep_everything_are_taken(
+    games: Any, small: CatalogueRequestOptions, stand_in: Callable[..., Any]
+) -> None:
+    server = stand_in(lambda body: f"Well then: {last_paragraph(body)}")
+    made = make_requests(games("chat"), replace(small, llm=server.url))
     queries = [query for split in made.splits.values() for query in split]
-    assert len(asked) == len(queries) == 20
-    assert {body["model"] for body in asked} == {"stand-in"}
+    assert len(server.asked) == len(queries) == 20
+    assert {body["model"] for body in server.asked} == {"stand-in"}
     assert all(query.request.startswith("Well then: ") for query in queries)
     assert all(query.request in query.messages[0]["content"] for query in queries)
     assert all(made.extra_info[query.id]["rewritten"] for query in queries)
     assert made.counts == {"requests in a model's words": 20}
 
 
-def test_other_words_that_lose_something_are_not(games: Any, small: CatalogueRequestOptions) -> None:
+def test_other_words_that_lose_something_are_not(
+    games: Any, small: CatalogueRequestOptions, stand_in: Callable[..., Any]
+) -> None:
     plain = make_requests(games("chat"), small)
-    with server(lambda _: "Anything nice will do.") as (url, asked):
-        made = make_requests(games("chat"), replace(small, llm=url, llm_model="mine"))
+    server = stand_in(lambda _: "Anything nice will do.")
+    made = make_requests(games("chat"), replace(small, llm=server.url, llm_model="mine"))
     assert made.splits == plain.splits
-    assert {body["model"] for body in asked} == {"mine"}
+    assert {body["model"] for body in server.asked} == {"mine"}
     assert not any(own["rewritten"] for own in made.extra_info.values())
     assert made.counts == {"requests whose rewriting lost something, left as they were": 20}
 
