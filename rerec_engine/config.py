@@ -87,8 +87,9 @@ class ModelConfig:
     """Chat template that makes the prompts: a file (jinja), or the name of one of the tokenizer's; none: its own."""
     chat_template_kwargs: dict[str, Any] = field(default_factory=dict)
     """Values of the template's variables, as JSON: {"enable_thinking": false}. Template and values go into final/."""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the passes; the trained weights stay fp32."""
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the passes; the trained weights stay fp32. auto: bf16 for a pretrained model on a CPU that
+    multiplies it clearly faster, else fp32; a run keeps what it began with."""
     gradient_checkpointing: bool = False
     """Keep only the layers' inputs for the backward pass and compute the rest again: less memory, more time."""
     packing: bool = True

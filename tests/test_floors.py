@@ -97,6 +97,7 @@ INSIDE = {
     "model": (
         "lora memory output packed_attention pre_tokenizers ranks source templates text thinking",
         "chat sequences",
+        "arithmetic",
         "policy speech",
         "context critic gguf selfcheck small_model",
     ),

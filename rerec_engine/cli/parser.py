@@ -199,6 +199,11 @@ SHARED: dict[str, dict[str, Any]] = {
         "default": {},
         "help": "values of the template's variables, such as '{\"enable_thinking\": false}'",
     },
+    "dtype": {
+        "choices": ("auto", "fp32", "bf16"),
+        "default": "auto",
+        "help": "arithmetic: auto is bf16 where this CPU multiplies it clearly faster, else fp32 (default: auto)",
+    },
     "data": {"metavar": "DIR", "help": "dataset directory, as rerec_engine.prepare writes it"},
     "split": {"metavar": "NAME", "default": "test", "help": "train, val or test (default: test)"},
     "max-new-tokens": {
@@ -228,5 +233,5 @@ SHARED: dict[str, dict[str, Any]] = {
     "output": {"metavar": "PATH", "help": "where the result is written"},
 }
 """Flags that several commands have, each with the same name and meaning in all of them: docs/commands.md."""
-LOADING = ("revision", "trust-remote-code", "chat-template", "chat-template-kwargs")
+LOADING = ("revision", "trust-remote-code", "chat-template", "chat-template-kwargs", "dtype")
 """Those that say how --model is read."""

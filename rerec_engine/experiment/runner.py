@@ -172,6 +172,8 @@ def check_settings(run: Run) -> None:
         return
     there, wanted = flatten(read_yaml(saved)), flatten(run.config)
     for name, value in wanted.items():
+        if name == "model.dtype" and value == "auto":
+            continue  # resolved when the run began
         if name not in OWN and there[name] != value:
             raise file_error(saved, f"{name} is {there[name]}, but the suite has {value}; choose another output")
 

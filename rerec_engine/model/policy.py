@@ -16,6 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.config import ModelConfig
 from rerec_engine.errors import UserError
+from rerec_engine.model.arithmetic import AUTO, DTYPES, resolve_dtype
 from rerec_engine.model.chat import Chat, tell_once
 from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter, saved_buffers
 from rerec_engine.model.memory import enable_checkpointing
@@ -27,8 +28,6 @@ from rerec_engine.model.source import Loading, find_model, no_model
 from rerec_engine.model.templates import set_template
 from rerec_engine.ops import token_logprob
 from rerec_engine.types import Message
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def resolve_device(name: str) -> torch.device:
@@ -262,15 +261,19 @@ def load_policy(
 ) -> Policy:
     """Load any Hugging Face causal LM, by directory or name on the Hub, with its tokenizer and chat template.
 
-    dtype: of the arithmetic. master: of the weights, default `dtype`; training keeps fp32 weights, since bf16 ones
-    would round small updates away. empty: leave the weights out (meta device), for another rank to send them.
-    loading: revision, trust and chat template.
+    dtype: of the arithmetic, `auto` as `resolve_dtype` says. master: of the weights, default `dtype`; training keeps
+    fp32 weights, since bf16 ones would round small updates away. empty: leave the weights out (meta device), for
+    another rank to send them. loading: revision, trust and chat template.
     """
-    if dtype not in DTYPES or (master or dtype) not in DTYPES:
-        raise UserError(f"dtype must be one of {sorted(DTYPES)}, got {dtype!r}")
+    wrong = [name for name in (dtype, master or dtype) if name not in (AUTO, *DTYPES)]
+    if wrong:
+        raise UserError(f"dtype must be one of {[AUTO, *sorted(DTYPES)]}, got {wrong[0]!r}")
     loading = loading or Loading()
     source, trust = str(find_model(path, loading.revision)), loading.trust_remote_code
-    weights = DTYPES[master or dtype]
+    place = resolve_device(device) if isinstance(device, str) else device
+    dtype = resolve_dtype(dtype, Path(source), place)
+    master = dtype if master is None else resolve_dtype(master, Path(source), place)
+    weights = DTYPES[master]
     disable_progress_bar()  # of weights that are read from disk
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust)
@@ -283,7 +286,7 @@ def load_policy(
     except Exception as error:  # transformers, safetensors and a model's own code raise a dozen kinds
         raise no_model(path, error) from error
     if not empty:
-        model = model.to(resolve_device(device) if isinstance(device, str) else device)
+        model = model.to(place)
     return make_policy(model, tokenizer, path, DTYPES[dtype], loading)
 
 

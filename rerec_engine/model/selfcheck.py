@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from rerec_engine.errors import RunError, UserError
+from rerec_engine.model.arithmetic import DTYPES
 from rerec_engine.model.lora import fresh_adapter, without_adapter
 from rerec_engine.model.output import Output
-from rerec_engine.model.policy import DTYPES, Policy, load_policy
+from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.model.ranks import Ranks
 from rerec_engine.model.sequences import Row
 

@@ -14,7 +14,8 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from rerec_engine.config import ModelConfig
-from rerec_engine.model.policy import DTYPES, Policy, make_policy, resolve_device
+from rerec_engine.model.arithmetic import DTYPES
+from rerec_engine.model.policy import Policy, make_policy, resolve_device
 from rerec_engine.model.source import Loading
 
 PAD, END, USER, ASSISTANT, SYSTEM = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"
@@ -84,4 +85,5 @@ def make_small_policy(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2ForCausalLM(settings).to(resolve_device(device))
-    return make_policy(model, tokenizer, "the model made on the spot", DTYPES[config.dtype], Loading.of(config))
+    dtype = DTYPES.get(config.dtype, torch.float32)
+    return make_policy(model, tokenizer, "the model made on the spot", dtype, Loading.of(config))

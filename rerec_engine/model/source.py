@@ -42,6 +42,7 @@ class Loading:
     trust_remote_code: bool = False
     chat_template: str | None = None
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "fp32"
 
     @classmethod
     def of(cls, settings: Any) -> Loading:
@@ -72,6 +73,11 @@ def check_model(path: str, revision: str | None = None) -> str:
         _directory(path, revision)
         return ""
     return _configuration(path, revision).parent.name
+
+
+def find_config(path: str, revision: str | None = None) -> Path:
+    """The directory that holds a model's config.json; of a model on the Hub nothing else is fetched."""
+    return _directory(path, revision) if is_directory(path) else _configuration(path, revision).parent
 
 
 def _directory(path: str, revision: str | None) -> Path:

@@ -27,6 +27,6 @@ def load_sampler(model: str, device: str, loading: Loading | None = None) -> Sam
     told. Raises UserError where it does not give the model's own log-probs."""
     find_model(model, loading.revision if loading else None)  # with a bar of its own
     with waiting("loading the model"):
-        sampler = Sampler(load_policy(model, device, loading=loading))
+        sampler = Sampler(load_policy(model, device, loading.dtype if loading else "fp32", loading=loading))
         sampler.proof = prove_sampler(sampler)
         return sampler

@@ -32,6 +32,7 @@ SHORT = {
     "model.trust_remote_code": ("true|false", "--trust-remote-code"),
     "model.chat_template": ("F|NAME", "--chat-template"),
     "model.chat_template_kwargs": ("JSON", "--chat-template-kwargs"),
+    "model.dtype": ("auto|fp32|bf16", "--dtype"),
     "output_dir": ("DIR", "--output"),
     "device": ("NAME",),
     "rollout.max_new_tokens": ("N", "--max-new-tokens"),

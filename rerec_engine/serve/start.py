@@ -64,7 +64,7 @@ def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limi
         else:
             return _conversation(dataset, policy, backend), limits
     limits = limits_of("sampler")
-    policy = load_policy(args.model, args.device, loading=loading)
+    policy = load_policy(args.model, args.device, loading.dtype, loading=loading)
     if policy.device.type == "cpu":  # the callers share the cores
         torch.set_num_threads(max(1, torch.get_num_threads() // limits.concurrent))
     sampler = Sampler(policy)

@@ -13,24 +13,28 @@ from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.data.traces import FILE as TRACES
 from rerec_engine.errors import file_error
 from rerec_engine.files import replacing_directory
-from rerec_engine.model.policy import Policy, load_policy
+from rerec_engine.model.arithmetic import AUTO, resolve_dtype
+from rerec_engine.model.policy import Policy, load_policy, resolve_device
 from rerec_engine.model.selfcheck import prove_policy
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
-from rerec_engine.model.source import Loading, check_model, find_model, is_directory
+from rerec_engine.model.source import Loading, check_model, find_config, find_model, is_directory
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.warm_start import warm_start
 
 
 def checked(config: Config) -> Config:
-    """The settings of a new run, with the commit of a model on the Hub. Raises UserError where data or model are not
-    there: what is mistyped leaves no run directory behind."""
+    """The settings of a new run, with the commit of a model on the Hub and the arithmetic that `auto` stands for here.
+    Raises UserError where data or model are not there: what is mistyped leaves no run directory behind."""
     if config.data.path is not None and not Path(config.data.path).is_dir():
         load_dataset(config.data.path)  # which says so
-    if config.model.path is None:
-        return config
+    model = config.model
+    if model.path is None:
+        return replace(config, model=replace(model, dtype="fp32" if model.dtype == AUTO else model.dtype))
     with waiting(f"looking for the model {config.model.path}"):
-        commit = check_model(config.model.path, config.model.revision)
-    return replace(config, model=replace(config.model, revision=commit or None))
+        commit = check_model(model.path, model.revision)
+        place = find_config(model.path, model.revision)
+    dtype = resolve_dtype(model.dtype, place, resolve_device(config.device))
+    return replace(config, model=replace(model, revision=commit or None, dtype=dtype))
 
 
 def dataset_path(config: Config, run: RunDir, anew: bool) -> Path:

@@ -80,7 +80,7 @@ def test_loading_without_weights_and_errors(saved, tmp_path):
     empty = load_policy(str(saved), "cpu", "bf16", "fp32", empty=True)
     assert {(p.device.type, p.dtype) for p in empty.model.parameters()} == {("meta", torch.float32)}
     for names in (("fp16",), ("fp32", "int8")):
-        with pytest.raises(UserError, match=r"dtype must be one of \['bf16', 'fp32'\], got 'fp"):
+        with pytest.raises(UserError, match=rf"dtype must be one of \['auto', 'bf16', 'fp32'\], got '{names[-1]}'"):
             load_policy(str(saved), "cpu", *names)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nothing"}))
     with pytest.raises(UserError) as raised:

@@ -12,9 +12,11 @@ from rerec_engine.config import Config, DataConfig, ModelConfig, RolloutConfig, 
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import UserError
+from rerec_engine.model import arithmetic
 from rerec_engine.model.policy import load_policy
 from rerec_engine.runs.run_directory import RunDir
-from rerec_engine.training.start_model import dataset_path, make_start_model, start_source
+from rerec_engine.runs.settings import load_settings
+from rerec_engine.training.start_model import checked, dataset_path, make_start_model, start_source
 from rerec_engine.types import Message
 from rerec_engine.worlds import demo
 
@@ -68,6 +70,27 @@ def test_a_given_model_is_used_where_it_lies(run, dataset, given):
     make_start_model(config, run, dataset)
     assert not run.start.exists()
     assert start_source(config, run) == given
+
+
+def test_a_run_keeps_the_arithmetic_that_it_found_at_its_start(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(arithmetic, "NARROW", 8)
+    monkeypatch.setattr(arithmetic, "speedup", lambda width: 2.3)
+    config = checked(config_of(path=given))
+    assert config.model.dtype == "bf16"
+    run = RunDir.create(dataclasses.replace(config, output_dir=str(tmp_path / "run")))
+    run.release()
+    monkeypatch.setattr(arithmetic, "speedup", lambda width: 0.1)
+    resumed, _ = load_settings(["--resume", str(run.path)])
+    assert resumed.model.dtype == "bf16"
+    with pytest.raises(UserError, match=r"--resume cannot change model\.dtype"):
+        load_settings(["--resume", str(run.path), "--dtype", "fp32"])
+    assert checked(config_of(path=given)).model.dtype == "fp32"
+
+
+def test_a_model_made_on_the_spot_is_computed_in_fp32(monkeypatch):
+    monkeypatch.setattr(arithmetic, "speedup", lambda width: 2.3)
+    assert checked(config_of(hidden_size=1024)).model.dtype == "fp32"
+    assert checked(config_of(dtype="bf16")).model.dtype == "bf16"
 
 
 def test_a_model_is_made_for_the_runs_lengths_from_its_seed(run, dataset, tmp_path):
