@@ -123,6 +123,7 @@ def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = Non
         from rerec_engine.data.dataset import Dataset, load_dataset
         from rerec_engine.metrics.comparison import compare
         from rerec_engine.metrics.rankers import Bm25, Ranker, embedded_by, embeddings, popularity
+        from rerec_engine.metrics.sasrec import sasrec
 
     dataset = load_dataset(args.data)
     queries = dataset.queries(args.split)[: args.limit]
@@ -136,6 +137,7 @@ def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = Non
         "BM25": Bm25,
         "the assistant's rules": rules,
         embedded_by(dataset): embeddings,
+        "SASRec": lambda dataset: sasrec(dataset, queries, args.seed),
     }
     rankers: dict[str, Ranker] = {}
     notes: list[str] = []
@@ -182,7 +184,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     model.add_argument(
         "--baselines",
         **SWITCH,
-        help="what needs no model beside it, or alone: chance, popularity, BM25, the assistant's rules, embeddings",
+        help="beside the model, or alone: chance, popularity, BM25, the assistant's rules, LightGCN, SASRec",
     )
     server = parser.group("a model behind a server")
     server.add_argument(

@@ -90,7 +90,7 @@ INSIDE = {
     ),
     "metrics": (
         "bootstrap names predictions rankers recbench",
-        "answer_log catalogue_match report truth",
+        "answer_log catalogue_match report sasrec truth",
         "answer_file comparison evaluation orders server",
         "outside",
     ),
