@@ -1,7 +1,7 @@
 """Compare settings over seeds: every arm of a suite with every seed, one table.
 
     python -m rerec_engine.experiment SUITE [--output DIR] [--jobs N] [--seeds N] [--arms A B]
-        [--movielens DIR] [--table]
+        [--movielens DIR] [--inputs DIR] [--table]
 
 SUITE: a YAML file, or one that comes with the package, such as baselines. The same command goes on where it was cut
 off; each run takes one thread.
@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=positive, metavar="N", help="the first N seeds (default: all of the suite)")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="these arms alone")
     parser.add_argument("--movielens", type=Path, metavar="DIR", help="MovieLens 100K, for suites of real sequences")
+    parser.add_argument("--inputs", type=Path, metavar="DIR", help="what `make real` fills, for suites of real films")
     parser.add_argument("--table", **SWITCH, help="run nothing, put what is there into the table")
     args = parser.parse_args(argv)
     from rich.console import Console
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from rerec_engine.experiment.suite import load_suite
     from rerec_engine.experiment.table import terminal_table
 
-    suite = load_suite(args.suite, args.movielens)
+    suite = load_suite(args.suite, args.movielens, args.inputs)
     output = args.output
     arms, seeds = args.arms or list(suite.arms), suite.seeds[: args.seeds]
     if unknown := [arm for arm in arms if arm not in suite.arms]:

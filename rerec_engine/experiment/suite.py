@@ -12,23 +12,37 @@ import yaml
 from rerec_engine.cli.options import word_of
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.runs.settings import DEMO, flatten, read_yaml, with_settings
+from rerec_engine.runs.settings import CONFIGS, flatten, read_yaml, with_settings
 
 BUILT_IN = Path(__file__).parent / "suites"
-KNOWN = {"title", "data", "datasets", "tests", "permutations", "retention", "settings", "seeds", "against", "arms"}
+KNOWN = {
+    "title",
+    "base",
+    "data",
+    "datasets",
+    "tests",
+    "permutations",
+    "retention",
+    "settings",
+    "seeds",
+    "against",
+    "arms",
+}
 
 
 @dataclass(frozen=True)
 class Suite:
-    """name: of the file. data: options of `prepare demo` (or of the command that `prepare` names), or a dataset
-    directory. datasets: further ones by name, each options over those of data. tests: those whose test split every
+    """name: of the file. base: the file of the package's settings over which the suite's come. data: options of
+    `prepare demo` (or of the command that `prepare` names), or a dataset directory. inputs: what `{inputs}` stands for.
+    datasets: further ones by name, each options over those of data. tests: those whose test split every
     final model is evaluated on; the first is what arms are compared by (none: the test split of the arm's own data).
     permutations: orders of the candidates in which each of the tests is asked. retention: whether what the models still
-    know is measured. settings: those of all arms, over the demo's; an arm's own come on top. against: the arm that
+    know is measured. settings: those of all arms, over the base's; an arm's own come on top. against: the arm that
     the others are compared with."""
 
     name: str
     title: str
+    base: str
     data: dict[str, Any] | Path
     datasets: dict[str, dict[str, Any]]
     tests: tuple[str, ...]
@@ -38,23 +52,24 @@ class Suite:
     seeds: tuple[int, ...]
     against: str
     arms: dict[str, dict[str, str]]
+    inputs: Path = Path("INPUTS")
 
     def config(self, arm: str, places: Mapping[str, Path]) -> Config:
-        """The settings of an arm; `{data}`, `{answers}`, `{NAME}` and `{NAME_answers}` of a
+        """The settings of an arm; `{data}`, `{answers}`, `{inputs}`, `{NAME}` and `{NAME_answers}` of a
         dataset are filled in. Raises UserError for a bad one."""
         chosen = {**self.settings, **self.arms[arm]}
         try:
-            filled = {name: value.format_map(places) for name, value in chosen.items()}
-            config = with_settings(read_yaml(DEMO), filled)
+            filled = {name: value.format_map({"inputs": self.inputs, **places}) for name, value in chosen.items()}
+            config = with_settings(read_yaml(CONFIGS / f"{self.base}.yaml"), filled)
             config.check()
         except (ValueError, KeyError) as error:
             raise UserError(f"suite {self.name}, arm {arm!r}: {error}") from None
         return config
 
 
-def load_suite(source: str, movielens: Path | None = None) -> Suite:
-    """A suite's YAML file, or the name of one that comes with the package; movielens: the folder that its
-    `{movielens}` stands for. Raises UserError for anything amiss."""
+def load_suite(source: str, movielens: Path | None = None, inputs: Path | None = None) -> Suite:
+    """A suite's YAML file, or the name of one that comes with the package; movielens, inputs: the folders that its
+    `{movielens}` and `{inputs}` stand for. Raises UserError for anything amiss."""
     path = Path(source)
     if not path.suffix and not path.exists():
         path = BUILT_IN / f"{source}.yaml"
@@ -67,10 +82,10 @@ def load_suite(source: str, movielens: Path | None = None) -> Suite:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise file_error(path, f"not readable as YAML: {' '.join(str(error).split())}") from None
-    return _suite(path, tree, movielens)
+    return _suite(path, tree, movielens, inputs)
 
 
-def _suite(path: Path, tree: Any, movielens: Path | None) -> Suite:
+def _suite(path: Path, tree: Any, movielens: Path | None, inputs: Path | None) -> Suite:
     if not isinstance(tree, dict) or not isinstance(tree.get("arms"), dict) or not tree["arms"]:
         raise file_error(path, "expected a mapping with `arms`, settings by arm")
     if unknown := set(tree) - KNOWN:
@@ -87,6 +102,13 @@ def _suite(path: Path, tree: Any, movielens: Path | None) -> Suite:
         if movielens is None:
             raise UserError(f"suite {path.stem} is of real sequences: give movielens (docs/data.md)")
         data = {**data, "movielens": str(movielens.resolve())}
+    if isinstance(data, str) and data.startswith("{inputs}"):
+        if inputs is None:
+            raise UserError(f"suite {path.stem} is of real films: give --inputs, the folder that `make real` fills")
+        data = data.format(inputs=inputs.resolve())
+    base = str(tree.get("base", "demo"))
+    if not (CONFIGS / f"{base}.yaml").is_file():
+        raise file_error(path, f"base: no settings {base!r} in the package")
     datasets, tests, retention = tree.get("datasets") or {}, tree.get("tests") or [], bool(tree.get("retention"))
     if not isinstance(datasets, dict) or not all(isinstance(own, dict) for own in datasets.values()):
         raise file_error(path, "datasets: expected options of `prepare demo` by name")
@@ -100,6 +122,7 @@ def _suite(path: Path, tree: Any, movielens: Path | None) -> Suite:
     return Suite(
         name=path.stem,
         title=str(tree.get("title", path.stem)),
+        base=base,
         data=data if isinstance(data, dict) else path.parent / str(data),
         datasets=datasets,
         tests=tuple(tests),
@@ -109,6 +132,7 @@ def _suite(path: Path, tree: Any, movielens: Path | None) -> Suite:
         seeds=tuple(range(seeds)),
         against=against,
         arms=arms,
+        **({} if inputs is None else {"inputs": inputs.resolve()}),
     )
 
 

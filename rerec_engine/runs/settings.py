@@ -15,8 +15,8 @@ from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import write_text
 
-DEMO = Path(__file__).parents[1] / "configs" / "demo.yaml"
-SMALL = DEMO.with_name("small.yaml")
+CONFIGS = Path(__file__).parents[1] / "configs"
+DEMO, SMALL = CONFIGS / "demo.yaml", CONFIGS / "small.yaml"
 SOURCES = ("data.path", "model.path", "model.chat_template", "warm_start.path")
 """Settings that name what a run is made from. They may differ when it is continued, since what they name may have been
 moved; `runs.sources` sees to it that it is the same."""

@@ -9,9 +9,10 @@ import pytest
 from rerec_engine.errors import UserError
 from rerec_engine.experiment.runner import arm_runs, command_line, open_places, start_key, start_run, start_settings
 from rerec_engine.experiment.suite import BUILT_IN, load_suite
+from rerec_engine.runs.settings import CONFIGS, read_yaml
 
 PLACES = {"data": Path("D"), "answers": Path("A.parquet"), "starts": Path("S")}
-NAMES = sorted(file.stem for file in BUILT_IN.glob("*.yaml"))
+NAMES = sorted(path.stem for path in BUILT_IN.glob("*.yaml") if path.stem != "real")
 
 
 def write(path: Path, text: str) -> str:
@@ -47,6 +48,24 @@ def test_a_suite_of_real_sequences_needs_the_folder():
     with pytest.raises(UserError, match="suite next_item is of real sequences: give movielens"):
         load_suite("next_item")
     assert load_suite("next_item", Path("M")).data["movielens"] == str(Path("M").resolve())
+
+
+def test_a_suite_of_real_films_takes_model_and_requests_from_its_inputs(tmp_path):
+    with pytest.raises(UserError, match="suite real is of real films: give --inputs"):
+        load_suite("real")
+    suite = load_suite("real", inputs=tmp_path)
+    assert suite.data == tmp_path / "films"
+    config = suite.config("rerec", {})
+    assert config.model.path == str(tmp_path / "model")
+    assert config.rollout == read_yaml(CONFIGS / "real.yaml").rollout
+    assert suite.config("grpo", {}).advantage.estimator == "grpo"
+
+
+def test_an_unknown_base_is_told(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: nothing\narms: {a: {}}\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: base: no settings 'nothing' in the package"):
+        load_suite(str(path))
 
 
 def test_an_arms_settings_come_over_the_suites_over_the_demos(tmp_path):
