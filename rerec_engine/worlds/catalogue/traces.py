@@ -60,8 +60,9 @@ class Teacher:
             if item in truth:
                 lines.append(quoted)
             elif failed and all(condition.excluded for condition in failed):
-                told = self._semicolon.join(self._values(c.name, c.attributes, self._comma) for c in failed)
-                lines.append(f"{quoted}, but {told}")
+                own = self._shelf.graph.ids_of(item)
+                had = ((c.name, [a for a in c.attributes if a in own]) for c in failed)
+                lines.append(f"{quoted}, but {self._semicolon.join(self._values(*has, self._comma) for has in had)}")
         return lines
 
     def _checked(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:

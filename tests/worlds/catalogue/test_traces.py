@@ -55,12 +55,23 @@ def test_candidates_are_checked_in_turn_up_to_the_last_right_one(games: Callable
             assert line.endswith(" yes" if item in own.truth else " no")
 
 
-def test_a_chat_answer_quotes_the_right_line_of_the_prompt(games: Callable[..., Knowledge]) -> None:
-    made = make_requests(games("chat"), CatalogueRequestOptions(**NO_QUERIES, traces=60))
-    for trace in made.traces:
-        quoted = [line for line in trace.response.split("\n") if line.startswith("- ")]
-        assert quoted
-        assert all(line in trace.prompt[0]["content"].split("\n") for line in quoted)
+def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(games: Callable[..., Knowledge]) -> None:
+    knowledge = games("chat")
+    maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds="exclusion")), np.random.default_rng(0)
+    ruled_out = 0
+    for own in draw_many(maker, "train", [12] * 60, rng, set()):
+        prompt = maker.query(own, "", rng).messages[0]["content"].split("\n")
+        answer = maker._teacher.reason(own.draft, own.truth, own.candidates).split("\n")
+        quoted = [line.partition(", but ") for line in answer if line.startswith("- ")]
+        assert all(line in prompt for line, _, _ in quoted)
+        *others, last = quoted
+        assert last[2] == ""
+        assert last[0].endswith(f": {knowledge.titles[own.truth[-1]]}")
+        banned = {knowledge.attributes.values[a] for c in own.draft.conditions if c.excluded for a in c.attributes}
+        for line, _, why in others:
+            ruled_out += 1
+            assert any(value in why and value in line for value in banned)
+    assert ruled_out > 20
 
 
 def test_a_model_of_its_own_phrases_has_short_lists_first(games: Callable[..., Knowledge]) -> None:
