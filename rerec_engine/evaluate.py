@@ -1,4 +1,4 @@
-"""Accuracy by query category and ranking metrics: of a model on a dataset, or of answers read from a file.
+"""Accuracy by query category and ranking metrics: of a model, a server, a file of answers, or without a model.
 
 python -m rerec_engine.evaluate --model DIR --data DIR [--split test] [--output F.json]
 python -m rerec_engine.evaluate --server URL --model NAME --data DIR, or --predictions F --data DIR: others' models
@@ -160,7 +160,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             "--model runs/demo --data runs/demo/data --output test.json",
             "--baselines --data runs/demo/data",
             "--server http://localhost:8000/v1 --model Qwen3-8B --data data/films",
-            "--predictions answers.jsonl --queries Explicit.json",
+            "--predictions answers.jsonl --data data/films",
         ),
     )
     model = parser.group("a model on a dataset")
@@ -197,14 +197,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     answers = parser.group("answers from a file")
     answers.add_argument("--predictions", metavar="F", help="JSON lines of {id, response}, or OpenAI batch output")
-    answers.add_argument("--queries", metavar="F", help="RecBench+ group file, such as DemographicsBasedQuery.json")
+    answers.add_argument("--queries", metavar="F", help="a RecBench+ group file instead of --data's split")
     answers.add_argument(
         "--matcher",
         choices=("recbench", "catalogue"),
         default="recbench",
         help="recbench: the published rules; catalogue: titles matched in the catalogue of --data",
     )
-    answers.add_argument("--skip-bad", **SWITCH, help="leave broken rows out and count them")
+    answers.add_argument(
+        "--skip-bad", **SWITCH, help="leave out and count broken rows, and what a server does not answer"
+    )
     parser.share("output", metavar="F.json", help="write the figures as JSON, one row a query among them")
     args = parser.parse_args(argv)
     if args.queries is not None:

@@ -52,7 +52,8 @@ class Comparison:
         """By category, the model first, where there is one."""
         from rich.table import Table
 
-        title = f"{self.split or 'evaluation'}: {self.queries} queries, beside what needs no model"
+        beside = "beside " if report else ""
+        title = f"{self.split or 'evaluation'}: {self.queries} queries, {beside}what needs no model"
         table = Table(title=title, title_justify="left", caption_justify="left")
         table.add_column("", no_wrap=True)
         for name in ("n", "accuracy", "the model's lead") if report else ("n", "accuracy", f"NDCG@{self.k}"):
@@ -115,7 +116,7 @@ def compare(
     for name, own in values.items():
         known = ~np.isnan(own[:, 0])
         if not known.any():
-            left_out.append(f"{name}: left out, no query has a history that does not give the answer away")
+            left_out.append(f"{name}: left out, no query has a history, or the log gives its answer away")
             continue
         places = {category: np.flatnonzero(mask & known) for category, mask in chosen.items()}
         figures[name] = {

@@ -40,7 +40,7 @@ def sasrec(dataset: Dataset, queries: Sequence[Query], seed: int = 0, epochs: in
     asked = [query for query in queries if query.history and past(query)]
     train, val = known("train"), known("val")
     if not asked:
-        raise UserError("no query has a history that does not give the answer away")
+        raise UserError("no query has a history, or the log gives its answer away")
     if not train:
         raise UserError("no query of train has a history to learn from")
     own = windows(train)

@@ -52,7 +52,7 @@ def test_a_query_that_a_ranker_knows_nothing_of_is_left_out_of_its_figures() -> 
     assert list(found.figures["half"]) == ["implicit", "all"]
     assert found.hits["half"][:2] == [None, 1.0]
     assert "nobody" not in found.figures
-    assert found.notes == ("nobody: left out, no query has a history that does not give the answer away",)
+    assert found.notes == ("nobody: left out, no query has a history, or the log gives its answer away",)
     chance = found.figures["chance"]["all"]
     assert (chance.queries, chance.accuracy.mean) == (40, pytest.approx(0.2))
     assert chance.lead is None
