@@ -90,8 +90,9 @@ class ModelConfig:
     dtype: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the passes; the trained weights stay fp32. auto: bf16 for a pretrained model on a CPU that
     multiplies it clearly faster, else fp32; a run keeps what it began with."""
-    gradient_checkpointing: bool = False
-    """Keep only the layers' inputs for the backward pass and compute the rest again: less memory, more time."""
+    gradient_checkpointing: bool | None = None
+    """Keep only the layers' inputs for the backward pass and compute the rest again: less memory, more time; none:
+    where a pass would need more than half of the memory that is free at the start."""
     packing: bool = True
     """Update without padding, each prompt once for all its responses, where the model's attention allows it."""
     offload_reference: bool = False
@@ -327,8 +328,9 @@ class TrainConfig:
     """Queries asked in a step."""
     queries_per_update: int = 256
     """Queries of a step that one optimizer update learns from."""
-    tokens_per_micro_batch: int = 16384
-    """Prompt and response tokens, padding included, in one forward and backward pass at most."""
+    tokens_per_micro_batch: int | None = None
+    """Prompt and response tokens, padding included, in one forward and backward pass at most; none: 16384, on a CPU
+    fewer where the activations would take more than 3 GB."""
     eval_every: int = 20
     """Steps between evaluations on the val split; 0: only before and after."""
     eval_queries: int = 200
@@ -345,8 +347,10 @@ class TrainConfig:
     """Write report.html at every evaluation, and at the end."""
 
     def __post_init__(self) -> None:
-        for name in ("queries_per_step", "queries_per_update", "tokens_per_micro_batch"):
+        for name in ("queries_per_step", "queries_per_update"):
             _check(getattr(self, name) >= 1, f"train.{name}", ">= 1", getattr(self, name))
+        tokens = self.tokens_per_micro_batch
+        _check(tokens is None or tokens >= 1, "train.tokens_per_micro_batch", ">= 1, or none", tokens)
         for name in (
             "steps",
             "eval_every",

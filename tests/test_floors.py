@@ -157,7 +157,7 @@ INSIDE = {
         "__main__",
     ),
     "training": (
-        "batches clock curriculum importance interrupt loss muon orders",
+        "batches clock curriculum fitting importance interrupt loss muon orders",
         "advantage records rollout_worker scoring shares warm_start_recipe",
         "update warm_start",
         "start_model trainer",

@@ -25,6 +25,8 @@ from rerec_engine.runs.lock import RunLock
 from rerec_engine.runs.settings import read_yaml, with_absolute_paths, write_yaml
 from rerec_engine.runs.sources import FILE as SOURCES_FILE
 
+WARM_START_LOG = "warm_start.jsonl"
+
 
 class RunDir:
     """Where a run writes. Among several ranks, only the one whose `writes` is True does."""
@@ -52,7 +54,8 @@ class RunDir:
         run.rollouts.mkdir(parents=True, exist_ok=True)
         run._lock = RunLock(path)
         shutil.rmtree(run.start, ignore_errors=True)
-        (path / SOURCES_FILE).unlink(missing_ok=True)
+        for name in (SOURCES_FILE, WARM_START_LOG):
+            (path / name).unlink(missing_ok=True)
         write_yaml(with_absolute_paths(config), path / "config.yaml")
         write_json(path / "environment.json", describe(), indent=1)
         return run
@@ -72,10 +75,14 @@ class RunDir:
     def cut_back(self, step: int | None) -> None:
         """To what was written up to `step`; None: to before the first step."""
         for name in ("metrics.jsonl", "eval.jsonl"):
-            _cut_back(self.path / name, -1 if step is None else step)
+            self.cut_lines(name, -1 if step is None else step)
         for file in self.rollouts.glob("step_*.parquet"):
             if int(file.stem[5:]) > (step or 0):
                 file.unlink()
+
+    def cut_lines(self, name: str, step: int) -> None:
+        """Take back the lines of `name` beyond `step`."""
+        _cut_back(self.path / name, step)
 
     def release(self) -> None:
         """Let another run take the directory."""
@@ -121,7 +128,7 @@ def _untouched(path: Path) -> bool:
     if "config.yaml" not in files:
         return not files
     trained = read_yaml(path / "config.yaml").warm_start.epochs > 0
-    begun = {"config.yaml", "environment.json", "data", "engine.log", LOCK_FILE, SOURCES_FILE}
+    begun = {"config.yaml", "environment.json", "data", "engine.log", LOCK_FILE, SOURCES_FILE, WARM_START_LOG}
     return files <= begun | (set() if trained else {"start"})
 
 

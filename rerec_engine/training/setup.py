@@ -37,6 +37,7 @@ from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.runs.sources import check_sources
 from rerec_engine.threads import compute_with
 from rerec_engine.training.curriculum import CurriculumQueue
+from rerec_engine.training.fitting import fitted
 from rerec_engine.training.orders import FreshOrders, fresh_orders
 from rerec_engine.training.progress import tell, tell_start
 from rerec_engine.training.rollout_worker import RolloutWorker
@@ -83,6 +84,7 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
     source = str(checkpoint) if checkpoint and not lora else start_source(config, run)
     with waiting(f"loading the model from {source}", ranks.main):
         policy = _load(config, source, ranks, _device(config, ranks), master=None if lora else "fp32")
+    config = ranks.first(fitted(config, policy.model, _device(config, ranks)))
     policy.prepare(config.model, config.seed)
     if checkpoint and lora:
         load_adapter(policy.model, checkpoint)

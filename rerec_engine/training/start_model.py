@@ -19,6 +19,7 @@ from rerec_engine.model.selfcheck import prove_policy
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy, phrase_tokenizer
 from rerec_engine.model.source import Loading, check_model, find_config, find_model, is_directory
 from rerec_engine.runs.run_directory import RunDir
+from rerec_engine.training.fitting import fitted
 from rerec_engine.training.warm_start import warm_start
 
 
@@ -63,15 +64,15 @@ def make_start_model(
         return
     pretrained = config.model.path is not None
     policy = _given(config) if pretrained else _made_on_the_spot(config, dataset)
+    config = fitted(config, policy.model, policy.device)
+    if pretrained:
+        policy.prepare(config.model, config.seed)
     if config.warm_start.epochs:
         if before is not None:
             before(policy)
         prove_policy(policy)
         traces = Path(config.warm_start.path) if config.warm_start.path else dataset.path / TRACES
-        micro_tokens = config.train.tokens_per_micro_batch
-        warm_start(
-            policy, traces, config.warm_start, config.seed, run, pretrained=pretrained, micro_tokens=micro_tokens
-        )
+        warm_start(policy, traces, config, run)
     with replacing_directory(run.start) as temporary:
         policy.save(temporary)
     run.warm_start.unlink(missing_ok=True)
@@ -107,12 +108,10 @@ def _is_made(config: Config) -> bool:
 
 
 def _given(config: Config) -> Policy:
-    """The model that the settings name, ready to be trained: with an adapter where they want one."""
+    """The model that the settings name, with fp32 weights where they are trained themselves."""
     path, lora = str(config.model.path), config.model.lora_rank > 0
     loading = loading_of(config, path)
-    policy = load_policy(path, config.device, config.model.dtype, master=None if lora else "fp32", loading=loading)
-    policy.prepare(config.model, config.seed)
-    return policy
+    return load_policy(path, config.device, config.model.dtype, master=None if lora else "fp32", loading=loading)
 
 
 def _made_on_the_spot(config: Config, dataset: Dataset) -> Policy:

@@ -28,6 +28,7 @@ from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks, whole
 from rerec_engine.model.sequences import Row
 from rerec_engine.training.batches import Batch, ForwardPasses, TrainingBatch
+from rerec_engine.training.fitting import PASS_TOKENS
 from rerec_engine.training.importance import effective_sample_size, mismatch
 from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
 from rerec_engine.training.shares import rank_share
@@ -125,7 +126,8 @@ class Updater:
         return self.ranks.sum(found)
 
     def _share(self, batch: Batch, rows: Tensor) -> list[tuple[Tensor, bool]]:
-        return rank_share(batch, rows, self.config.train.tokens_per_micro_batch, self.policy.packed, self.ranks)
+        tokens = self.config.train.tokens_per_micro_batch or PASS_TOKENS
+        return rank_share(batch, rows, tokens, self.policy.packed, self.ranks)
 
     def _accumulate(self, batch: TrainingBatch, rows: Tensor) -> list[dict[str, float]]:
         """Gradients of one update; metrics of all ranks' micro-batches."""

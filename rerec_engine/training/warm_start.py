@@ -12,14 +12,15 @@ import numpy as np
 import torch
 
 from rerec_engine.cli import progress_bar
-from rerec_engine.config import WarmStartConfig
+from rerec_engine.config import Config
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import Stopped, file_error
 from rerec_engine.files import replacing
 from rerec_engine.model.memory import checkpointed
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.sequences import Row
-from rerec_engine.runs.run_directory import RunDir
+from rerec_engine.runs.run_directory import WARM_START_LOG, RunDir
+from rerec_engine.training.fitting import PASS_TOKENS
 from rerec_engine.training.interrupt import Interrupt
 from rerec_engine.training.warm_start_recipe import (
     Optimizers,
@@ -34,45 +35,42 @@ SAVE_SECONDS = 300.0
 """Between two savings of the state, which is three times the model."""
 
 
-def warm_start(
-    policy: Policy,
-    path: Path,
-    config: WarmStartConfig,
-    seed: int,
-    run: RunDir,
-    *,
-    pretrained: bool = False,
-    micro_tokens: int = 16384,
-) -> None:
+def warm_start(policy: Policy, path: Path, config: Config, run: RunDir) -> None:
     """Fine-tune `policy` in place on the traces of `path` (`warm_start.parquet`).
 
     The loss of an update is the mean negative log-prob of its responses' tokens; optimizers and rates are those of
-    `warm_start_recipe`. micro_tokens: prompt and response tokens, padding included, of one pass at most.
+    `warm_start_recipe`. Each update is a line of `warm_start.jsonl`.
 
     Asked to stop, and every `SAVE_SECONDS`, it keeps its state in the run directory, from which it goes on exactly.
     Raises Stopped where it was asked to stop.
     """
-    phases = _encode(policy, path, config.examples)
-    rng = np.random.default_rng([seed, 3])
+    settings = config.warm_start
+    phases = _encode(policy, path, settings.examples)
+    rng = np.random.default_rng([config.seed, 3])
     cut = _even_batches if policy.packed else _batches
     batches = [
-        batch for _ in range(config.epochs) for rows in phases for batch in cut(rows, config.tokens_per_batch, rng)
+        batch for _ in range(settings.epochs) for rows in phases for batch in cut(rows, settings.tokens_per_batch, rng)
     ]
-    start = start_of(policy, pretrained)
-    optimizers = make_optimizers(policy.model, start, config)
-    warmup = warmup_steps(config, start, len(batches))
+    start = start_of(policy, pretrained=config.model.path is not None)
+    optimizers = make_optimizers(policy.model, start, settings)
+    warmup = warmup_steps(settings, start, len(batches))
     first = _load_state(run.warm_start, policy, optimizers)
+    run.cut_lines(WARM_START_LOG, first)
     saved = time.monotonic()
     with Interrupt() as interrupt, progress_bar(len(batches), "warm start", "step", initial=first) as progress:
         for step, rows in enumerate(batches[first:], first):
-            set_rates(optimizers, step, len(batches), warmup)
-            loss = _accumulate(policy, rows, micro_tokens)
-            torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
+            began = time.monotonic()
+            share = set_rates(optimizers, step, len(batches), warmup)
+            loss = _accumulate(policy, rows, config.train.tokens_per_micro_batch or PASS_TOKENS)
+            norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
             for optimizer, _ in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-            if step % 10 == 0:
-                progress.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+            tokens, seconds = sum(map(_length, rows)), time.monotonic() - began
+            record = {"step": step + 1, "steps": len(batches), "loss": loss, "grad_norm": float(norm)}
+            rates = {"learning_rate": optimizers[-1][1] * share, "tokens": tokens, "seconds": seconds}
+            run.log(WARM_START_LOG, record | rates)
+            progress.set_postfix_str(f"loss {loss:.3f}, {tokens / seconds:.0f} tokens/s", refresh=False)
             progress.update()
             asked = interrupt.asked
             if asked or time.monotonic() - saved > SAVE_SECONDS:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import json
 import resource
 
 import numpy as np
 import pytest
 import torch
 
-from rerec_engine.config import ModelConfig, WarmStartConfig
+from rerec_engine.config import Config, ModelConfig, WarmStartConfig
 from rerec_engine.data.traces import Trace, write_traces
 from rerec_engine.errors import Stopped, UserError
 from rerec_engine.files import replacing_directory
@@ -18,7 +20,8 @@ from rerec_engine.training import warm_start as module
 from rerec_engine.training.warm_start import warm_start
 from rerec_engine.types import Message
 
-CONFIG = WarmStartConfig(epochs=2, tokens_per_batch=60, warmup_steps=2)
+CONFIG = Config(warm_start=WarmStartConfig(epochs=2, tokens_per_batch=60, warmup_steps=2))
+GIVEN = dataclasses.replace(CONFIG, model=ModelConfig(path="a pretrained model"))
 
 
 @pytest.fixture
@@ -68,29 +71,34 @@ def prepared(policy, kind):
 def test_cut_short_it_goes_on_exactly(tiny_policy, traces, tmp_path, monkeypatch, kind):
     if kind == "adapter":
         pytest.importorskip("peft", reason="peft: pip install 'rerec-engine[lora]'")
-    pretrained = kind != "made"
+    config = CONFIG if kind == "made" else GIVEN
     whole, parts = (prepared(tiny_policy(seed=1), kind) for _ in range(2))
     frozen = {name: p.clone() for name, p in whole.model.named_parameters() if not p.requires_grad}
-    warm_start(whole, traces, CONFIG, 0, run_of(tmp_path, "whole"), pretrained=pretrained)
+    warm_start(whole, traces, config, run_of(tmp_path, "whole"))
     assert bool(frozen) == (kind == "adapter")
     assert all(torch.equal(p, frozen[name]) for name, p in whole.model.named_parameters() if name in frozen)
     run = run_of(tmp_path, "parts")
     monkeypatch.setattr(module, "Interrupt", lambda: AskedAfter(3))
     with pytest.raises(Stopped, match=r"step \d+ of \d+ of the warm start; continue with --resume") as stopped:
-        warm_start(parts, traces, CONFIG, 0, run, pretrained=pretrained)
+        warm_start(parts, traces, config, run)
     assert stopped.value.exit_code == 143
     assert run.warm_start.is_file()
     assert not torch.equal(weights(parts), weights(whole))
     monkeypatch.undo()
     again = tiny_policy(seed=1 if kind == "adapter" else 2)  # a new process, whatever the weights that are trained
-    warm_start(prepared(again, kind), traces, CONFIG, 0, run, pretrained=pretrained)
+    warm_start(prepared(again, kind), traces, config, run)
     assert torch.equal(weights(again), weights(whole))
+    lines = [
+        [json.loads(line) for line in (tmp_path / name / "warm_start.jsonl").open()] for name in ("whole", "parts")
+    ]
+    assert [line["step"] for line in lines[1]] == list(range(1, lines[0][0]["steps"] + 1))
+    assert [line["loss"] for line in lines[0]] == [line["loss"] for line in lines[1]]
 
 
 def test_its_state_is_kept_every_now_and_then(tiny_policy, traces, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
     run = run_of(tmp_path, "run")
-    warm_start(tiny_policy(), traces, CONFIG, 0, run)
+    warm_start(tiny_policy(), traces, CONFIG, run)
     assert torch.load(run.warm_start, weights_only=True)["step"] > 2
 
 
@@ -103,7 +111,7 @@ def test_traces_become_likelier(tiny_policy, traces, tmp_path):
             return -float(policy.token_logprobs(rows)[0].mean())
 
     before = loss()
-    warm_start(policy, traces, CONFIG, 0, run_of(tmp_path, "run"))
+    warm_start(policy, traces, CONFIG, run_of(tmp_path, "run"))
     assert loss() < 0.8 * before
 
 
@@ -168,7 +176,7 @@ def test_a_response_is_taught_to_end_as_the_template_ends_a_turn(tiny_policy, tr
 def test_no_trace_is_a_mistake(tiny_policy, tmp_path):
     write_traces(tmp_path / "none.parquet", [])
     with pytest.raises(UserError, match="holds no trace"):
-        warm_start(tiny_policy(), tmp_path / "none.parquet", CONFIG, 0, run_of(tmp_path, "run"))
+        warm_start(tiny_policy(), tmp_path / "none.parquet", CONFIG, run_of(tmp_path, "run"))
 
 
 def test_a_full_disk_is_told_in_a_line(tiny_policy, traces, tmp_path, monkeypatch):
@@ -178,7 +186,7 @@ def test_a_full_disk_is_told_in_a_line(tiny_policy, traces, tmp_path, monkeypatc
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
     try:
         with pytest.raises(UserError, match=r"warm_start\.pt: cannot write: File too large"):
-            warm_start(policy, traces, CONFIG, 0, run)
+            warm_start(policy, traces, CONFIG, run)
         with (
             pytest.raises(UserError, match=r"start: cannot write: .*File too large"),
             replacing_directory(run.start) as at,
@@ -186,4 +194,4 @@ def test_a_full_disk_is_told_in_a_line(tiny_policy, traces, tmp_path, monkeypatc
             policy.save(at)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in tmp_path.iterdir()] == ["traces.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["traces.parquet", "warm_start.jsonl"]
