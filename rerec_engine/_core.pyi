@@ -212,12 +212,11 @@ class AttentionCache:
         layers: int,
         heads: int,
         kv_heads: int,
-        responses: int,
-        lengths: NDArray[np.int64],
-        prompt_length: int,
         cos: Floats,
         sin: Floats,
+        half: bool,
     ) -> None: ...
+    def add(self, lengths: NDArray[np.int64], responses: int) -> None: ...
     def set_prompts(self, layer: int, qkv: Floats, threads: int) -> None: ...
     def attend(self, layer: int, qkv: Floats, out: Floats, threads: int) -> None:
         """qkv [rows, heads + 2 * kv_heads, D]; out [rows, heads * D] is written."""

@@ -192,6 +192,9 @@ class RolloutConfig:
     """Draw further queries until the step has enough groups whose rewards differ (DAPO)."""
     max_draws: int = 3
     """With dynamic sampling, draw at most so many times the step's queries."""
+    cache_gb: float = 0.0
+    """Memory for the sampler's keys and values in GiB: prompts that do not fit wait until responses end. 0: 2 on a CPU,
+    0.4 of what is free on a GPU."""
     overlap: bool = False
     """Draw the next step's responses while this one's update runs; they are then one update old."""
     vllm: VllmConfig = field(default_factory=VllmConfig)
@@ -202,6 +205,7 @@ class RolloutConfig:
         drawn = LOWEST_TEMPERATURE <= self.temperature < math.inf
         _check(drawn, "rollout.temperature", f"finite and >= {LOWEST_TEMPERATURE}", self.temperature)
         _check(self.max_draws >= 1, "rollout.max_draws", ">= 1", self.max_draws)
+        _check(0 <= self.cache_gb < math.inf, "rollout.cache_gb", "a finite number >= 0", self.cache_gb)
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ def test_the_bar_follows_finished_responses(mini_demo: Path, tiny_policy: Callab
         followed = evaluated(sampler, progress=True)
     assert followed == plain
     assert sampler.watch is None
-    assert [postfix for _, postfix in drawn if postfix][:3] == ["token 1", "token 2", "token 3"]
+    assert [postfix for _, postfix in drawn if postfix][:3] == ["reading prompts", "token 1", "token 2"]
     assert [n for n, _ in drawn] == sorted(n for n, _ in drawn)
     assert drawn[-1][0] == 5
 

@@ -134,7 +134,8 @@ INSIDE = {
     ),
     "rollout": (
         "base cache child.__init__ child.engine_program child.engine_weights child.engine_wire child.guard "
-        "shared_memory",
+        "responses shared_memory",
+        "prompt_attention waiting",
         "decoder process",
         "sampler vllm",
         "replica selfcheck",

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "common/half.hpp"
 #include "ops/vector_levels.hpp"
 
 namespace rerec {
@@ -17,81 +18,107 @@ size_t blocks_of(size_t positions) { return (positions + kBlock - 1) / kBlock; }
 
 constexpr std::align_val_t kCacheLine{64};
 
+// Keys and values of `count` positions from `begin` on; they lie `stride` apart.
+template <class Stored>
+void fill_pages(char* const* pages, size_t offset, size_t begin, size_t count, const float* keys, const float* values,
+                size_t stride, size_t dim) {
+  for (size_t p = begin; p < begin + count; ++p, keys += stride, values += stride) {
+    Stored* at = reinterpret_cast<Stored*>(pages[p / kBlock] + offset);
+    for (size_t j = 0; j < dim; ++j) put(at + j * kBlock + p % kBlock, keys[j]);
+    at += (kBlock + p % kBlock) * dim;
+    for (size_t j = 0; j < dim; ++j) put(at + j, values[j]);
+  }
+}
+
 }  // namespace
 
-void AttentionCache::Free::operator()(float* p) const { ::operator delete[](p, kCacheLine); }
+void PagePool::Free::operator()(char* p) const { ::operator delete[](p, kCacheLine); }
 
-AttentionCache::Buffer AttentionCache::allocate(size_t count) {
-  Buffer all(static_cast<float*>(::operator new[](count * sizeof(float), kCacheLine)));
-  std::memset(all.get(), 0, count * sizeof(float));
-  return all;
+char* PagePool::take() {
+  char* page;
+  if (!free_.empty()) {
+    page = free_.back();
+    free_.pop_back();
+  } else {
+    if (fresh_ == kPages) {
+      chunks_.emplace_back(static_cast<char*>(::operator new[](layers_ * layer_stride(), kCacheLine)));
+      fresh_ = 0;
+    }
+    page = chunks_.back().get() + bytes_ * fresh_++;
+  }
+  for (size_t layer = 0; layer < layers_; ++layer) std::memset(page + layer * layer_stride(), 0, bytes_);
+  return page;
 }
 
-size_t attention_scratch(size_t responses, size_t groups, size_t dim, size_t prompt, size_t filled) {
-  return responses * groups * (2 * dim + 1 + (blocks_of(prompt) + blocks_of(filled + 1)) * kBlock);
+size_t attention_scratch(size_t responses, size_t groups, size_t dim, size_t prompt, size_t longest) {
+  return responses * groups * (2 * dim + 1 + (blocks_of(prompt) + blocks_of(longest)) * kBlock);
 }
 
-AttentionCache::AttentionCache(AttentionShape shape, size_t prompt_length, size_t new_length, size_t responses,
-                               const std::vector<int64_t>& lengths, const float* cos, const float* sin)
+AttentionCache::AttentionCache(AttentionShape shape, size_t positions, const float* cos, const float* sin)
     : shape_(shape),
-      prompt_length_(prompt_length),
-      prompt_blocks_(blocks_of(prompt_length)),
-      lengths_(lengths.begin(), lengths.end()),
-      cos_(cos, cos + (prompt_length + new_length) * shape.dim),
-      sin_(sin, sin + (prompt_length + new_length) * shape.dim),
-      layers_(shape.layers) {
-  for (size_t i = 0; i < lengths_.size() * responses; ++i) owner_.push_back(i / responses);
-  share_out();
+      pool_(shape.layers, shape.kv_heads * block_bytes()),
+      cos_(cos, cos + positions * shape.dim),
+      sin_(sin, sin + positions * shape.dim) {}
+
+void AttentionCache::add(const std::vector<int64_t>& lengths, size_t responses) {
+  last_.clear();
+  for (const int64_t length : lengths) {
+    auto prompt = std::make_shared<Prompt>(common_);
+    prompt->length += static_cast<size_t>(length), prompt->rows = responses;
+    while (prompt->pages.size() < blocks_of(prompt->length)) prompt->pages.push_back(pool_.take());
+    for (size_t i = 0; i < responses; ++i) rows_.push_back({prompt, {}, 0});
+    last_.push_back(std::move(prompt));
+  }
+  if (responses == 0) common_ = *last_.front();
+  ready_ = false;
 }
 
 void AttentionCache::set_prompts(size_t layer, const float* qkv, int threads) {
-  const size_t dim = shape_.dim, count = lengths_.size() * shape_.kv_heads;
-  Buffer& prompts = layers_[layer].prompts;
-  prompts = allocate(count * prompt_blocks_ * block());
+  const size_t dim = shape_.dim, count = last_.size() * shape_.kv_heads;
+  std::vector<size_t> first, begin;  // row of qkv, position
+  size_t total = 0;
+  for (const auto& prompt : last_) {
+    begin.push_back(prompt->rows == 0 ? 0 : common_.length);
+    first.push_back(total);
+    total += prompt->length - begin.back();
+  }
 #pragma omp parallel for num_threads(threads) if (threads > 1)
   for (size_t task = 0; task < count; ++task) {
-    const size_t prompt = task / shape_.kv_heads, head = task % shape_.kv_heads, length = lengths_[prompt];
-    const float* source = qkv + (prompt * prompt_length_ + prompt_length_ - length) * shape_.row();
-    const float* key = source + (shape_.heads + head) * dim;
-    const float* value = source + (shape_.heads + shape_.kv_heads + head) * dim;
-    float* target = &prompts[task * prompt_blocks_ * block()];
-    for (size_t p = 0; p < length; ++p, key += shape_.row(), value += shape_.row()) {
-      float* at = target + (p / kBlock) * block();
-      for (size_t j = 0; j < dim; ++j) at[j * kBlock + p % kBlock] = key[j];
-      std::memcpy(at + (kBlock + p % kBlock) * dim, value, dim * sizeof(float));
-    }
+    const size_t i = task / shape_.kv_heads, head = task % shape_.kv_heads;
+    const Prompt& prompt = *last_[i];
+    const float* source = qkv + first[i] * shape_.row();
+    const size_t offset = layer * pool_.layer_stride() + head * block_bytes();
+    const auto fill = shape_.half ? &fill_pages<uint16_t> : &fill_pages<float>;
+    fill(prompt.pages.data(), offset, begin[i], prompt.length - begin[i], source + (shape_.heads + head) * dim,
+         source + (shape_.heads + shape_.kv_heads + head) * dim, shape_.row(), dim);
   }
 }
 
 void AttentionCache::attend(size_t layer, const float* qkv, float* out, int threads) {
   const size_t dim = shape_.dim, kv_heads = shape_.kv_heads, groups = shape_.groups(), stride = shape_.row();
+  if (!ready_) make_ready();
   const size_t count = shares_.size() * kv_heads;
   const float scale = static_cast<float>(1.44269504088896340736 / std::sqrt(static_cast<double>(dim)));
-  Layer& cache = layers_[layer];
-  if (filled_ == cache.owned.size() * kBlock) {
-    cache.owned.push_back(allocate(owner_.size() * kv_heads * block()));
-    cache.blocks.push_back(cache.owned.back().get());
-  }
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    Buffer scratch;
+    std::unique_ptr<float[]> scratch;
     size_t size = 0;
 #pragma omp for schedule(dynamic)
     for (size_t i = 0; i < count; ++i) {
       const Share& share = shares_[i / kv_heads];
-      const size_t head = i % kv_heads, length = lengths_[share.prompt], responses = share.end - share.begin;
+      const Prompt& prompt = *rows_[share.begin].prompt;
+      const size_t head = i % kv_heads, responses = share.end - share.begin;
       const float* row = qkv + share.begin * stride;
-      const size_t needed = attention_scratch(responses, groups, dim, length, filled_);
-      if (needed > size) scratch = allocate(size = needed);
+      const size_t needed = attention_scratch(responses, groups, dim, prompt.length, share.longest);
+      if (needed > size) scratch.reset(new float[size = needed]);
       AttentionTask task;
-      task.responses = responses, task.groups = groups, task.dim = dim;
-      task.prompt = length, task.filled = filled_;
-      task.prompt_blocks = &cache.prompts[(share.prompt * kv_heads + head) * prompt_blocks_ * block()];
-      task.blocks = cache.blocks.data(), task.offset = (head * owner_.size() + share.begin) * block();
+      task.responses = responses, task.groups = groups, task.dim = dim, task.half = shape_.half;
+      task.prompt = prompt.length, task.longest = share.longest;
+      task.prompt_pages = prompt.pages.data(), task.rows = &views_[share.begin];
+      task.offset = layer * pool_.layer_stride() + head * block_bytes();
       task.queries = row + head * groups * dim, task.row_stride = stride;
       task.new_keys = row + (shape_.heads + head) * dim;
       task.new_values = row + (shape_.heads + kv_heads + head) * dim;
-      task.cos = &cos_[(length + filled_) * dim], task.sin = &sin_[(length + filled_) * dim];
       task.scale = scale;
       task.out = out + (share.begin * shape_.heads + head * groups) * dim, task.out_stride = shape_.heads * dim;
       task.scratch = scratch.get();
@@ -100,29 +127,47 @@ void AttentionCache::attend(size_t layer, const float* qkv, float* out, int thre
   }
 }
 
-void AttentionCache::keep(const std::vector<int64_t>& rows) {
-  for (Layer& layer : layers_) {
-    for (float* all : layer.blocks) {
-      for (size_t head = 0; head < shape_.kv_heads; ++head) {
-        for (size_t i = 0; i < rows.size(); ++i) {  // never to behind where anything still to be moved lies
-          const size_t from = head * owner_.size() + static_cast<size_t>(rows[i]), to = head * rows.size() + i;
-          if (from != to) std::memcpy(all + to * block(), all + from * block(), block() * sizeof(float));
-        }
-      }
-    }
-  }
-  for (size_t i = 0; i < rows.size(); ++i) owner_[i] = owner_[static_cast<size_t>(rows[i])];
-  owner_.resize(rows.size());
-  share_out();
+void AttentionCache::advance() {
+  for (Row& row : rows_) ++row.filled;
+  ready_ = false;
 }
 
-void AttentionCache::share_out() {
+void AttentionCache::keep(const std::vector<int64_t>& rows) {
+  std::vector<Row> kept;
+  for (size_t i = 0, next = 0; i < rows_.size(); ++i) {
+    Row& row = rows_[i];
+    if (next < rows.size() && static_cast<size_t>(rows[next]) == i) {
+      kept.push_back(std::move(row));
+      ++next;
+      continue;
+    }
+    pool_.give_back(row.pages);
+    if (--row.prompt->rows == 0) {
+      const auto& pages = row.prompt->pages;
+      pool_.give_back({pages.begin() + static_cast<std::ptrdiff_t>(common_.pages.size()), pages.end()});
+    }
+  }
+  rows_ = std::move(kept);
+  ready_ = false;
+}
+
+void AttentionCache::make_ready() {
+  views_.clear();
+  for (Row& row : rows_) {
+    if (row.filled == row.pages.size() * kBlock) row.pages.push_back(pool_.take());
+    const size_t position = (row.prompt->length + row.filled) * shape_.dim;
+    views_.push_back({row.pages.data(), row.filled, &cos_[position], &sin_[position]});
+  }
   const size_t most = std::max<size_t>(1, kQueries / shape_.groups());
   shares_.clear();
-  for (size_t begin = 0, end; begin < owner_.size(); begin = end) {
-    for (end = begin + 1; end < owner_.size() && owner_[end] == owner_[begin] && end - begin < most;) ++end;
-    shares_.push_back({owner_[begin], begin, end});
+  for (size_t begin = 0, end; begin < rows_.size(); begin = end) {
+    size_t longest = 0;
+    for (end = begin; end < rows_.size() && rows_[end].prompt == rows_[begin].prompt && end - begin < most; ++end) {
+      longest = std::max(longest, rows_[end].filled + 1);
+    }
+    shares_.push_back({begin, end, longest});
   }
+  ready_ = true;
 }
 
 }  // namespace rerec

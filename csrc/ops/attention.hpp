@@ -1,5 +1,6 @@
-// Decoding on a CPU: a key-value cache in fp32 and the attention of one new token a response, over its prompt and over
-// what it has generated. A prompt's keys and values are kept once and read once for several of its responses.
+// Decoding on a CPU: a paged key-value cache in fp32 or bf16 and the attention of one new token a response, over its
+// prompt and over what it has generated. A prompt's keys and values are kept once and read once for several of its
+// responses; prompts come and go while others are decoded.
 #pragma once
 
 #include <cstddef>
@@ -15,71 +16,103 @@ constexpr size_t kBlock = 16;
 
 struct AttentionShape {
   size_t layers, heads, kv_heads, dim;  // dim: a multiple of kBlock
+  bool half;                            // keys and values are kept in bf16
 
   size_t groups() const { return heads / kv_heads; }
   size_t row() const { return (heads + 2 * kv_heads) * dim; }  // of queries, keys and values
 };
 
-// One key-value head of some responses to one prompt.
+// What a response has generated.
+struct AttentionRow {
+  char* const* pages;  // of kBlock positions each
+  size_t filled;       // positions before the new one
+  const float *cos, *sin;  // [dim] of the new position, see AttentionCache
+};
+
+// One key-value head of some responses to one prompt. A page's block for it begins `offset` bytes further on.
 struct AttentionTask {
   size_t responses, groups, dim;
-  size_t prompt, filled;  // positions: of the prompt, of the responses before the new one
-  const float* prompt_blocks;
-  float* const* blocks;  // block b of response i is at blocks[b] + offset + i * 2 * kBlock * dim
+  bool half;
+  size_t prompt, longest;  // positions: of the prompt, of the response that has generated most, its new one included
+  char* const* prompt_pages;
+  const AttentionRow* rows;
   size_t offset;
   const float *queries, *new_keys, *new_values;  // before the rotation; of response i, i * row_stride further on
   size_t row_stride;
-  const float *cos, *sin;  // [dim] of the new position, see AttentionCache
-  float scale;             // log2(e) / sqrt(dim)
-  float* out;              // [groups * dim] of each response
+  float scale;  // log2(e) / sqrt(dim)
+  float* out;   // [groups * dim] of each response
   size_t out_stride;
   float* scratch;  // attention_scratch floats
 };
 
-size_t attention_scratch(size_t responses, size_t groups, size_t dim, size_t prompt, size_t filled);
+size_t attention_scratch(size_t responses, size_t groups, size_t dim, size_t prompt, size_t longest);
+
+// Pages of one size, taken and given back. Of each layer, what several pages taken after another hold lies together.
+class PagePool {
+ public:
+  PagePool(size_t layers, size_t bytes) : layers_(layers), bytes_(bytes) {}  // bytes: of a page, in one layer
+
+  char* take();  // zeros in all layers
+  void give_back(const std::vector<char*>& pages) { free_.insert(free_.end(), pages.begin(), pages.end()); }
+  size_t layer_stride() const { return kPages * bytes_; }  // from a page's layer to the next, in bytes
+
+ private:
+  static constexpr size_t kPages = 64;  // of a chunk
+  struct Free {
+    void operator()(char* p) const;
+  };
+  size_t layers_, bytes_, fresh_ = kPages;
+  std::vector<std::unique_ptr<char[], Free>> chunks_;
+  std::vector<char*> free_;
+};
 
 class AttentionCache {
  public:
-  // cos and sin [prompt_length + new_length, dim] rotate x by x[j] * cos[j] + x[(j + dim / 2) % dim] * sin[j]; they are
-  // copied. lengths [prompts]: positions of each prompt; they come at the end of prompt_length.
-  AttentionCache(AttentionShape shape, size_t prompt_length, size_t new_length, size_t responses,
-                 const std::vector<int64_t>& lengths, const float* cos, const float* sin);
+  // cos and sin [positions, dim] rotate x by x[j] * cos[j] + x[(j + dim / 2) % dim] * sin[j]; they are copied.
+  AttentionCache(AttentionShape shape, size_t positions, const float* cos, const float* sin);
 
-  // Keeps keys and values of a layer, rotated: qkv [prompts, prompt_length, heads + 2 kv_heads, dim].
+  // Takes in prompts of `lengths` positions, with so many responses each, whose rows come after those that there are.
+  // Without responses it is one, of whole blocks, with which all that come later begin; their lengths are without it.
+  void add(const std::vector<int64_t>& lengths, size_t responses);
+
+  // Keeps keys and values of a layer, rotated, of the prompts that came last: qkv [sum of lengths, heads + 2 kv_heads,
+  // dim].
   void set_prompts(size_t layer, const float* qkv, int threads);
 
   // The new token of each response: qkv [rows, heads + 2 kv_heads, dim], not rotated -> out [rows, heads, dim].
   void attend(size_t layer, const float* qkv, float* out, int threads);
 
   // All layers have seen the new token.
-  void advance() { ++filled_; }
+  void advance();
 
   // Goes on with these rows only, in ascending order.
   void keep(const std::vector<int64_t>& rows);
 
  private:
-  struct Free {
-    void operator()(float* p) const;
+  struct Prompt {
+    std::vector<char*> pages;  // the common ones first
+    size_t length, rows;
   };
-  using Buffer = std::unique_ptr<float[], Free>;  // zeros, on a cache line's boundary
-  struct Layer {
-    Buffer prompts;              // [prompts, kv_heads, blocks, 2 * kBlock * dim]
-    std::vector<Buffer> owned;   // a block of all responses each, made when needed: [kv_heads, rows, 2 * kBlock * dim]
-    std::vector<float*> blocks;  // the same
+  struct Row {
+    std::shared_ptr<Prompt> prompt;
+    std::vector<char*> pages;
+    size_t filled;
   };
   struct Share {
-    size_t prompt, begin, end;  // rows
+    size_t begin, end, longest;  // rows of one prompt
   };
 
-  static Buffer allocate(size_t count);
-  size_t block() const { return 2 * kBlock * shape_.dim; }
-  void share_out();
+  size_t block_bytes() const { return 2 * kBlock * shape_.dim * (shape_.half ? 2 : 4); }
+  void make_ready();
 
   AttentionShape shape_;
-  size_t prompt_length_, prompt_blocks_, filled_ = 0;
-  std::vector<size_t> lengths_, owner_;
+  PagePool pool_;
   std::vector<float> cos_, sin_;
-  std::vector<Layer> layers_;
+  Prompt common_{{}, 0, 0};
+  std::vector<std::shared_ptr<Prompt>> last_;  // that came last
+  std::vector<Row> rows_;
+  bool ready_ = false;  // what follows is of the rows as they are
+  std::vector<AttentionRow> views_;
   std::vector<Share> shares_;
 };
 

@@ -1,4 +1,5 @@
 // CMakeLists.txt gives this file the compiler flags of its instruction set.
+#include "common/half.hpp"
 #include "ops/vector_levels.hpp"
 
 #define REREC_LANES 8

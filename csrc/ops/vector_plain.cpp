@@ -1,4 +1,5 @@
 // CMakeLists.txt gives this file the compiler flags of its instruction set.
+#include "common/half.hpp"
 #include "ops/vector_levels.hpp"
 
 #define REREC_LANES 16  // the compiler cuts them to what there is, and the code of avx512 runs everywhere

@@ -90,13 +90,11 @@ void expand(const Array<float>& values, const Array<int64_t>& lengths, Array<flo
   repeat(values.data(), lengths.data(), rows_of(values), out.mutable_data());
 }
 
-AttentionCache make_cache(size_t layers, size_t heads, size_t kv_heads, size_t responses,
-                          const Array<int64_t>& lengths, size_t prompt_length, const Array<float>& cos,
-                          const Array<float>& sin) {
-  const size_t dim = static_cast<size_t>(cos.shape(1));
-  const std::vector<int64_t> all(lengths.data(), lengths.data() + lengths.size());
-  return {{layers, heads, kv_heads, dim}, prompt_length, rows_of(cos) - prompt_length, responses, all, cos.data(),
-          sin.data()};
+std::vector<int64_t> list_of(const Array<int64_t>& values) { return {values.data(), values.data() + values.size()}; }
+
+AttentionCache make_cache(size_t layers, size_t heads, size_t kv_heads, const Array<float>& cos,
+                          const Array<float>& sin, bool half) {
+  return {{layers, heads, kv_heads, static_cast<size_t>(cos.shape(1)), half}, rows_of(cos), cos.data(), sin.data()};
 }
 
 void set_prompts(AttentionCache& cache, size_t layer, const Array<float>& qkv, int threads) {
@@ -110,9 +108,11 @@ void attend(AttentionCache& cache, size_t layer, const Array<float>& qkv, Array<
   cache.attend(layer, qkv.data(), target, threads);
 }
 
-void keep(AttentionCache& cache, const Array<int64_t>& rows) {
-  cache.keep(std::vector<int64_t>(rows.data(), rows.data() + rows.size()));
+void add(AttentionCache& cache, const Array<int64_t>& lengths, size_t responses) {
+  cache.add(list_of(lengths), responses);
 }
+
+void keep(AttentionCache& cache, const Array<int64_t>& rows) { cache.keep(list_of(rows)); }
 
 }  // namespace
 
@@ -130,8 +130,8 @@ void register_ops(py::module_& module) {
              "w_penalty"_a, "estimator"_a);
   module.def("expand_segments", &expand, "values"_a, "lengths"_a, "out"_a.noconvert());
   py::class_<AttentionCache>(module, "AttentionCache")
-      .def(py::init(&make_cache), "layers"_a, "heads"_a, "kv_heads"_a, "responses"_a, "lengths"_a, "prompt_length"_a,
-           "cos"_a, "sin"_a)
+      .def(py::init(&make_cache), "layers"_a, "heads"_a, "kv_heads"_a, "cos"_a, "sin"_a, "half"_a)
+      .def("add", &add, "lengths"_a, "responses"_a)
       .def("set_prompts", &set_prompts, "layer"_a, "qkv"_a, "threads"_a)
       .def("attend", &attend, "layer"_a, "qkv"_a, "out"_a.noconvert(), "threads"_a)
       .def("advance", &AttentionCache::advance)

@@ -102,7 +102,7 @@ def _followed(sampler: Sampler | None, bar: tqdm[Any]) -> Iterator[None]:
     bar.smoothing = 0  # the time left from the mean rate: responses end in bursts
 
     def follow(finished: int, tokens: int) -> None:
-        bar.set_postfix_str(f"token {tokens}", refresh=False)
+        bar.set_postfix_str(f"token {tokens}" if tokens else "reading prompts", refresh=False)
         bar.update(start + finished - bar.n)
 
     sampler.watch = follow

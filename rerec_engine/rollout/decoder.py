@@ -1,4 +1,4 @@
-"""Incremental decoding of a batch: prompts once, then one token a step, on a KV cache that can drop finished rows.
+"""Incremental decoding: prompts once, then one token a step, on a KV cache that drops rows and lets others join.
 
 `FusedDecoder` runs Qwen2 and Llama straight from the policy's weights, with one matrix product for q, k, v and one for
 gate and up; `GenericDecoder` runs any causal LM through its own forward. Both return fp32 logits.
@@ -7,7 +7,7 @@ gate and up; `GenericDecoder` runs any causal LM through its own forward. Both r
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -18,13 +18,26 @@ from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, Qwen2F
 from rerec_engine.model.lora import effective_weight
 from rerec_engine.model.output import PLAIN, Output
 from rerec_engine.rollout.cache import Heads, make_cache, rotate
+from rerec_engine.rollout.prompt_attention import PromptAttention
 
 
 class Decoder(Protocol):
-    """B prompts, n responses each; afterwards rows are responses, prompt-major."""
+    """Rows are responses, prompt-major."""
 
-    def prefill(self, ids: Tensor, valid: Tensor, n: int, max_new: int) -> Tensor:
-        """ids, valid [B, P], padded on the left -> logits of the next token [B * n, V]."""
+    grows: bool
+    """Whether prompts may join while responses to others are decoded; else `join` follows `open` once."""
+
+    def cache_bytes(self, prompt: int, n: int, max_new: int) -> int:
+        """At most, of keys and values of a prompt of so many tokens and n responses of up to max_new."""
+        ...
+
+    def open(self, length: int, max_new: int, common: Sequence[int] = ()) -> None:
+        """Begin anew. length: tokens of a sequence at most, max_new: of its response; all prompts begin with `common`,
+        a multiple of BLOCK tokens and shorter than any of them."""
+        ...
+
+    def join(self, prompts: Sequence[Sequence[int]], n: int) -> Tensor:
+        """n responses each to B prompts, behind the rows that there are -> logits of the next token [B * n, V]."""
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
@@ -33,6 +46,10 @@ class Decoder(Protocol):
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only (int64 indices, ascending)."""
+        ...
+
+    def close(self) -> None:
+        """Give the cache's memory back."""
         ...
 
     def refresh(self) -> None:
@@ -51,6 +68,10 @@ def make_decoder(model: PreTrainedModel, dtype: torch.dtype, output: Output = PL
     return (FusedDecoder if fused else GenericDecoder)(model, dtype, output)
 
 
+def _token_bytes(heads: Heads, dtype: torch.dtype) -> int:
+    return 2 * heads.layers * heads.keys * heads.dim * dtype.itemsize
+
+
 def _concat(dtype: torch.dtype, *linears: torch.nn.Linear) -> tuple[Tensor, Tensor | None]:
     weight = torch.cat([effective_weight(layer) for layer in linears]).to(dtype)
     biased = linears[0].bias is not None
@@ -58,7 +79,9 @@ def _concat(dtype: torch.dtype, *linears: torch.nn.Linear) -> tuple[Tensor, Tens
 
 
 class FusedDecoder:
-    """Qwen2 and Llama."""
+    """Qwen2 and Llama. Prompts are packed: no padding is computed."""
+
+    grows = True
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype, output: Output = PLAIN) -> None:
         self.model: Any = model
@@ -88,31 +111,45 @@ class FusedDecoder:
         self.embedding, self.norm = body.embed_tokens.weight.to(dtype), body.norm.weight.to(dtype)
         self.head = self.model.lm_head.weight.to(dtype).float()
 
+    def cache_bytes(self, prompt: int, n: int, max_new: int) -> int:
+        return _token_bytes(self.heads, self.dtype) * (prompt + n * max_new)
+
     @torch.inference_mode()
-    def prefill(self, ids: Tensor, valid: Tensor, n: int, max_new: int) -> Tensor:
-        batch, width = ids.shape
-        device, heads = ids.device, self.heads
-        table = torch.arange(width + max_new, device=device)[None]
-        cos, sin = (x[0] for x in self.model.model.rotary_emb(self.embedding[:0], table))  # [P + new, D]
+    def open(self, length: int, max_new: int, common: Sequence[int] = ()) -> None:
+        table = torch.arange(length, device=self.embedding.device)[None]
+        cos, sin = (x[0] for x in self.model.model.rotary_emb(self.embedding[:0], table))  # [length, D]
         low, high = sin.chunk(2, -1)
-        sin = torch.cat([-low, high], -1)
-        self.cache = make_cache(heads, cos, sin, valid, n)
-        positions = (valid.long().cumsum(1) - 1).clamp(min=0)  # [B, P]
-        at = cos[positions][:, :, None], sin[positions][:, :, None]
-        ahead = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-        mask = ahead & valid[:, None, None] | torch.eye(width, dtype=torch.bool, device=device)  # [B, 1, P, P]
+        self.rotary = cos, torch.cat([-low, high], -1)
+        self.cache = make_cache(self.heads, *self.rotary, max_new)
+        self.prompts = PromptAttention(self.heads)
+        if common:
+            self._read([common], 0)
+
+    @torch.inference_mode()
+    def join(self, prompts: Sequence[Sequence[int]], n: int) -> Tensor:
+        return self._logits(self._read([prompt[self.prompts.length :] for prompt in prompts], n)).repeat_interleave(
+            n, 0
+        )
+
+    def _read(self, parts: Sequence[Sequence[int]], n: int) -> Tensor:
+        """Prompts behind their common beginning, n responses to each, or that itself (n = 0): [B, H] of last tokens."""
+        device, heads, begin = self.embedding.device, self.heads, self.prompts.length
+        lengths = [len(part) for part in parts]
+        position = torch.cat([torch.arange(length) + begin for length in lengths]).to(device)
+        cos, sin = (x[position][:, None] for x in self.rotary)
+        self.cache.add(lengths, n)
 
         def attend(layer: int, qkv: Tensor) -> Tensor:
-            qkv = qkv.view(batch, width, heads.all, heads.dim)
-            qk, v = qkv.split([heads.queries + heads.keys, heads.keys], 2)
-            qkv = torch.cat([rotate(qk, *at), v], 2)
+            qk, v = qkv.split([heads.queries + heads.keys, heads.keys], 1)
+            qkv = torch.cat([rotate(qk, cos, sin), v], 1)
             self.cache.set_prompts(layer, qkv)
-            q, k, v = qkv.transpose(1, 2).split([heads.queries, heads.keys, heads.keys], 1)
-            a = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)  # [B, heads, P, D]
-            return a.transpose(1, 2).reshape(batch * width, -1)
+            a = self.prompts.attend(layer, qkv, lengths)
+            if n == 0:
+                self.prompts.keep(layer, qkv)
+            return a
 
-        x = self._body(ids.flatten(), attend)
-        return self._logits(x.view(batch, width, -1)[:, -1]).repeat_interleave(n, 0)
+        x = self._body(torch.tensor([token for part in parts for token in part], device=device), attend)
+        return x[torch.tensor(lengths, device=device).cumsum(0) - 1]
 
     @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
@@ -124,15 +161,18 @@ class FusedDecoder:
     def keep(self, rows: Tensor) -> None:
         self.cache.keep(rows)
 
+    def close(self) -> None:
+        del self.cache, self.prompts
+
     def _body(self, ids: Tensor, attend: Callable[[int, Tensor], Tensor]) -> Tensor:
         """ids [N] -> [N, H]; attend: layer, queries, keys and values [N, heads, D] -> [N, query heads * D]."""
         x = F.embedding(ids, self.embedding)
         size = (x.shape[-1],)
         for i, (norm, (qkv, qkv_bias), out, mlp_norm, gate_up, down) in enumerate(self.layers):
             h = F.linear(F.rms_norm(x, size, norm, self.eps), qkv, qkv_bias)
-            x = x + F.linear(attend(i, h.view(len(h), self.heads.all, self.heads.dim)), *out)
+            x.add_(F.linear(attend(i, h.view(len(h), self.heads.all, self.heads.dim)), *out))
             gate, up = F.linear(F.rms_norm(x, size, mlp_norm, self.eps), gate_up).chunk(2, -1)
-            x = x + F.linear(F.silu(gate) * up, down)
+            x.add_(F.linear(F.silu(gate).mul_(up), down))
         return x
 
     def _logits(self, x: Tensor) -> Tensor:
@@ -141,7 +181,9 @@ class FusedDecoder:
 
 class GenericDecoder:
     """Any causal LM, through its own forward and transformers' cache, whatever that holds: keys and values, the states
-    of convolutions and recurrences."""
+    of convolutions and recurrences. Prompts are padded on the left, and each response has a copy of its prompt's."""
+
+    grows = False
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype, output: Output = PLAIN) -> None:
         self.model: Any = model
@@ -152,15 +194,26 @@ class GenericDecoder:
     def refresh(self) -> None:
         """The model's own weights are used: nothing is held."""
 
-    @torch.inference_mode()
-    def prefill(self, ids: Tensor, valid: Tensor, n: int, max_new: int) -> Tensor:
+    def cache_bytes(self, prompt: int, n: int, max_new: int) -> int:
+        config = self.model.config.get_text_config()
+        heads = getattr(config, "num_attention_heads", None) or 0
+        keys = getattr(config, "num_key_value_heads", None) or heads
+        dim = getattr(config, "head_dim", None) or config.hidden_size // max(heads, 1)
+        return _token_bytes(Heads(config.num_hidden_layers, heads, keys, dim), self.dtype) * n * (prompt + max_new)
+
+    def open(self, length: int, max_new: int, common: Sequence[int] = ()) -> None:
         self.cache = DynamicCache(config=self.model.config)
-        self.valid = valid.long()
+
+    @torch.inference_mode()
+    def join(self, prompts: Sequence[Sequence[int]], n: int) -> Tensor:
+        width, device = max(map(len, prompts)), self.model.device
+        ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts], device=device)
+        self.valid = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
         positions = (self.valid.cumsum(1) - 1).clamp(min=0)
         logits = self._forward(ids, positions)
         self.position = positions[:, -1] + 1
         if n > 1:
-            self.keep(torch.arange(len(ids), device=ids.device).repeat_interleave(n))
+            self.keep(torch.arange(len(ids), device=device).repeat_interleave(n))
         return logits.repeat_interleave(n, 0)
 
     @torch.inference_mode()
@@ -174,6 +227,9 @@ class GenericDecoder:
     def keep(self, rows: Tensor) -> None:
         self.cache.reorder_cache(rows)
         self.valid, self.position = self.valid[rows], self.position[rows]
+
+    def close(self) -> None:
+        del self.cache
 
     def _forward(self, ids: Tensor, positions: Tensor) -> Tensor:
         inputs = {

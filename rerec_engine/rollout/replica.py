@@ -11,9 +11,9 @@ from rerec_engine.rollout.sampler import Sampler
 class ReplicaSampler(Sampler):
     """A `Sampler` whose weights change in `update_weights` alone. All ranks of a sharded policy call that at once."""
 
-    def __init__(self, policy: Policy, version: int = 0) -> None:
+    def __init__(self, policy: Policy, version: int = 0, cache_gb: float = 0.0) -> None:
         self.source = policy
-        super().__init__(copy_of(policy))
+        super().__init__(copy_of(policy), cache_gb=cache_gb)
         self.update_weights(version)
 
     @torch.no_grad()

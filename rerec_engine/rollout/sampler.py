@@ -1,9 +1,14 @@
-"""The built-in rollout engine: batched sampling on a KV cache, on any device, from the policy's own weights."""
+"""The built-in rollout engine: batched sampling on a KV cache, on any device, from the policy's own weights.
+
+Prompts are read in pieces, as many as the cache has room for; as responses end, the next prompts take their place.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -11,11 +16,17 @@ from torch import Tensor
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.selfcheck import Proof
 from rerec_engine.rollout.decoder import make_decoder
+from rerec_engine.rollout.responses import Responses
+from rerec_engine.rollout.waiting import Prompts, Waiting, common_beginning
 from rerec_engine.types import Rollout, Sampling
 
-COMPACT_EVERY = 8
-COMPACT_SHARE = 0.15
+PIECE = {"cpu": 1024, "cuda": 8192}
+"""Tokens of prompts that are read in one pass: enough for products at full speed, while what lies between two of them
+stays in memory that is mapped already."""
+CACHE_GB, CACHE_SHARE = 2.0, 0.4
+"""Keys and values at once, where it is not said: GiB on a CPU, of the free memory on a GPU."""
 BLOCK = 64  # tokens of the vocabulary whose mass is summed in float32
+DRAWN = 2**22  # logits that are drawn from at once on a CPU
 
 
 def draw(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,12 +35,15 @@ def draw(logits: Tensor, temperature: float, uniform: Tensor) -> tuple[Tensor, T
     logits [B, V] fp32, uniform [B] float64 in [0, 1). Returns tokens [B] int64 and their log-probs [B] fp32, nats,
     under the distribution at `temperature` (1 where greedy).
     """
-    if temperature == 0:
-        tokens = logits.argmax(-1)
-    else:
-        logits = logits if temperature == 1 else logits / temperature
-        tokens = None
     rows, size = logits.shape
+    most = max(1, DRAWN // size)
+    if rows > most and logits.device.type == "cpu":
+        parts = [
+            draw(*part) for part in zip(logits.split(most), repeat(temperature), uniform.split(most), strict=False)
+        ]
+        return torch.cat([tokens for tokens, _ in parts]), torch.cat([logp for _, logp in parts])
+    tokens = logits.argmax(-1) if temperature == 0 else None
+    logits = logits if temperature in (0, 1) else logits / temperature
     blocks = -(-size // BLOCK)
     mass = logits.new_zeros(rows, blocks * BLOCK)
     peak = logits.amax(-1, keepdim=True)  # [B, 1]
@@ -65,15 +79,17 @@ class Sampler:
     """Generates with the live policy. A response's draws depend on the seed and its place in the call alone."""
 
     watch: Callable[[int, int], None] | None = None
-    """Called after each token of `generate`: responses finished so far in the call, tokens of those that go on."""
+    """Called within `generate` after each pass: responses finished so far in the call, and tokens of the longest that
+    goes on, 0 while the first prompts are read."""
     pads = True
     """Whether prompts of several lengths are decoded at once. Some models' states do not stand padding."""
     proof = Proof()
     """See `rollout.selfcheck`."""
 
-    def __init__(self, policy: Policy, max_rows: int = 1024, version: int = 0) -> None:
+    def __init__(self, policy: Policy, max_rows: int = 1024, version: int = 0, cache_gb: float = 0.0) -> None:
+        """max_rows: responses decoded at once; cache_gb: GiB of their keys and values, 0: what suits the device."""
         self.policy = policy
-        self.max_rows = max_rows
+        self.max_rows, self.cache_gb = max_rows, cache_gb
         self.decoder = make_decoder(policy.model, policy.dtype, policy.output)
         self.weight_version = version
 
@@ -100,25 +116,13 @@ class Sampler:
         generator = torch.Generator().manual_seed(sampling.seed)
         rows = (sampling.first + len(prompts)) * n
         uniform = torch.rand(rows, sampling.max_new_tokens, generator=generator, dtype=torch.float64)
-        uniform = uniform[sampling.first * n :].to(self.policy.device)
-        found: dict[int, list[Rollout]] = {}  # by prompt
-        for part in self._parts(prompts, max(1, self.max_rows // n)):
-            drawn = uniform.view(len(prompts), n, -1)[part].flatten(0, 1)
-            rollouts = self._generate([prompts[i] for i in part], n, sampling, drawn, done=len(found) * n)
-            found |= {i: rollouts[k * n : (k + 1) * n] for k, i in enumerate(part)}
-        return [rollout for i in range(len(prompts)) for rollout in found[i]]
-
-    def _parts(self, prompts: Sequence[Sequence[int]], at_once: int) -> list[list[int]]:
-        """Which prompts are decoded at once."""
-        groups: dict[int, list[int]] = {}
-        for i, prompt in enumerate(prompts):
-            groups.setdefault(0 if self.pads else len(prompt), []).append(i)
-        return [group[k : k + at_once] for group in groups.values() for k in range(0, len(group), at_once)]
+        return self._generate(prompts, n, sampling, uniform[sampling.first * n :].to(self.policy.device))
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[int, None, None]:
         """Token ids of one response as they are drawn, the end token left out."""
         generator = torch.Generator().manual_seed(sampling.seed)
-        logits = self._prefill([prompt], 1, sampling.max_new_tokens)
+        self.decoder.open(len(prompt) + sampling.max_new_tokens, sampling.max_new_tokens)
+        logits = self.decoder.join([prompt], 1)
         for t in range(sampling.max_new_tokens):
             uniform = torch.rand(1, generator=generator, dtype=torch.float64).to(logits.device)
             token, _ = draw(logits, sampling.temperature, uniform)
@@ -128,51 +132,50 @@ class Sampler:
             if t + 1 < sampling.max_new_tokens:
                 logits = self.decoder.step(token)
 
-    def _prefill(self, prompts: Sequence[Sequence[int]], n: int, max_new: int) -> Tensor:
-        width = max(map(len, prompts))
-        ids = torch.full((len(prompts), width), self.policy.pad_id)
-        valid = torch.zeros(len(prompts), width, dtype=torch.bool)
-        for i, prompt in enumerate(prompts):
-            ids[i, width - len(prompt) :] = torch.as_tensor(prompt)
-            valid[i, width - len(prompt) :] = True
-        device = self.policy.device
-        return self.decoder.prefill(ids.to(device), valid.to(device), n, max_new)
-
     @torch.inference_mode()
-    def _generate(
-        self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling, uniform: Tensor, done: int
-    ) -> list[Rollout]:
-        """done: responses of the call before these."""
-        rows, limit, device = len(prompts) * n, sampling.max_new_tokens, self.policy.device
-        ends = torch.tensor(self.policy.end_ids, device=device)
-        tokens = torch.zeros(rows, limit, dtype=torch.long, device=device)
-        logprobs = torch.zeros(rows, limit, device=device)
-        length = torch.full((rows,), limit, device=device)
-        stopped = torch.zeros(rows, dtype=torch.bool, device=device)
-        alive = torch.arange(rows, device=device)  # rows still decoded; some may have stopped since the last compaction
-        logits = self._prefill(prompts, n, limit)
-        for t in range(limit):
-            token, logp = draw(logits, sampling.temperature, uniform[alive, t])
-            tokens[alive, t], logprobs[alive, t] = token, logp
-            ended = alive[torch.isin(token, ends) & ~stopped[alive]]
-            length[ended], stopped[ended] = t + 1, True
-            if self.watch is not None:
-                self.watch(done + int(stopped.sum()), t + 1)
-            if t + 1 == limit:
-                break
-            if t % COMPACT_EVERY == COMPACT_EVERY - 1 or bool(stopped.all()):
-                going = (~stopped[alive]).nonzero()[:, 0]
-                if len(going) == 0:
-                    break
-                if len(going) < (1 - COMPACT_SHARE) * len(alive):
-                    alive, token = alive[going], token[going]
-                    self.decoder.keep(going)
-            logits = self.decoder.step(token)
-        return self._records(tokens, logprobs, length, stopped)
+    def _generate(self, prompts: Prompts, n: int, sampling: Sampling, uniform: Tensor) -> list[Rollout]:
+        """uniform [len(prompts) * n, max_new_tokens] float64."""
+        limit, decoder, device = sampling.max_new_tokens, self.decoder, self.policy.device
+        eager = decoder.grows and device.type == "cpu"
+        responses = Responses(len(prompts), n, limit, self.policy.end_ids, device, eager)
+        waiting = Waiting(prompts, n, partial(decoder.cache_bytes, max_new=limit), self.max_rows, self._room())
+        length = max(map(len, prompts)) + limit
+        if decoder.grows:
+            decoder.open(length, limit, prompts[0][: common_beginning(prompts)])
+        logits, settled = torch.empty(0, device=device), True
+        while waiting or len(responses.alive):
+            if not decoder.grows and not len(logits):
+                decoder.open(length, limit)
+            for piece in self._pieces(waiting, responses) if settled else ():
+                fresh = decoder.join([prompts[i] for i in piece], n)
+                responses.join(piece)
+                logits = torch.cat([logits, fresh]) if len(logits) else fresh
+                self._tell(responses)
+            token, logp = draw(logits, sampling.temperature, uniform[responses.alive, responses.at])
+            responses.put(token, logp)
+            self._tell(responses)
+            going = responses.settle()
+            settled = going is not None
+            if going is not None:
+                decoder.keep(going)
+                token = token[going]
+            logits = decoder.step(token) if len(token) else logits[:0]
+        decoder.close()
+        return responses.records(self.weight_version)
 
-    def _records(self, tokens: Tensor, logprobs: Tensor, length: Tensor, stopped: Tensor) -> list[Rollout]:
-        ids, lps = tokens.tolist(), logprobs.tolist()
-        return [
-            Rollout(ids[i][:k], lps[i][:k], "stop" if stop else "length", self.weight_version)
-            for i, (k, stop) in enumerate(zip(length.tolist(), stopped.tolist(), strict=True))
-        ]
+    def _pieces(self, waiting: Waiting, responses: Responses) -> Iterable[list[int]]:
+        """Places of the prompts that are read now."""
+        if self.decoder.grows:
+            return waiting.take(responses.decoded(), PIECE[self.policy.device.type])
+        return [] if len(responses.alive) or not waiting else [waiting.take_whole(not self.pads)]
+
+    def _room(self) -> int:
+        """Bytes of keys and values at once."""
+        device = self.policy.device
+        if self.cache_gb or device.type == "cpu":
+            return int((self.cache_gb or CACHE_GB) * 2**30)
+        return int(CACHE_SHARE * torch.cuda.mem_get_info(device)[0])
+
+    def _tell(self, responses: Responses) -> None:
+        if self.watch is not None:
+            self.watch(responses.finished, responses.longest)

@@ -21,32 +21,35 @@ SERVED = "; serve --engine vllm draws with vLLM, where that knows the model"
 def forced_logprobs(decoder: Decoder, case: Case, policy: Policy, pads: bool) -> Tensor:
     """Log-probs of the case's responses, [T] fp32, when the decoder is handed their tokens one by one.
 
-    Prompts of two lengths stand in one batch where `pads`, two responses each; a response that has ended is dropped.
+    Prompts of two lengths stand in one batch where `pads`, two responses each, and join one after the other where the
+    decoder lets them; a response that has ended is dropped.
     """
     pairs = [case.rows[:2], case.rows[2:]]
     return torch.cat([_forced(decoder, part, policy) for part in ([case.rows] if pads else pairs)])
 
 
 def _forced(decoder: Decoder, rows: Sequence[Row], policy: Policy) -> Tensor:
-    prompts = [prompt for prompt, _ in rows[::2]]
-    width, longest = max(map(len, prompts)), max(len(response) for _, response in rows)
-    ids = torch.tensor([[policy.pad_id] * (width - len(p)) + list(p) for p in prompts])
-    valid = torch.tensor([[False] * (width - len(p)) + [True] * len(p) for p in prompts])
-    logits = decoder.prefill(ids.to(policy.device), valid.to(policy.device), 2, longest)
+    longest = max(len(response) for _, response in rows)
+    decoder.open(max(len(prompt) for prompt, _ in rows) + longest, longest)
     found: list[list[Tensor]] = [[] for _ in rows]
-    alive = list(range(len(rows)))
-    for t in range(longest):
-        tokens = torch.tensor([rows[i][1][t] for i in alive], device=policy.device)
+    alive: list[int] = []
+    joining = [range(0, 2), range(2, len(rows))] if decoder.grows and len(rows) > 2 else [range(len(rows))]
+    logits = policy.head.new_zeros(0)
+    while alive or joining:
+        if joining:
+            alive += (fresh := joining.pop(0))
+            first = decoder.join([rows[i][0] for i in fresh[::2]], 2)
+            logits = torch.cat([logits, first]) if len(logits) else first
+        tokens = torch.tensor([rows[i][1][len(found[i])] for i in alive], device=policy.device)
         logp = logits.log_softmax(-1).gather(1, tokens[:, None])[:, 0]
         for place, i in enumerate(alive):
             found[i].append(logp[place])
-        going = [place for place, i in enumerate(alive) if len(rows[i][1]) > t + 1]
-        if not going:
-            break
+        going = [place for place, i in enumerate(alive) if len(rows[i][1]) > len(found[i])]
         if len(going) < len(alive):
             alive, tokens = [alive[place] for place in going], tokens[going]
-            decoder.keep(torch.tensor(going, device=policy.device))
-        logits = decoder.step(tokens)
+            decoder.keep(torch.tensor(going, dtype=torch.long, device=policy.device))
+        logits = decoder.step(tokens) if alive else logits[:0]
+    decoder.close()
     return torch.stack([value for values in found for value in values])
 
 

@@ -171,8 +171,8 @@ def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ran
             trust_remote_code=config.model.trust_remote_code,
         )
     if ranks.size > 1 or config.rollout.overlap:
-        return ReplicaSampler(policy, step)
-    return Sampler(policy, version=step)
+        return ReplicaSampler(policy, step, config.rollout.cache_gb)
+    return Sampler(policy, version=step, cache_gb=config.rollout.cache_gb)
 
 
 def _device(config: Config, ranks: Ranks) -> torch.device:

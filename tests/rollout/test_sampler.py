@@ -47,15 +47,49 @@ def test_who_watches_changes_nothing(tiny_policy):
     watched.watch = lambda finished, tokens: told.append((finished, tokens))
     rollouts = watched.generate(asked, 2, Sampling(50, 1.0, seed=1))
     assert rollouts == Sampler(policy, max_rows=6).generate(asked, 2, Sampling(50, 1.0, seed=1))
-    first = max(len(r.token_ids) for r in rollouts[:6])
-    parts = told[:first], told[first:]
-    assert [tokens for part in parts for _, tokens in part] == [
-        *range(1, len(parts[0]) + 1),
-        *range(1, len(parts[1]) + 1),
-    ]
-    for (done, part), own in zip(enumerate(parts), (rollouts[:6], rollouts[6:]), strict=True):
-        for finished, tokens in part:
-            assert finished == 6 * done + sum(r.finish == "stop" and len(r.token_ids) <= tokens for r in own)
+    assert told[0] == (0, 0), "read, and nothing drawn"
+    assert told[-1][0] == len(rollouts)
+    finished = [count for count, _ in told]
+    assert finished == sorted(finished)
+    assert max(tokens for _, tokens in told) == max(len(r.token_ids) for r in rollouts)
+
+
+def ending(policy):
+    """Its responses end at many lengths."""
+    with torch.no_grad():  # every state likes the end token somewhat
+        policy.model.lm_head.weight[policy.end_ids[0]] = policy.model.lm_head.weight.mean(0)
+    policy.end_ids = tuple(range(5, 60))  # a fifth of the vocabulary
+    return policy
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
+@pytest.mark.parametrize("room", [{"max_rows": 7}, {"cache_gb": 1e-9}, {"cache_gb": 3e-5}], ids=str)
+def test_as_responses_end_the_next_prompts_take_their_place(tiny_policy, architecture, room):
+    policy = ending(tiny_policy(architecture))
+    asked = prompts(policy, 12)
+    expected = Sampler(policy).generate(asked, 3, Sampling(20, 1.0, seed=4))
+    sampler, rows = Sampler(policy, **room), []
+    step = sampler.decoder.step
+    sampler.decoder.step = lambda tokens: (rows.append(len(tokens)), step(tokens))[1]
+    found = sampler.generate(asked, 3, Sampling(20, 1.0, seed=4))
+    assert [r.token_ids for r in found] == [r.token_ids for r in expected]
+    assert np.allclose([x for r in found for x in r.logprobs], [x for r in expected for x in r.logprobs], atol=1e-4)
+    assert max(rows) <= room.get("max_rows", 15)
+    assert len({len(r.token_ids) for r in found}) > 5
+
+
+def test_a_common_beginning_is_read_once(tiny_policy):
+    policy = tiny_policy("llama")
+    (beginning,) = [prompts(policy, 1)[0] * 40][:1]
+    asked = [beginning[:70] + prompt for prompt in prompts(policy)]
+    sampler, read = Sampler(policy), []
+    body = sampler.decoder._body
+    sampler.decoder._body = lambda ids, attend: (read.append(len(ids)), body(ids, attend))[1]
+    rollouts = sampler.generate(asked, 2, Sampling(9, 1.0, seed=1))
+    assert read[:2] == [64, sum(map(len, asked)) - 64 * len(asked)]
+    with torch.no_grad():
+        logp, _ = policy.token_logprobs([(asked[i // 2], r.token_ids) for i, r in enumerate(rollouts)])
+    assert (logp - torch.tensor([x for r in rollouts for x in r.logprobs])).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("options", [{"rope_parameters": LLAMA3_ROPE}, {"attention_bias": True}, {"head_dim": 16}])
@@ -102,10 +136,7 @@ def test_fused_and_generic_decoders_agree(tiny_policy):
 
 
 def test_stops_at_an_end_token_and_drops_finished_rows(tiny_policy):
-    policy = tiny_policy("qwen2")
-    with torch.no_grad():  # every state likes the end token somewhat
-        policy.model.lm_head.weight[policy.end_ids[0]] = policy.model.lm_head.weight.mean(0)
-    policy.end_ids = tuple(range(5, 60))  # a fifth of the vocabulary: responses stop at many lengths
+    policy = ending(tiny_policy("qwen2"))
     sampler = Sampler(policy)
     sizes = []
     keep = sampler.decoder.keep
