@@ -68,10 +68,11 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
     sampler = load_sampler(args.model, args.device, loading)
     everything, encode = queries, sampler.policy.encode_prompt
-    queries = list(fitting(everything, encode, args.max_prompt_tokens))
+    with waiting("encoding the prompts"):
+        queries = list(fitting(everything, encode, args.max_prompt_tokens))
+        longest = max((len(encode(query.messages)) for query in queries), default=0)
     if not queries:
         raise file_error(path, f"no query has a prompt of at most {args.max_prompt_tokens} tokens")
-    longest = max(len(encode(query.messages)) for query in queries)
     if told := check_context(sampler.policy, longest, args.max_new_tokens, "--max-new-tokens"):
         print(told, file=sys.stderr)
     evaluate = partial(

@@ -44,15 +44,16 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
             search = TextIndex(dataset, args.search_model)
         except UserError as error:
             raise UserError(f"--search-model: {error}") from None
-    return Assistant(
-        dataset,
-        policy.tokenizer,
-        policy.encode_prompt,
-        lambda prompt, how, _: sampler.stream(prompt, how),
-        search,
-        context_of(policy),
-        opened=policy.chat.opens_reasoning(),
-    )
+    with waiting("reading the catalogue's titles and facts"):
+        return Assistant(
+            dataset,
+            policy.tokenizer,
+            policy.encode_prompt,
+            lambda prompt, how, _: sampler.stream(prompt, how),
+            search,
+            context_of(policy),
+            opened=policy.chat.opens_reasoning(),
+        )
 
 
 def ask_once(

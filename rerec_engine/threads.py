@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from rerec_engine.heap import keep_memory
 from rerec_engine.machine import core_count
 
 TASKS = Path("/proc/self/task")
@@ -36,7 +37,9 @@ _watcher: threading.Thread | None = None
 
 
 def compute_with(threads: int) -> None:
-    """Set the threads that torch computes with, and have them give way to other processes from now on."""
+    """Set the threads that torch computes with, have them give way to other processes from now on, and have memory that
+    is freed kept for what comes next."""
+    keep_memory()
     torch.set_num_threads(threads)
     give_way()
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import ExitStack
 
-from rerec_engine.cli import run_command, tell_mistakes
+from rerec_engine.cli import run_command, tell_mistakes, waiting
 from rerec_engine.runs.settings import load_settings
 
+LOADING = ExitStack()
 if __name__ == "__main__":  # help and mistakes before torch is loaded, which takes seconds
     CHOSEN = tell_mistakes(load_settings)
-    if sys.stderr.isatty():
-        print("loading torch and transformers ...", end="\r", file=sys.stderr)
+    LOADING.enter_context(waiting("loading the libraries"))
 
 import time
 from collections.abc import Callable
@@ -33,6 +33,8 @@ from rerec_engine.training.records import rollout_table, step_record
 from rerec_engine.training.setup import start
 from rerec_engine.training.trainer import Trainer
 
+LOADING.close()
+
 
 def train(config: Config, resume: Path | None = None) -> Path:
     """Run the loop to its end; returns the run directory. Asked to stop, it ends at a step boundary."""
@@ -51,11 +53,12 @@ def _run(trainer: Trainer) -> Path:
     config, run, began = trainer.config, trainer.run, time.monotonic()
     if not trainer.resumed:
         evaluate(trainer, "test", "before")
-        trainer.save()
+        with waiting("writing the first checkpoint", trainer.ranks.main):
+            trainer.save()
     stop = False
     with Interrupt(trainer.ranks) as interrupt, Progress(trainer) as progress:
         while trainer.step < config.train.steps and not stop:
-            metrics, batch = one_step(trainer)
+            metrics, batch = one_step(trainer, progress.stage)
             if trainer.step == 1:
                 metrics["selfcheck_logprob_max"] = trainer.selfcheck
             run.log("metrics.jsonl", metrics)
@@ -68,13 +71,15 @@ def _run(trainer: Trainer) -> Path:
                 evaluate(trainer, "val", "during")
                 _write(trainer, "report")
             if _due(step, config.train.checkpoint_every) or last or stop:
+                progress.stage("checkpoint")
                 trainer.save()
     if stop and trainer.step < config.train.steps:
         _write(trainer, "report")
         raise Stopped(f"stopped after step {trainer.step}; continue with --resume {run.path}", interrupt.exit_code)
     final = run.path / "final"
-    trainer.policy.save(final, trainer.ranks.main)
-    prove_saved(trainer.policy, final, trainer.ranks)
+    with waiting(f"writing {final} and loading it again", trainer.ranks.main):
+        trainer.policy.save(final, trainer.ranks.main)
+        prove_saved(trainer.policy, final, trainer.ranks)
     evaluate(trainer, "test", "after")
     _write(trainer, "report")
     _write(trainer, "model card")
@@ -82,9 +87,9 @@ def _run(trainer: Trainer) -> Path:
     return run.path
 
 
-def one_step(trainer: Trainer) -> tuple[dict[str, object], TrainingBatch]:
-    """One step of the loop; returns its metrics and the batch that it trained on."""
-    clock, step = Clock(), trainer.step + 1
+def one_step(trainer: Trainer, begins: Callable[[str], None] | None = None) -> tuple[dict[str, object], TrainingBatch]:
+    """One step of the loop; returns its metrics and the batch that it trained on. begins: told each stage."""
+    clock, step = Clock(begins), trainer.step + 1
     scored = trainer.worker.next_batch(step, clock)  # queue -> responses -> dual-graph rewards
     trainer.worker.look_ahead(step + 1)
     with clock("logprobs"):

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "rerec_engine"
 # From the ground up: a room may import rooms of lower floors alone, and files of one room those of lower floors there.
 # The first floor is one layer: its files may know each other.
 FLOORS = (
-    {"errors", "types", "config", "files", "machine", "threads", "cli", "_core", "kernels", "__init__", "__main__"},
+    {"errors", "types", "config", "files", "machine", "threads", "heap", "cli", "_core", "kernels"}
+    | {"__init__", "__main__"},
     {"ops", "graph"},
     {"data", "model"},
     {"reward", "worlds", "rollout", "runs"},

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.share("max-new-tokens")
     args = parser.parse_args(argv)
-    policy = load_policy(str(args.run / "final"), device="cpu")
+    policy = load_policy(str(args.run / "final"), "cpu", "auto")
     named = (test.partition("=") for test in args.tests)
     tests: dict[str, Any] = {}
     known: dict[str, float] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rerec_engine.cli import Parser, run_command
+from rerec_engine.cli import Parser, run_command, waiting
 from rerec_engine.errors import UserError
 
 
@@ -25,11 +25,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR", type=Path, help="run directory; a second one is compared")
     parser.share("output", metavar="F.html", type=Path, help="default: report.html in the first run directory")
     args = parser.parse_args(argv)
-    from rerec_engine.report import write_report
+    with waiting("loading the libraries"):
+        from rerec_engine.report import write_report
 
     if len(args.runs) > 2:
         raise UserError(f"one or two run directories, got {len(args.runs)}")
-    print(write_report(*args.runs, output=args.output))
+    with waiting("writing the report"):
+        page = write_report(*args.runs, output=args.output)
+    print(page)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ def open_inputs(model: str, data: str, threads: int, loading: Loading | None = N
     """
     compute_with(thread_count(threads))
     check_model(model, loading.revision if loading else None)
-    return load_dataset(data)
+    with waiting(f"reading {data}"):
+        return load_dataset(data)
 
 
 def load_sampler(model: str, device: str, loading: Loading | None = None) -> Sampler:

@@ -11,8 +11,10 @@ from collections.abc import Callable
 import torch
 
 from rerec_engine.assistant.answer import Assistant
+from rerec_engine.cli import waiting
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.errors import UserError
+from rerec_engine.heap import keep_memory
 from rerec_engine.model.context import context_of
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.model.source import Loading, find_model
@@ -39,7 +41,8 @@ def find_vllm(named: str | None) -> str | None:
 
 def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limits]) -> tuple[Conversation, Limits]:
     """The conversation that the command's arguments ask for, and the limits of its engine."""
-    dataset, loading = load_dataset(args.data), Loading.of(args)
+    with waiting(f"reading {args.data}"):
+        dataset, loading = load_dataset(args.data), Loading.of(args)
     python = None if args.engine == "sampler" else find_vllm(args.vllm_python)
     if args.engine == "vllm" and python is None:
         raise UserError("--engine vllm: vLLM is not installed here; name a Python that has it: --vllm-python")
@@ -64,11 +67,14 @@ def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limi
         else:
             return _conversation(dataset, policy, backend), limits
     limits = limits_of("sampler")
-    policy = load_policy(args.model, args.device, loading.dtype, loading=loading)
+    keep_memory()
+    with waiting("loading the model"):
+        policy = load_policy(args.model, args.device, loading.dtype, loading=loading)
     if policy.device.type == "cpu":  # the callers share the cores
         torch.set_num_threads(max(1, torch.get_num_threads() // limits.concurrent))
     sampler = Sampler(policy)
-    prove_sampler(sampler, remedy="; --engine vllm draws with vLLM, where that knows the model")
+    with waiting("the self-check"):
+        prove_sampler(sampler, remedy="; --engine vllm draws with vLLM, where that knows the model")
     backend = SamplerBackend(sampler, limits.concurrent)
     return _conversation(dataset, policy, backend), limits
 

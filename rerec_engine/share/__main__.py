@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rerec_engine.cli import SWITCH, Parser, run_command
+from rerec_engine.cli import SWITCH, Parser, run_command, waiting
 from rerec_engine.errors import UserError
 
 
@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="model repository to upload final/ to")
     parser.add_argument("--private", **SWITCH, help="where the repository is made by this")
     args = parser.parse_args(argv)
-    from rerec_engine.share.card import HUB_NAME, write_card
+    with waiting("loading the libraries"):
+        from rerec_engine.share.card import HUB_NAME, write_card
 
     if args.push_to_hub is not None and not HUB_NAME.fullmatch(args.push_to_hub):
         raise UserError(f"--push-to-hub: expected OWNER/NAME, got {args.push_to_hub!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +13,13 @@ from typing import Any
 from rerec_engine.cli import progress_bar
 from rerec_engine.config import Config
 from rerec_engine.metrics.report import with_interval
+from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.run_directory import RunDir
 from rerec_engine.training.trainer import Trainer
+
+PATIENCE = 2.0
+"""Seconds of a step after which its stages are shown."""
 
 
 def tell(text: str) -> None:
@@ -78,10 +83,15 @@ def _duration(seconds: float) -> str:
 
 
 class Progress:
-    """A bar over the run's steps: accuracy, KL, tokens/s, time left."""
+    """A bar over the run's steps: accuracy, KL, tokens/s, time left; within a step that takes long, what goes on."""
 
     def __init__(self, trainer: Trainer) -> None:
-        steps = trainer.config.train.steps
+        config, engine = trainer.config, trainer.worker.engine
+        steps = config.train.steps
+        queries = min(config.train.queries_per_step, len(trainer.worker.queries))
+        self.responses = queries * config.rollout.responses_per_query
+        self.engine = engine if type(engine) is Sampler and trainer.ranks.main else None
+        self.accuracy, self.began = "", time.monotonic()
         self.bar = progress_bar(steps, "reinforce", "step", initial=trainer.step, shown=trainer.ranks.main, leave=True)
 
     def __enter__(self) -> Progress:
@@ -90,9 +100,25 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, *_: TracebackType | BaseException | None) -> None:
         self.bar.close()
 
+    def stage(self, name: str) -> None:
+        """A stage of a step begins: rollout, reward, ..., or the writing of a checkpoint."""
+        if self.engine is not None:
+            self.engine.watch = self._answered if name == "rollout" else None
+        self._now(name)
+
+    def _answered(self, finished: int, tokens: int) -> None:
+        self._now(f"{finished}/{self.responses} answers" if tokens else "reading prompts")
+
+    def _now(self, what: str) -> None:
+        """Of a step that takes seconds; the demo's would flicker."""
+        if time.monotonic() - self.began > PATIENCE:
+            self.bar.set_postfix_str(f"{what}{self.accuracy}", refresh=False)
+            self.bar.update(0)
+
     def show(self, metrics: Mapping[str, Any]) -> None:
         """One step further, with its figures, short enough for 80 columns."""
         kl = f"KL {metrics['kl']:.0e}, " if metrics["kl"] is not None else ""
         speed = f"{metrics['tokens_per_second']:.0f} tok/s"
         self.bar.set_postfix_str(f"accuracy {metrics['accuracy']:.2f}, {kl}{speed}", refresh=False)
         self.bar.update()
+        self.accuracy, self.began = f", accuracy {metrics['accuracy']:.2f}", time.monotonic()

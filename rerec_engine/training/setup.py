@@ -98,7 +98,8 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
             reference.shard(device, config.model.offload_reference)
         if critic is not None:
             shard(critic, blocks(critic.body), policy.dtype, device)
-    proof = prove_policy(policy, critic)
+    with waiting("the self-check", ranks.main):
+        proof = prove_policy(policy, critic)
     policy.packed, policy.output = ranks.first((policy.packed, policy.output))
     if reference is not None:
         reference.packed, reference.output = policy.packed, policy.output
@@ -114,7 +115,8 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
     with waiting(f"starting the rollout engine ({config.rollout.engine})", ranks.main):
         engine = _engine(config, policy, source, run, ranks, done or 0)
     if isinstance(engine, Sampler):
-        proof = proof.join(prove_sampler(engine, policy, REMEDY))
+        with waiting("the self-check of the sampler", ranks.main):
+            proof = proof.join(prove_sampler(engine, policy, REMEDY))
     for told in proof.told if ranks.main else ():
         tell(told)
     worker = RolloutWorker(engine, queue, queries, prompts, score, config, ranks, orders)

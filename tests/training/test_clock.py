@@ -23,3 +23,10 @@ def test_a_stage_that_fails_is_not_counted():
     with pytest.raises(KeyError), clock("update"):
         raise KeyError
     assert list(clock.seconds()) == ["total"]
+
+
+def test_a_stage_is_told_as_it_begins():
+    told = []
+    clock = Clock(told.append)
+    with clock("rollout"):
+        assert told == ["rollout"]

@@ -9,8 +9,10 @@ import pytest
 
 from rerec_engine.config import Config
 from rerec_engine.model.ranks import Ranks
+from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.runs.run_directory import RunDir
-from rerec_engine.training.progress import _duration, tell_end, tell_start
+from rerec_engine.training import progress as module
+from rerec_engine.training.progress import Progress, _duration, tell_end, tell_start
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,36 @@ def test_the_start_tells_where_it_writes(tmp_path, capsys):
     new, resumed = capsys.readouterr().err.splitlines()
     assert new == f"100 steps of 512 queries, written to {tmp_path}"
     assert resumed == f"resuming {tmp_path} after step 40 of 100"
+
+
+def running(step=0):
+    engine = Sampler.__new__(Sampler)
+    worker = SimpleNamespace(engine=engine, queries=[0] * 3)
+    return SimpleNamespace(config=Config(), ranks=Ranks(), worker=worker, step=step), engine
+
+
+def test_a_long_step_shows_what_goes_on(monkeypatch, capsys):
+    now = iter([0.0, 1.0, *[9.0] * 9])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    trainer, engine = running()
+    with Progress(trainer) as progress:
+        progress.bar.mininterval = 0.0
+        progress.stage("rollout")  # after a second: nothing yet
+        assert "rollout" not in capsys.readouterr().err
+        engine.watch(0, 0)
+        engine.watch(4, 31)
+        progress.stage("update")
+        assert engine.watch is None
+        progress.show({"kl": None, "tokens_per_second": 7.0, "accuracy": 0.25})
+        progress.stage("rollout")  # the next step has just begun
+    told = capsys.readouterr().err
+    assert [told.index(word) for word in ("reading prompts", "4/15 answers", "update", "accuracy 0.25, 7 tok/s")]
+    assert "rollout" not in told
+
+
+def test_another_engine_is_not_watched():
+    trainer, _ = running()
+    trainer.worker.engine = SimpleNamespace()
+    with Progress(trainer) as progress:
+        progress.stage("rollout")
+    assert not hasattr(trainer.worker.engine, "watch")

@@ -1,0 +1,28 @@
+"""Memory that glibc keeps for the next operation instead of giving it back to the kernel.
+
+By default every larger tensor is mapped anew and unmapped again. The kernel clears each of its pages at the first
+touch, which takes a quarter of the time of rollout and update of a model of 135 M parameters, and more where all cores
+do it at once. Kept memory is touched once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # malloc.h
+NEVER = -1
+STEP = 1 << 28
+"""Bytes by which the heap grows."""
+
+
+def keep_memory() -> bool:
+    """Have this process's malloc keep what is freed, from now on; returns whether it does.
+
+    Nothing happens where there is no mallopt (musl, macOS), or where the environment says how to (MALLOC_...,
+    GLIBC_TUNABLES). Calculations are the same bit for bit; the peak of memory grows by some per cent.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ:
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and all([mallopt(TRIM_THRESHOLD, NEVER), mallopt(TOP_PAD, STEP), mallopt(MMAP_MAX, 0)])

@@ -1,0 +1,47 @@
+"""Freed memory is kept, in processes that ask for it and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+CHILD = """
+import json, resource
+import numpy as np
+from rerec_engine.heap import keep_memory
+
+def touched():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        np.full(8 << 20, 1.0)  # 64 MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+plain = touched()
+kept = keep_memory()
+np.full(8 << 20, 1.0)
+print(json.dumps([kept, plain, touched()]))
+"""
+
+
+def child(**environment: str) -> tuple[bool, int, int]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run([sys.executable, "-c", CHILD], env={**env, **environment}, check=True, stdout=subprocess.PIPE)
+    kept, plain, after = json.loads(done.stdout)
+    return kept, plain, after
+
+
+def test_pages_are_touched_once() -> None:
+    kept, plain, after = child()
+    if not kept:
+        pytest.skip("no mallopt: glibc has it")
+    assert after < plain / 10
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_what_the_environment_says_goes_first(name: str) -> None:
+    value = "glibc.malloc.arena_max=2" if name == "GLIBC_TUNABLES" else "2"
+    assert child(**{name: value})[0] is False
