@@ -2,7 +2,8 @@
 
 transformers' models take it as the attention implementation `rerec_packed`. A forward pass that names no `Blocks` goes
 through transformers' SDPA as before. On CUDA in half precision, torch's own variable-length flash attention runs
-(`torch.nn.attention.varlen`, torch >= 2.10); else SDPA, block by block.
+(`torch.nn.attention.varlen`, torch >= 2.10); on a CPU whose products oneDNN makes, `tiled_attention`; else SDPA, block
+by block.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from rerec_engine.model.tiled_attention import Tile, tiled_attention, tiles
+from rerec_engine.ops.native.onednn import with_onednn
 
 varlen_attn: Callable[..., Any] | None
 try:
@@ -68,6 +72,15 @@ class Blocks:
         ]
         return torch.cat(spans).to(self.device)
 
+    @property
+    def tiled(self) -> bool:
+        """Whether `tiled_attention` is the fastest here."""
+        return self.device.type == "cpu" and with_onednn()
+
+    @cached_property
+    def tiles(self) -> list[list[Tile]]:
+        return tiles(self.lengths, self.prefix)
+
     def mask(self, block: int, window: int | None, dtype: torch.dtype) -> Tensor:
         """Additive mask of a block, [queries, keys]: causal, aligned at the last query, within `window` keys.
 
@@ -109,6 +122,9 @@ def packed_attention(
     query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     if _fused(query, dtype):
         return _varlen(query, key, value, scaling, sliding_window, blocks)[None], None
+    if blocks.tiled and sliding_window is None and dtype != torch.float64:
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        return tiled_attention(query, key, value, scale, blocks.tiles).transpose(1, 2), None
     return _by_block(query, key, value, scaling, sliding_window, blocks).transpose(1, 2), None
 
 

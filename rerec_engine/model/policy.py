@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.config import ModelConfig
 from rerec_engine.errors import UserError
-from rerec_engine.model.arithmetic import AUTO, DTYPES, resolve_dtype
+from rerec_engine.model.arithmetic import AUTO, DTYPES, NARROW, resolve_dtype, width_of
 from rerec_engine.model.chat import Chat, tell_once
 from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter, saved_buffers
 from rerec_engine.model.memory import enable_checkpointing
@@ -27,6 +27,7 @@ from rerec_engine.model.sequences import Row, response_states
 from rerec_engine.model.source import Loading, find_model, no_model
 from rerec_engine.model.templates import set_template
 from rerec_engine.ops import token_logprob
+from rerec_engine.ops.native.onednn import multiply_with_onednn
 from rerec_engine.types import Message
 
 
@@ -271,6 +272,8 @@ def load_policy(
     loading = loading or Loading()
     source, trust = str(find_model(path, loading.revision)), loading.trust_remote_code
     place = resolve_device(device) if isinstance(device, str) else device
+    if place.type == "cpu" and width_of(Path(source)) >= NARROW:
+        multiply_with_onednn()
     dtype = resolve_dtype(dtype, Path(source), place)
     master = dtype if master is None else resolve_dtype(master, Path(source), place)
     weights = DTYPES[master]

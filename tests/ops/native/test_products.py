@@ -84,7 +84,11 @@ def test_bfloat16_wants_the_processor_and_the_library(
     for name, answer in zip(("_is_avx512_bf16_supported", "_is_amx_tile_supported"), processor, strict=True):
         monkeypatch.setattr(torch.cpu, name, lambda answer=answer: answer)
     monkeypatch.setattr(products, "_gemm", lambda: library)
+    monkeypatch.setattr(products, "beats_mkl", lambda: False)
     assert products.has_bfloat16() is expected
+    products.has_bfloat16.cache_clear()
+    monkeypatch.setattr(products, "beats_mkl", lambda: True)  # whose product is as slow as in float32
+    assert not products.has_bfloat16()
 
 
 @pytest.mark.parametrize("fast, narrow", [(True, torch.bfloat16), (False, torch.float32)])
