@@ -36,10 +36,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | None, float]:
+def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | None, dict[str, Any]]:
     """Load model, dataset and reward engine, and evaluate the split, perhaps in several orders of the candidates.
 
-    The last is the self-check's largest difference of log-probs, nats.
+    The last is what the JSON tells of the model: its arithmetic, and the self-check's largest difference of log-probs,
+    nats.
     """
     with waiting("loading the libraries"):
         from rerec_engine.config import RewardWeights
@@ -48,6 +49,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         from rerec_engine.data.prompter import Prompter
         from rerec_engine.metrics.evaluation import evaluate_queries
         from rerec_engine.metrics.orders import evaluate_orders
+        from rerec_engine.model.arithmetic import name_of
         from rerec_engine.model.context import check_context
         from rerec_engine.model.source import Loading
         from rerec_engine.reward import RewardEngine
@@ -91,11 +93,12 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         opened=sampler.policy.chat.opens_reasoning(),
         watched=sampler,
     )
+    measured = {"dtype": name_of(sampler.policy.dtype), "selfcheck_logprob_max": sampler.proof.logprob_max}
     if args.permutations == 1:
         report, orders = evaluate(queries), None
     else:
         report, orders = evaluate_orders(evaluate, queries, prompter.shuffled, args.permutations, args.seed)
-    return replace(report, left_out=len(everything) - len(queries)), orders, sampler.proof.logprob_max
+    return replace(report, left_out=len(everything) - len(queries)), orders, measured
 
 
 def evaluate_others(args: argparse.Namespace) -> tuple[EvalReport, dict[str, Any], str]:
@@ -234,8 +237,8 @@ def _on_dataset(args: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
         result |= place | report.to_json(rows=True)
         printed = [report.table(), *([told] if told else [])]
     elif args.model:
-        report, orders, apart = evaluate_model(args)
-        result |= {"model": args.model, "selfcheck_logprob_max": apart, **report.to_json(rows=True)}
+        report, orders, measured = evaluate_model(args)
+        result |= {"model": args.model, **measured, **report.to_json(rows=True)}
         printed = [report.table()]
         if orders is not None:
             result["orders"] = orders.to_json()

@@ -19,7 +19,7 @@ WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
 """What configurations call a model's width."""
 NARROW = 512
 """Units; a narrower model, such as those made on the spot, is computed in fp32 whatever the processor."""
-WIDEST, ROWS, FEW_ROWS = 1024, 1024, 32
+WIDEST, ROWS, FEW_ROWS = 1024, 256, 32
 """Of the products that are timed: widths beyond, and more rows, have the same rate."""
 CLEAR = 1.3
 """Times as fast as fp32 that bf16 must be: less is lost again in what surrounds the products."""
@@ -40,6 +40,11 @@ def resolve_dtype(asked: str, directory: Path, device: torch.device) -> Literal[
     return "bf16"
 
 
+def name_of(dtype: torch.dtype) -> str:
+    """fp32 or bf16."""
+    return next(name for name, known in DTYPES.items() if known == dtype)
+
+
 def width_of(directory: Path) -> int:
     """Units of a model's hidden states; 0 where its config.json does not say."""
     try:
@@ -53,15 +58,20 @@ def width_of(directory: Path) -> int:
 
 @functools.cache
 def speedup(width: int) -> float:
-    """How many times as fast as in fp32 this CPU multiplies in bf16 at this width, with the threads that are set.
+    """How many times as fast as in fp32 this CPU multiplies in bf16 at this width.
 
-    The least of several times each, in turn, since other processes disturb. A few rows first: where bf16 is emulated it
-    takes a hundred times as long.
+    The least of several times each, in turn, of the processor time of one thread: other processes then disturb little.
+    A few rows first: where bf16 is emulated it takes a hundred times as long.
     """
-    weight = torch.randn(4 * width, width)
-    few, many = (torch.randn(rows, width) for rows in (FEW_ROWS, ROWS))
-    first = _ratio(few, weight, 2)
-    return first if first < 0.5 else _ratio(many, weight, 5)
+    threads = torch.get_num_threads()
+    own = torch.Generator().manual_seed(0)  # a run's draws stay as they are
+    weight, few, many = (torch.randn(rows, width, generator=own) for rows in (4 * width, FEW_ROWS, ROWS))
+    torch.set_num_threads(1)
+    try:
+        first = _ratio(few, weight, 2)
+        return first if first < 0.5 else _ratio(many, weight, 5)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _ratio(x: Tensor, weight: Tensor, times: int) -> float:
@@ -70,8 +80,8 @@ def _ratio(x: Tensor, weight: Tensor, times: int) -> float:
     with torch.inference_mode():
         for _ in range(times + 1):
             for (rows, columns), seconds in zip(pairs, taken, strict=True):
-                begin = time.perf_counter()
+                begin = time.thread_time()
                 torch.nn.functional.linear(rows, columns)
-                seconds.append(time.perf_counter() - begin)
+                seconds.append(time.thread_time() - begin)
     fp32, bf16 = (min(seconds[1:]) for seconds in taken)  # the first sets up
-    return fp32 / bf16
+    return fp32 / max(bf16, 1e-9)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rerec_engine.model import arithmetic, chat
-from rerec_engine.model.arithmetic import NARROW, resolve_dtype, speedup, width_of
+from rerec_engine.model.arithmetic import DTYPES, NARROW, name_of, resolve_dtype, speedup, width_of
 from rerec_engine.model.policy import load_policy
 
 CPU = torch.device("cpu")
@@ -66,8 +66,15 @@ def test_without_a_configuration_there_is_no_width(tmp_path: Path) -> None:
     assert width_of(tmp_path) == 0
 
 
-def test_the_ratio_is_a_number() -> None:
+def test_every_arithmetic_has_a_name() -> None:
+    assert [name_of(dtype) for dtype in DTYPES.values()] == list(DTYPES)
+
+
+def test_the_ratio_is_a_number_and_nothing_else_changes() -> None:
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
     assert 0 < speedup(16) < float("inf")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
 
 
 def test_weights_are_kept_in_fp32_under_arithmetic_that_was_found(
