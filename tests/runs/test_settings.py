@@ -40,7 +40,7 @@ def test_a_model_made_on_the_spot_takes_the_demos_settings_with_data_too(tmp_pat
     without, _ = load_settings(["--data", str(tmp_path)])
     (tmp_path / "warm_start.parquet").touch()
     config, _ = load_settings(["--data", str(tmp_path), "--train.steps", "20"])
-    small = {"data.path": str(tmp_path), "rollout.max_new_tokens": 320}
+    small = {"data.path": str(tmp_path), "rollout.max_new_tokens": 768}
     assert config == replaced(read_yaml(DEMO), {**small, "train.steps": 20})
     assert without == replaced(read_yaml(DEMO), {**small, "warm_start.epochs": 0})
 
