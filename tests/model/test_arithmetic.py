@@ -23,6 +23,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The widths whose products are timed, each 2.3 times as fast in bf16."""
     widths: list[int] = []
     monkeypatch.setattr(arithmetic, "speedup", lambda width: widths.append(width) or 2.3)
+    monkeypatch.setattr(arithmetic, "multiply_with_onednn", lambda: False)
     monkeypatch.setattr(chat, "_told", set())
     return widths
 

@@ -74,6 +74,7 @@ def test_a_given_model_is_used_where_it_lies(run, dataset, given):
 
 def test_a_run_keeps_the_arithmetic_that_it_found_at_its_start(given, tmp_path, monkeypatch):
     monkeypatch.setattr(arithmetic, "NARROW", 8)
+    monkeypatch.setattr(arithmetic, "multiply_with_onednn", lambda: False)
     monkeypatch.setattr(arithmetic, "speedup", lambda width: 2.3)
     config = checked(config_of(path=given))
     assert config.model.dtype == "bf16"
