@@ -25,6 +25,7 @@ from bench.rollout.generation import seconds
 from rerec_engine.model.policy import DTYPES, Policy
 from rerec_engine.model.selfcheck import BOUNDS
 from rerec_engine.model.small_model import corpus_tokenizer
+from rerec_engine.ops.native.onednn import multiply_with_onednn
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.runs.environment import processor
 from rerec_engine.types import Sampling
@@ -36,6 +37,7 @@ ENDS = 1024  # of 49,152 tokens that are about equally likely: responses of 48 t
 
 
 def make_policy(dtype: torch.dtype) -> Policy:
+    multiply_with_onednn()  # as for any model of this size that is loaded
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=49152,

@@ -26,8 +26,6 @@ class Decoder(Protocol):
 
     grows: bool
     """Whether prompts may join while responses to others are decoded; else `join` follows `open` once."""
-    alone: bool
-    """Whether no other thread computes while this one does."""
 
     def cache_bytes(self, prompt: int, n: int, max_new: int) -> int:
         """At most, of keys and values of a prompt of so many tokens and n responses of up to max_new."""
@@ -80,24 +78,10 @@ def _concat(dtype: torch.dtype, *linears: torch.nn.Linear) -> tuple[Tensor, Tens
     return weight, torch.cat([layer.bias for layer in linears]).to(dtype) if biased else None
 
 
-def _product_of_bf16(x: Tensor, weight: Tensor) -> Tensor:
-    """x [B, H] times weight [V, H], both fp32 but rounded to bf16: a processor that multiplies bf16 does so, and adds
-    in fp32. The switch is the process's: no other thread may multiply fp32 in torch meanwhile."""
-    switch = getattr(torch.backends.mkldnn, "matmul", None)
-    if switch is None or x.device.type != "cpu":
-        return F.linear(x, weight)
-    before, switch.fp32_precision = switch.fp32_precision, "bf16"
-    try:
-        return F.linear(x, weight)
-    finally:
-        switch.fp32_precision = before
-
-
 class FusedDecoder:
     """Qwen2 and Llama. Prompts are packed: no padding is computed."""
 
     grows = True
-    alone = False
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype, output: Output = PLAIN) -> None:
         self.model: Any = model
@@ -192,16 +176,14 @@ class FusedDecoder:
         return x
 
     def _logits(self, x: Tensor) -> Tensor:
-        x = F.rms_norm(x, (x.shape[-1],), self.norm, self.eps).float()
-        rounded = self.alone and self.dtype == torch.bfloat16
-        return self.output((_product_of_bf16 if rounded else F.linear)(x, self.head))
+        return self.output(F.linear(F.rms_norm(x, (x.shape[-1],), self.norm, self.eps).float(), self.head))
 
 
 class GenericDecoder:
     """Any causal LM, through its own forward and transformers' cache, whatever that holds: keys and values, the states
     of convolutions and recurrences. Prompts are padded on the left, and each response has a copy of its prompt's."""
 
-    grows, alone = False, False
+    grows = False
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype, output: Output = PLAIN) -> None:
         self.model: Any = model

@@ -91,14 +91,12 @@ class Sampler:
         self.policy = policy
         self.max_rows, self.cache_gb = max_rows, cache_gb
         self.decoder = make_decoder(policy.model, policy.dtype, policy.output)
-        self.decoder.alone = type(self) is Sampler
         self.weight_version = version
 
     def twin(self) -> Sampler:
         """A sampler with a cache of its own over the same weights, for another thread."""
         twin = copy.copy(self)
         twin.decoder = copy.copy(self.decoder)
-        twin.decoder.alone = False
         return twin
 
     def update_weights(self, version: int) -> None:

@@ -110,17 +110,6 @@ def test_bf16_arithmetic_gives_fp32_logits_near_the_true_ones(tiny_policy, kind)
     assert 0 < apart(logits, policy, prompts) < 0.1
 
 
-def test_the_heads_product_of_bf16_numbers_is_fp32s(tiny_policy):
-    policy = tiny_policy()
-    prompts, before = prompts_of(policy), torch.backends.mkldnn.matmul.fp32_precision
-    decoder = FusedDecoder(policy.model, torch.bfloat16)
-    expected = begun(decoder, prompts)
-    decoder.alone = True
-    found = begun(decoder, prompts)
-    assert (found - expected).abs().max() < 1e-5
-    assert torch.backends.mkldnn.matmul.fp32_precision == before
-
-
 @pytest.mark.parametrize(
     ("architecture", "options", "kind"),
     [
