@@ -119,9 +119,10 @@ def stages(options: Options, model: str | None, settings: Sequence[str]) -> Iter
         "films-20", more, ("prepare", "requests", "--data", str(films), *sizes, *wide, "--output", str(more)), inputs
     )
     if options.recbench is not None:
-        asked = ("prepare", "recbench", "--source", str(options.recbench), "--facts", "asked")
+        asked = ("prepare", "recbench", "--source", str(options.recbench))
         recbench = options.dataset("recbench")
-        yield Stage("recbench", recbench, (*asked, "--output", str(recbench)), inputs)
+        form = ("--facts", "asked", "--embeddings", "attributes")
+        yield Stage("recbench", recbench, (*asked, *form, "--output", str(recbench)), inputs)
     names = ["films", "films-20", *(["recbench"] if options.recbench is not None else [])]
     for name in names:
         yield _evaluation(options, "untrained", place, name, inputs)
