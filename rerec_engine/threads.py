@@ -28,9 +28,11 @@ INTERVAL = 0.5
 BUSY = 0.2
 """Seconds that our threads waited for a core, all together, per second: above it another process has one. An idle
 machine of two cores shows up to 0.05, one other busy process 0.6."""
+BUSY_LOOKS = 2
+"""Looks above BUSY, one after the other, until the cores count as taken: an idle machine has a moment's work too."""
 QUIET = 0.05
-CALM_LOOKS = 10
-"""Looks below QUIET until the cores count as free again."""
+CALM_LOOKS = 4
+"""Looks below QUIET until they count as free again."""
 
 _lock = threading.Lock()
 _watcher: threading.Thread | None = None
@@ -66,12 +68,13 @@ class Contention:
 
     def __init__(self) -> None:
         self.busy = False
-        self._calm = 0
+        self._calm = self._taken = 0
 
     def look(self, share: float) -> bool:
         """share: seconds waited for a core per second since the last look."""
         self._calm = self._calm + 1 if share < QUIET else 0
-        self.busy = share > BUSY or (self.busy and self._calm < CALM_LOOKS)
+        self._taken = self._taken + 1 if share > BUSY else 0
+        self.busy = self._taken >= BUSY_LOOKS or (self.busy and self._calm < CALM_LOOKS)
         return self.busy
 
 

@@ -28,11 +28,12 @@ def decided(shares: list[float]) -> list[bool]:
     ("shares", "expected"),
     [
         ([0.0, 0.05, 0.1], [False, False, False]),
-        ([0.6, 0.0], [True, True]),
-        ([0.6, *[0.01] * threads.CALM_LOOKS], [True] * threads.CALM_LOOKS + [False]),
-        ([0.6, *[0.01] * 9, 0.1, *[0.01] * 9], [True] * 20),  # a wait among calm looks starts the count again
+        ([0.6, 0.0, 0.6, 0.1, 0.6], [False] * 5),
+        ([0.6, 0.6, 0.0], [False, True, True]),
+        ([0.6, 0.6, *[0.01] * threads.CALM_LOOKS], [False] + [True] * threads.CALM_LOOKS + [False]),
+        ([0.6, 0.6, *[0.01] * 3, 0.1, *[0.01] * 3], [False] + [True] * 8),  # a wait starts the count again
     ],
-    ids=["idle", "busy at once", "calm for a while", "not calm long enough"],
+    ids=["idle", "a moment's work", "busy", "calm for a while", "not calm long enough"],
 )
 def test_contention(shares, expected):
     assert decided(shares) == expected
