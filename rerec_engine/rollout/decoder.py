@@ -196,10 +196,9 @@ class GenericDecoder:
 
     def cache_bytes(self, prompt: int, n: int, max_new: int) -> int:
         config = self.model.config.get_text_config()
-        heads = getattr(config, "num_attention_heads", None) or 0
-        keys = getattr(config, "num_key_value_heads", None) or heads
-        dim = getattr(config, "head_dim", None) or config.hidden_size // max(heads, 1)
-        return _token_bytes(Heads(config.num_hidden_layers, heads, keys, dim), self.dtype) * n * (prompt + max_new)
+        uneven = getattr(config, "is_heterogeneous", False)  # Gemma 4: layers of several head sizes
+        parts = [(own, 1) for own in config.per_layer_config] if uneven else [(config, config.num_hidden_layers)]
+        return sum(_token_bytes(_heads(own, layers), self.dtype) for own, layers in parts) * n * (prompt + max_new)
 
     def open(self, length: int, max_new: int, common: Sequence[int] = ()) -> None:
         self.cache = DynamicCache(config=self.model.config)
@@ -249,3 +248,10 @@ class GenericDecoder:
             return out.logits[:, -1].float()
         head = self.model.get_output_embeddings().weight.to(self.dtype).float()
         return self.output(F.linear(out.last_hidden_state[:, -1].to(self.dtype).float(), head))
+
+
+def _heads(config: Any, layers: int) -> Heads:
+    """Of so many layers of a configuration, whatever it leaves out."""
+    heads = getattr(config, "num_attention_heads", None) or 0
+    keys = getattr(config, "num_key_value_heads", None) or heads
+    return Heads(layers, heads, keys, getattr(config, "head_dim", None) or config.hidden_size // max(heads, 1))

@@ -114,6 +114,7 @@ def test_rollouts_are_text_shaded_by_advantage(opened, run):
     group = page.locator("#rollouts .group", has_text="step 1 ·").filter(has_text="Find film 0").first
     group.locator("summary").click()
     responses = group.locator(".response")
+    responses.first.wait_for()  # a group is filled once it is opened
     assert responses.count() == 4
     assert "right" in responses.first.get_attribute("class")
     data = json.loads(page.locator("#data").text_content())["runs"][0]["groups"]

@@ -178,7 +178,7 @@ def test_stop_ends_the_answer(opened, serve_here, parts, monkeypatch):
 
     def endless(*_):
         while True:
-            time.sleep(0.002)
+            time.sleep(0.02)
             yield parts[1].tokenizer.encode("a")[0]
 
     url = serve_here(concurrent=1)
