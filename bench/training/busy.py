@@ -10,6 +10,7 @@ with must be equal. For two cores or more with nothing else to do.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from typing import Any
 
 import torch
 
-from rerec_engine.config import WarmStartConfig
+from rerec_engine.config import ModelConfig, WarmStartConfig
 from rerec_engine.data.traces import read_traces, write_traces
 from rerec_engine.runs.environment import processor
 from rerec_engine.runs.settings import load_settings
@@ -51,13 +52,13 @@ def take_steps(data: str, model: str, folder: Path) -> dict[str, Any]:
     trainer = start(load_settings(words)[0], None)
     traces = folder.parent / "traces.parquet"
     write_traces(traces, read_traces(Path(data) / "warm_start.parquet")[:TRACES])
-    config = WarmStartConfig(epochs=1)
+    config = dataclasses.replace(trainer.config, model=ModelConfig(), warm_start=WarmStartConfig(epochs=1))
 
     def grpo() -> None:
         one_step(trainer)
 
     def warm() -> None:
-        warm_start(trainer.policy, traces, config, 0, trainer.run)
+        warm_start(trainer.policy, traces, config, trainer.run)
 
     found: dict[str, Any] = {"grpo_step": timed(grpo, 3, 5), "warm_start": timed(warm, 1, 1)}
     digest = hashlib.sha256()
