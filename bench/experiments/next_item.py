@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.experiment.suite import load_suite
 from rerec_engine.experiment.table import interval
 from rerec_engine.graph.lightgcn import item_embeddings
+from rerec_engine.metrics.sasrec import rectools_model
 from rerec_engine.runs.environment import describe
 from rerec_engine.types import Query
 from rerec_engine.worlds.doors import write_made
@@ -74,13 +74,7 @@ def sasrec(
     history: Sequences, longer: Sequences, val: list[Query], test: list[Query], seed: int, epochs: int, every: int
 ) -> tuple[float, int, list[float]]:
     """(accuracy on test, epochs chosen, accuracy on val by number of epochs)."""
-    from pytorch_lightning import Trainer, seed_everything
     from rectools.dataset import Dataset as Interactions
-    from rectools.models import SASRecModel
-
-    def trainer() -> Trainer:
-        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
-        return Trainer(max_epochs=epochs, accelerator="cpu", enable_checkpointing=False, **quiet)
 
     def scored(known: Interactions, queries: list[Query]) -> float:
         """All items are ranked for every user, then the candidates compared."""
@@ -90,24 +84,9 @@ def sasrec(
         place[ranks["user_id"], ranks["item_id"]] = ranks["rank"]
         return accuracy(queries, lambda q: -place[q.user_id, list(q.candidates)])
 
-    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    seed_everything(seed, verbose=False)
     before, after = Interactions.construct(table(history)), Interactions.construct(table(longer))
     items = max(max(own) for own in longer) + 1
-    model = SASRecModel(
-        n_factors=64,
-        n_blocks=2,
-        n_heads=2,
-        dropout_rate=0.2,
-        session_max_len=100,
-        loss="softmax",
-        lr=0.001,
-        batch_size=128,
-        train_min_user_interactions=2,
-        deterministic=True,
-        get_trainer_func=trainer,
-    )
+    model = rectools_model(epochs, seed)
     curve: list[float] = []
     best, chosen, result = -1.0, 0, 0.0
     for done in range(every, epochs + 1, every):

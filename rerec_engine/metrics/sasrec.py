@@ -124,38 +124,48 @@ def _user(query: Query) -> int:
     return query.user_id if query.user_id >= 0 else -1 << 40  # nobody's
 
 
+def rectools_model(epochs: int, seed: int) -> Any:
+    """RecTools' SASRec with its softmax loss, for at most so many epochs, unfitted and quiet. Seeds torch and numpy.
+
+    Raises ImportError where RecTools is not installed.
+    """
+    from pytorch_lightning import Trainer, seed_everything
+    from rectools.models import SASRecModel
+
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    seed_everything(seed, verbose=False)
+    return SASRecModel(
+        n_factors=64,
+        n_blocks=2,
+        n_heads=2,
+        dropout_rate=0.2,
+        session_max_len=100,
+        loss="softmax",
+        lr=0.001,
+        batch_size=128,
+        train_min_user_interactions=2,
+        deterministic=True,
+        get_trainer_func=lambda: Trainer(max_epochs=epochs, accelerator="cpu", enable_checkpointing=False, **quiet),
+    )
+
+
 class _Model:
-    """RecTools' SASRec with its softmax loss; settings as in bench/experiments/next_item.py."""
+    """`rectools_model` on sequences of items."""
 
     def __init__(self, sequences: Sequence[Sequence[int]], items: int, seed: int) -> None:
         try:
             import pandas as pd
-            from pytorch_lightning import Trainer, seed_everything
             from rectools.dataset import Dataset as Interactions
-            from rectools.models import SASRecModel
+
+            self._model = rectools_model(EPOCHS, seed)
         except ImportError as error:
             raise UserError(f"RecTools is missing: pip install 'rerec-engine[sasrec]' ({error})") from None
-        for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
-        seed_everything(seed, verbose=False)
         self._pd: Any = pd
         self._interactions: Any = Interactions
         self._items = items
         self._train = self._dataset(sequences)
-        self._model: Any = SASRecModel(
-            n_factors=64,
-            n_blocks=2,
-            n_heads=2,
-            dropout_rate=0.2,
-            session_max_len=100,
-            loss="softmax",
-            lr=0.001,
-            batch_size=128,
-            train_min_user_interactions=2,
-            deterministic=True,
-            get_trainer_func=lambda: Trainer(max_epochs=EPOCHS, accelerator="cpu", enable_checkpointing=False, **quiet),
-        )
 
     def fit(self, epochs: int) -> None:
         """So many further epochs."""

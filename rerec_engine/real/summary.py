@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rerec_engine.metrics.report import with_interval
 from rerec_engine.real.stages import CANDIDATES, MORE_CANDIDATES, Options, evaluation_file, usage_of
 from rerec_engine.runs.records import read_records
 
@@ -84,9 +85,8 @@ def table(summary: dict[str, Any]) -> Table:
     for name in ("requests", "candidates", "stage", "n", "accuracy", "format", "true reasons"):
         made.add_column(name, justify="left" if name in ("requests", "stage") else "right", no_wrap=True)
     for one in summary["evaluations"]:
-        low, high = one["interval"]
         reasons = "" if one["true_reasons"] is None else f"{one['true_reasons']:.3f}"
-        accuracy = f"{one['accuracy']:.3f} [{low:.3f}, {high:.3f}]"
+        accuracy = with_interval(one["accuracy"], *one["interval"])
         told = (one["requests"], str(one["candidates"]), one["stage"].replace("_", " "), str(one["n"]))
         made.add_row(*told, accuracy, f"{one['format']:.3f}", reasons)
     whole = sum(taken for name, taken in seconds.items() if name != "reinforcement")
