@@ -58,9 +58,7 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
     loading = Loading.of(args)
     dataset = open_inputs(args.model, args.data, args.threads, loading)
     path = Path(args.data) / f"{args.split}.parquet"
-    queries = dataset.queries(args.split)[: args.limit]
-    if not queries:
-        raise file_error(path, "holds no query")
+    queries = dataset.some_queries(args.split, args.limit)
     prompter = Prompter(Knowledge.of(dataset, users=False))
     if args.permutations > 1:
         if not any(len(query.candidates) > 1 for query in queries):
@@ -130,12 +128,10 @@ def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = Non
         from rerec_engine.metrics.sasrec import sasrec
 
     dataset = load_dataset(args.data)
-    queries = dataset.queries(args.split)[: args.limit]
+    queries = dataset.some_queries(args.split, args.limit)
     if report is not None:
         asked = {row["id"] for row in report.rows}
         queries = [query for query in queries if query.id in asked]
-    if not queries:
-        raise file_error(Path(args.data) / f"{args.split}.parquet", "holds no query")
     makers: dict[str, Callable[[Dataset], Ranker]] = {
         "popularity": popularity,
         "BM25": Bm25,

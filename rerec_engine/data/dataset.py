@@ -138,6 +138,13 @@ class Dataset:
             counts.keep(split)
         return (queries, counts) if skip_bad else queries
 
+    def some_queries(self, split: str, limit: int | None = None) -> list[Query]:
+        """The split's first `limit` queries, or all; at least one. Raises UserError where there is none."""
+        queries = self.queries(split)[:limit]
+        if not queries:
+            raise file_error(self.path / f"{split}.parquet", "holds no query")
+        return queries
+
 
 def load_dataset(path: str | Path) -> Dataset:
     """Read and validate a dataset directory; every fault is a `UserError` naming file and row."""

@@ -13,7 +13,6 @@ from typing import Any
 from rerec_engine.cli import waiting
 from rerec_engine.config import RewardWeights
 from rerec_engine.data.dataset import Dataset, load_dataset
-from rerec_engine.errors import file_error
 from rerec_engine.metrics.answer_log import AnswerLog
 from rerec_engine.metrics.evaluation import evaluate_replies
 from rerec_engine.metrics.predictions import Reply, read_answers
@@ -39,9 +38,7 @@ class Asked:
     def of(cls, data: str | Path, split: str, limit: int | None = None) -> Asked:
         """limit: the first so many. Raises UserError for a dataset that is none, and a split without queries."""
         dataset = load_dataset(data)
-        everything = dataset.queries(split)
-        if not everything:
-            raise file_error(Path(data) / f"{split}.parquet", "holds no query")
+        everything = dataset.some_queries(split)
         prompts = json.dumps([[query.id, *query.messages] for query in everything]).encode()
         known, digest = [query.id for query in everything], hashlib.sha256(prompts).hexdigest()[:16]
         return cls(dataset, split, everything[:limit], known, digest)
