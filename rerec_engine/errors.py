@@ -10,7 +10,8 @@ class UserError(ValueError):
 
 
 class RequestError(UserError):
-    """A request to the assistant that cannot be answered. field: "request", "candidates" or "user".
+    """A request to the assistant that cannot be answered. field: "request", "candidates", "user" or
+    "chat_template_kwargs".
 
     A command knows what its users call the field (a flag, a field of JSON); that of "candidates" is not in the message.
     """

@@ -47,12 +47,10 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
     with waiting("reading the catalogue's titles and facts"):
         return Assistant(
             dataset,
-            policy.tokenizer,
-            policy.encode_prompt,
+            policy.chat,
             lambda prompt, how, _: sampler.stream(prompt, how),
             search,
             context_of(policy),
-            opened=policy.chat.opens_reasoning(),
         )
 
 

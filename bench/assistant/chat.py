@@ -220,9 +220,7 @@ def main() -> None:
     options = parser.parse_args()
     policy = load_policy(options.model, device="cpu")
     sampler, data = Sampler(policy), load_dataset(options.data)
-    rows = talk(
-        Assistant(data, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how))
-    )
+    rows = talk(Assistant(data, policy.chat, lambda prompt, how, _: sampler.stream(prompt, how)))
     totals = {
         "turns": len(rows),
         "every condition satisfied": sum(row["checked"]["satisfied"] for row in rows),

@@ -124,7 +124,7 @@ def answers(data: Dataset, queries: Sequence[Query]) -> dict[str, Any]:
     tokenizer = corpus_tokenizer([*data.titles, *(q.request for q in data.queries("val"))], 2048)
     policy = make_small_policy(tokenizer, ModelConfig(hidden_size=64, layers=2, heads=2), max_tokens=8192, seed=0)
     sampler = Sampler(policy)
-    untrained = Assistant(data, tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how))
+    untrained = Assistant(data, policy.chat, lambda prompt, how, _: sampler.stream(prompt, how))
     counts = Counter[str]()
     wrong: list[str] = []
     for query in queries:
@@ -134,7 +134,7 @@ def answers(data: Dataset, queries: Sequence[Query]) -> dict[str, Any]:
         counts["untrained: without an answer, and so told"] += any("no answer" in note for note in answer.notes)
         wrong += wrong_statements(data, answer)
         box = tokenizer.encode(f"\\boxed{{{data.titles[ask.candidates[3]]}; No Such Film (1800)}}")
-        named = Assistant(data, tokenizer, policy.encode_prompt, lambda *_, box=box: (token for token in box))
+        named = Assistant(data, policy.chat, lambda *_, box=box: (token for token in box))
         answer = named.answer(ask, Sampling(500))
         counts["fourth candidate: items named"] += len(answer.items)
         counts["fourth candidate: unknown title told"] += answer.unknown == ("No Such Film (1800)",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -15,9 +15,10 @@ from rerec_engine.assistant.shortlist import Search
 from rerec_engine.assistant.stream import TextStream, Thought
 from rerec_engine.assistant.text import titles_in
 from rerec_engine.data.dataset import Dataset
-from rerec_engine.errors import PromptTooLong
+from rerec_engine.errors import PromptTooLong, RequestError, UserError
+from rerec_engine.model.chat import Chat
 from rerec_engine.model.thinking import answer
-from rerec_engine.types import Message, Sampling
+from rerec_engine.types import Sampling
 
 Draw = Callable[[Sequence[int], Sampling, float], Generator[int, None, None]]
 """(prompt, sampling, seconds) -> token ids of one response as they are drawn, the end token left out. seconds: after
@@ -27,22 +28,20 @@ which nobody waits. Closing the generator ends the drawing."""
 class Assistant:
     """Answers requests about one dataset, several at once where `draw` can.
 
-    tokenizer, encode_prompt: of a `Policy`. search: see `rerec_engine.assistant.search`. context: the most tokens that
-    prompt and answer may have together (None: any number). opened: whether the prompts open a block of reasoning.
+    chat: of a `Policy`. search: see `rerec_engine.assistant.search`. context: the most tokens that prompt and answer
+    may have together (None: any number).
     """
 
     def __init__(
         self,
         dataset: Dataset,
-        tokenizer: Any,
-        encode_prompt: Callable[[Sequence[Message]], list[int]],
+        chat: Chat,
         draw: Draw,
         search: Search | None = None,
         context: int | None = None,
-        opened: bool = False,
     ) -> None:
-        self.dataset, self.context, self._opened = dataset, context, opened
-        self._tokenizer, self._encode, self._draw = tokenizer, encode_prompt, draw
+        self.dataset, self.context = dataset, context
+        self._chat, self._draw = chat, draw
         self._preparer = Preparer(dataset, search)
 
     def prepare(
@@ -79,15 +78,21 @@ class Assistant:
         raise AssertionError("a stream ends with its answer")
 
     def stream(
-        self, ask: Ask, sampling: Sampling, top_k: int | None = None, seconds: float = math.inf
+        self,
+        ask: Ask,
+        sampling: Sampling,
+        top_k: int | None = None,
+        seconds: float = math.inf,
+        switches: Mapping[str, Any] | None = None,
     ) -> Generator[str | Thought | Answer, None, None]:
         """The reasoning in pieces, one a token, "" for a token that shows nothing; at last the answer. What stands in a
         block of reasoning comes as thoughts.
 
-        Tokens are drawn as the pieces are taken. top_k: at most so many items. seconds: see `Draw`. Raises
-        `PromptTooLong`, and that at once.
+        Tokens are drawn as the pieces are taken. top_k: at most so many items. seconds: see `Draw`. switches: values of
+        the chat template's variables for this answer. Raises `PromptTooLong`, and `RequestError` where the template
+        does not take the switches, both at once.
         """
-        prompt = self._encode(ask.messages)
+        prompt, opened = self._prompted(ask, switches or {})
         if self.context is not None:
             if len(prompt) >= self.context:
                 raise PromptTooLong(
@@ -95,16 +100,26 @@ class Assistant:
                     f"the prompt has {len(prompt)} tokens; the model takes {self.context}, the answer included",
                 )
             sampling = replace(sampling, max_new_tokens=min(sampling.max_new_tokens, self.context - len(prompt)))
-        return self._respond(ask, prompt, sampling, top_k, seconds)
+        return self._respond(ask, prompt, sampling, top_k, seconds, opened)
+
+    def _prompted(self, ask: Ask, switches: Mapping[str, Any]) -> tuple[list[int], bool]:
+        """The prompt, and whether it opens a block of reasoning."""
+        try:
+            chat = self._chat.switched(switches)
+            return chat.encode(ask.messages), chat.opens_reasoning()
+        except UserError as error:
+            if switches:
+                raise RequestError("chat_template_kwargs", str(error)) from error
+            raise
 
     def _respond(
-        self, ask: Ask, prompt: Sequence[int], sampling: Sampling, top_k: int | None, seconds: float
+        self, ask: Ask, prompt: Sequence[int], sampling: Sampling, top_k: int | None, seconds: float, opened: bool
     ) -> Generator[str | Thought | Answer, None, None]:
-        text = TextStream(self._tokenizer, self._opened)
+        text = TextStream(self._chat.tokenizer, opened)
         with closing(self._draw(prompt, sampling, seconds)) as tokens:
             for token in tokens:
                 yield from text.feed(token)
         yield from text.close()
-        found = read_response(self.dataset, ask, text.text, top_k, self._opened)
+        found = read_response(self.dataset, ask, text.text, top_k, opened)
         finish = "length" if text.tokens >= sampling.max_new_tokens else "stop"
         yield replace(found, finish=finish, prompt_tokens=len(prompt), new_tokens=text.tokens)

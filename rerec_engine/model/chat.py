@@ -6,13 +6,15 @@ list of parts and make nothing of a text. Which form one takes is measured: by r
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rerec_engine.errors import UserError
+from rerec_engine.model.templates import is_variable
 from rerec_engine.model.thinking import CLOSE, OPEN
 from rerec_engine.types import Message
 
@@ -76,10 +78,11 @@ TOLD: dict[Change, str] = {
 
 
 class Chat:
-    """Makes prompts by a tokenizer's chat template. source: the model's name in errors and in what is told."""
+    """Makes prompts by a tokenizer's chat template. source: the model's name in errors and in what is told. switches:
+    values of the template's variables, which go before its own."""
 
-    def __init__(self, tokenizer: Any, source: str) -> None:
-        self.tokenizer, self.source = tokenizer, source
+    def __init__(self, tokenizer: Any, source: str, switches: Mapping[str, Any] | None = None) -> None:
+        self.tokenizer, self.source, self._switches = tokenizer, source, dict(switches or {})
         self._opens: bool | None = None
         self._forms: dict[tuple[bool, tuple[str, ...]], Form] = {}
 
@@ -100,6 +103,14 @@ class Chat:
             return self._apply(self._forms[header, roles].of(messages), header)
         except Exception as error:  # a template is a program
             raise self._error(f"fails: {_line(error)}") from error
+
+    def switched(self, switches: Mapping[str, Any]) -> Chat:
+        """The same chat with other values of the template's variables. Raises UserError for a name that is none."""
+        taken = inspect.signature(self.tokenizer.apply_chat_template).parameters
+        for name in switches:
+            if not is_variable(name) or name in taken:
+                raise UserError(f"{name[:80]!r} is no variable of a chat template that can be set")
+        return Chat(self.tokenizer, self.source, {**self._switches, **switches}) if switches else self
 
     def turn_end(self) -> tuple[int | None, str]:
         """The token with which the template ends a turn of the assistant, None where that is no token of its own; and
@@ -126,7 +137,9 @@ class Chat:
         return self._opens
 
     def _apply(self, messages: list[Any], header: bool) -> str:
-        text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=header, tokenize=False)
+        text: str = self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=header, tokenize=False, **self._switches
+        )
         return text
 
     def _measured(self, roles: tuple[str, ...], header: bool) -> Form:

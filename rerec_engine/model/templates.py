@@ -17,6 +17,11 @@ ALWAYS_GIVEN = {"tools", "documents"}
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
+def is_variable(name: str) -> bool:
+    """Whether a template's variable may have this name, and a setting may choose its value."""
+    return _NAME.fullmatch(name) is not None and name not in OURS
+
+
 def set_template(tokenizer: Any, named: str | None, switches: Mapping[str, Any], source: str) -> None:
     """Give a tokenizer the template that the settings ask for, with the switches written into it.
 
@@ -62,7 +67,7 @@ def with_switches(text: str, switches: Mapping[str, Any], given: Mapping[str, An
     """
     lines = []
     for name, value in switches.items():
-        if not _NAME.fullmatch(name) or name in OURS:
+        if not is_variable(name):
             raise UserError(f"model.chat_template_kwargs: {name!r} is no variable of a chat template that can be set")
         fixed = name in ALWAYS_GIVEN or name in given
         chosen = repr(value) if fixed else f"{name} | default({value!r})"

@@ -121,7 +121,8 @@ def _question(body: ChatRequest, limits: Limits, own_seed: int) -> Question:
     )
     deadline = time.monotonic() + limits.seconds
     candidates = None if body.candidates is None else tuple(body.candidates)
-    return Question(body.request, sampling, deadline, earlier, candidates, body.user_id, body.top_k)
+    switches = body.chat_template_kwargs or {}
+    return Question(body.request, sampling, deadline, earlier, candidates, body.user_id, body.top_k, switches)
 
 
 async def _until_gone(request: Request, work: Awaitable[Result]) -> Result:

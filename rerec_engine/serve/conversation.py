@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rerec_engine.assistant.answer import Assistant
@@ -22,7 +22,8 @@ EARLIER = 8  # turns before that a follow-up may refer to
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked. earlier: the turns before, oldest first. candidates: titles. deadline: of `time.monotonic`."""
+    """What is asked. earlier: the turns before, oldest first. candidates: titles. deadline: of `time.monotonic`.
+    switches: values of the chat template's variables."""
 
     text: str
     sampling: Sampling
@@ -31,6 +32,7 @@ class Question:
     candidates: tuple[str, ...] | None = None
     user: str | int | None = None
     top_k: int | None = None
+    switches: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Conversation:
             earlier = self.assistant.replay(pairs(question.earlier), question.user)
             ask = self.assistant.prepare(question.text, question.candidates, question.user, earlier)
             seconds = max(0.0, question.deadline - time.monotonic())
-            events = self.assistant.stream(ask, question.sampling, question.top_k, seconds)
+            events = self.assistant.stream(ask, question.sampling, question.top_k, seconds, question.switches)
         except RequestError as error:
             raise _refusal(error) from None
         return self._told(events, question.deadline)
@@ -86,7 +88,8 @@ class Conversation:
 def _refusal(error: RequestError) -> ApiError:
     """The client's mistake, with the API's name of the field."""
     code = "context_length_exceeded" if isinstance(error, PromptTooLong) else None
-    message = f"candidates: {error}" if error.field == "candidates" else str(error)
+    named = error.field in ("candidates", "chat_template_kwargs")
+    message = f"{error.field}: {error}" if named else str(error)
     return ApiError(400, message, param={"request": "messages"}.get(error.field, error.field), code=code)
 
 

@@ -92,8 +92,8 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """A request. candidates, top_k and the dataset's user in `user` are ours; a field that would change the answer and
-    is not supported is an error, and so is an unknown one.
+    """A request. candidates, top_k and the dataset's user in `user` are ours, chat_template_kwargs is vLLM's; a field
+    that would change the answer and is not supported is an error, and so is an unknown one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -109,6 +109,7 @@ class ChatRequest(BaseModel):
     user: Annotated[str | int | None, NO_TRUTH_VALUE] = None
     candidates: list[str] | None = Field(default=None, min_length=1, max_length=100)
     top_k: Whole | None = Field(default=None, ge=1, le=100)
+    chat_template_kwargs: dict[str, Any] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -167,6 +168,10 @@ class ChatRequest(BaseModel):
             "".join([*(message.text for message in self.messages), *(self.candidates or [])]).encode()
         except UnicodeEncodeError:
             raise _bad("messages", "half a surrogate pair in a text: it is no valid Unicode") from None
+        try:
+            json.dumps(self.chat_template_kwargs, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError:
+            raise _bad("chat_template_kwargs", "chat_template_kwargs: not a JSON object of valid Unicode") from None
 
 
 def _bad(param: str, message: str) -> ApiError:

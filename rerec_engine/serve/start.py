@@ -81,8 +81,5 @@ def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limi
 
 def _conversation(dataset: Dataset, policy: Policy, backend: Backend) -> Conversation:
     context = context_of(policy) or CONTEXT
-    opened = policy.chat.opens_reasoning()
-    assistant = Assistant(
-        dataset, policy.tokenizer, policy.encode_prompt, backend.stream, context=context, opened=opened
-    )
+    assistant = Assistant(dataset, policy.chat, backend.stream, context=context)
     return Conversation(assistant, backend)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.assistant.exchange import Answer, Ask
+from rerec_engine.assistant.stream import Thought
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.errors import PromptTooLong
+from rerec_engine.model.chat import Chat
 from rerec_engine.types import Message, Sampling
 
 
@@ -19,6 +22,26 @@ class ByteTokenizer:
         return bytes(ids).decode("utf-8", errors="replace")
 
 
+class ByteChat(Chat):
+    """Prompts of one token, kept in `prompts`."""
+
+    def __init__(self, prompts: list[Sequence[Message]], opened: bool = False) -> None:
+        super().__init__(ByteTokenizer(), "bytes")
+        self.prompts, self.opened = prompts, opened
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        self.prompts.append(messages)
+        return [0]
+
+    def opens_reasoning(self) -> bool:
+        return self.opened
+
+    def switched(self, switches: Mapping[str, Any]) -> Chat:
+        if "enable_thinking" in switches:
+            return ByteChat(self.prompts, switches["enable_thinking"])
+        return self
+
+
 GREEDY = Sampling(10_000, temperature=0.0)
 
 
@@ -27,14 +50,10 @@ def assistant(
 ) -> tuple[Assistant, list[Sequence[Message]]]:
     prompts: list[Sequence[Message]] = []
 
-    def encode(messages: Sequence[Message]) -> list[int]:
-        prompts.append(messages)
-        return [0]
-
     def draw(prompt: Sequence[int], sampling: Sampling, seconds: float) -> Generator[int, None, None]:
         yield from response.encode()[: sampling.max_new_tokens]
 
-    return Assistant(films, ByteTokenizer(), encode, draw, context=context, opened=opened), prompts
+    return Assistant(films, ByteChat(prompts, opened), draw, context=context), prompts
 
 
 def test_reasoning_is_streamed_and_items_carry_their_evidence(films: Dataset) -> None:
@@ -129,6 +148,15 @@ def test_stream_has_a_piece_for_each_token_then_the_answer(films: Dataset) -> No
     assert answer.new_tokens == len(pieces) - 1
 
 
+@pytest.mark.parametrize(("switches", "thinking"), [({"enable_thinking": True}, "Mann."), ({}, "")])
+def test_a_request_may_switch_reasoning_on(films: Dataset, switches: Mapping[str, bool], thinking: str) -> None:
+    who, _ = assistant(films, "Mann.</think>\\boxed{Heat}" if thinking else "Mann. \\boxed{Heat}")
+    *pieces, answer = who.stream(who.prepare("x"), GREEDY, switches=switches)
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Thought)) == thinking
+    assert isinstance(answer, Answer)
+    assert answer.thinking == thinking
+
+
 def test_each_request_has_its_own_sampling_and_time(films: Dataset) -> None:
     seen: list[object] = []
     ended: list[bool] = []
@@ -141,7 +169,7 @@ def test_each_request_has_its_own_sampling_and_time(films: Dataset) -> None:
         finally:
             ended.append(True)
 
-    who = Assistant(films, ByteTokenizer(), lambda messages: [0], draw)
+    who = Assistant(films, ByteChat([]), draw)
     events = who.stream(who.prepare("x"), Sampling(5, 0.5, seed=7), seconds=3.0)
     assert seen == []  # nothing is drawn before it is asked for
     assert next(events) == "A"

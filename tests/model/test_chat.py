@@ -169,3 +169,29 @@ def test_a_header_that_opens_a_block_of_reasoning(template, switches, opens):
     chat = Chat(tokenizer, "m")
     assert chat.opens_reasoning() == opens
     assert chat.render(ASKED).endswith("</think>\n\n") == bool(switches)
+
+
+@pytest.mark.parametrize(
+    ("saved", "switches", "closed"),
+    [
+        ({}, {}, False),
+        ({}, {"enable_thinking": False}, True),
+        ({"enable_thinking": False}, {}, True),
+        ({"enable_thinking": False}, {"enable_thinking": True}, False),
+        ({}, {"something_else": 1}, False),
+    ],
+)
+def test_switches_of_one_prompt_go_before_those_of_the_model(saved, switches, closed):
+    tokenizer = tokenizer_with(THINKING)
+    set_template(tokenizer, None, saved, "m")
+    chat = Chat(tokenizer, "m")
+    before = chat.render(ASKED)
+    assert chat.switched(switches).render(ASKED).endswith("</think>\n\n") == closed
+    assert chat.render(ASKED) == before
+    assert (chat.switched(switches) is chat) == (not switches)
+
+
+@pytest.mark.parametrize("name", ["messages", "conversation", "tokenize", "chat_template", "return_dict", "a-b", ""])
+def test_what_is_no_variable_of_a_template_is_no_switch(name):
+    with pytest.raises(UserError, match="is no variable of a chat template that can be set"):
+        Chat(tokenizer_with(CHATML), "m").switched({name: True})

@@ -100,7 +100,7 @@ def make_conversation(parts: tuple[Any, Any]) -> Callable[[int], Any]:
 
     def make(callers: int) -> Conversation:
         backend = SamplerBackend(Sampler(policy), callers)
-        assistant = Assistant(dataset, policy.tokenizer, policy.encode_prompt, backend.stream, context=1024)
+        assistant = Assistant(dataset, policy.chat, backend.stream, context=1024)
         return Conversation(assistant, backend)
 
     return make

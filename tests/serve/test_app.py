@@ -138,12 +138,14 @@ def test_question_holds_what_was_asked(client, fake):
         {"role": "user", "content": [{"type": "text", "text": "an"}, {"type": "text", "text": "older one"}]},
     ]
     more = {"user": "12", "candidates": ["A", "B"], "top_k": 3, "temperature": 0.5, "max_tokens": 9, "seed": 4}
+    more["chat_template_kwargs"] = {"enable_thinking": False}
     harmless = {"n": 1, "stop": [], "top_p": 1.0, "logit_bias": {}, "store": False, "response_format": {"type": "text"}}
     assert client.post(URL, json={"model": "rerec", "messages": messages, **more, **harmless}).status_code == 200
     (question,) = fake.questions
     assert question.text == "an\nolder one"
     assert [turn["content"] for turn in question.earlier] == ["a drama", "Heat"]
     assert (question.user, question.candidates, question.top_k) == ("12", ("A", "B"), 3)
+    assert question.switches == {"enable_thinking": False}
     sampling = question.sampling
     assert (sampling.max_new_tokens, sampling.temperature, sampling.seed) == (9, 0.5, 4)
 
@@ -184,6 +186,7 @@ def test_defaults_are_greedy_and_the_most_tokens(client, fake):
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens", "differ"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "stream: true"),
         ({"candidates": []}, "candidates", "at least 1 item"),
+        ({"chat_template_kwargs": "{}"}, "chat_template_kwargs", "chat_template_kwargs: Input should be a valid dict"),
         ({"canditates": ["A"]}, "canditates", "unknown field canditates"),
         ({"messages": []}, "messages", "at least 1 item"),
         ({"messages": [{"role": "user", "content": "x"}] * 5}, "messages", "at most 4 messages, got 5"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ pytest.importorskip("fastapi", reason="fastapi is missing: pip install .[serve]"
 
 from rerec_engine.assistant.stream import Thought
 from rerec_engine.errors import UserError
+from rerec_engine.model.chat import Chat
 from rerec_engine.serve.conversation import Question, Reply, pairs
 from rerec_engine.serve.errors import ApiError
 from rerec_engine.types import Sampling
@@ -45,7 +47,7 @@ def test_pieces_come_before_the_reply_which_counts_them(conversation):
 
 def test_a_block_of_reasoning_is_kept_apart(make_conversation):
     conversation = make_conversation(1)
-    title, tokenizer = conversation.assistant.dataset.titles[0], conversation.assistant._tokenizer
+    title, tokenizer = conversation.assistant.dataset.titles[0], conversation.assistant._chat.tokenizer
 
     def draw(*_):
         yield from tokenizer.encode(f"<think>\nhm \\boxed{{x}}\n</think>\n\nwhy \\boxed{{{title}}}")
@@ -78,6 +80,49 @@ def test_followup_knows_what_was_asked(conversation, parts):
     assert value.lower() in " ".join(reply.structured["conditions"]).lower()
     assert dataset.titles[0] not in reply.structured["candidates"]
     assert reply_to(conversation, question("another")).structured["follows"] is False
+
+
+@pytest.fixture
+def switchable(conversation, monkeypatch):
+    """A template with a switch that opens a block of reasoning, and one that it fails on."""
+    tokenizer = copy.deepcopy(conversation.assistant._chat.tokenizer)
+    tokenizer.chat_template += (
+        "{% if enable_thinking | default(false) %}<think>\n{% endif %}"
+        "{% if effort is defined and effort is not string %}{{ raise_exception('effort: low or high') }}{% endif %}"
+    )
+    monkeypatch.setattr(conversation.assistant, "_chat", Chat(tokenizer, "model"))
+    return conversation
+
+
+def test_a_request_sets_the_templates_variables_for_itself_alone(switchable):
+    plain, *others = (
+        reply_to(switchable, question(switches=switches))
+        for switches in ({}, {"enable_thinking": True}, {"enable_thinking": False}, {"unread": [1]}, {})
+    )
+    thinking, *same = others
+    assert thinking.prompt_tokens > plain.prompt_tokens
+    assert thinking.structured["thinking"] == thinking.structured["response"].strip()
+    assert all(reply == plain for reply in same)
+
+
+@pytest.mark.parametrize(
+    ("switches", "message"),
+    [
+        ({"effort": 3}, "the chat template refuses messages of the roles user: effort: low or high"),
+        ({"messages": []}, "'messages' is no variable of a chat template that can be set"),
+        ({"add_generation_prompt": False}, "'add_generation_prompt' is no variable"),
+        ({"tokenize": True}, "'tokenize' is no variable"),
+        ({"chat_template": "{{ 1 }}"}, "'chat_template' is no variable"),
+        ({"a b": 1}, "'a b' is no variable"),
+    ],
+)
+def test_switches_that_the_template_does_not_take(switchable, switches, message):
+    with pytest.raises(ApiError) as caught:
+        switchable.stream(question(switches=switches))
+    assert (caught.value.status, caught.value.param) == (400, "chat_template_kwargs")
+    assert caught.value.message.startswith("chat_template_kwargs: ")
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_what_changes_nothing_is_left_out_and_the_unknown_refused():
         {"messages": [{"role": "tool", "content": "x"}]},
         {"messages": [{"role": "user"}]},
         {"user": [1]},
+        *({"chat_template_kwargs": wrong} for wrong in ("{}", [], True, 1, [["a", 1]])),
         *({name: True} for name in ("user", "temperature", "max_tokens", "max_completion_tokens", "seed", "top_k")),
     ],
     ids=lambda more: f"{next(iter(more))}",
@@ -92,6 +93,13 @@ def test_values_out_of_range(more):
     with pytest.raises(ValidationError) as caught:
         request(**more)
     assert next(iter(more)) in caught.value.errors()[0]["loc"]
+
+
+def test_a_templates_variables_may_be_any_json():
+    for value in (None, {}, {"enable_thinking": False, "words": ["a", {"b": None}], "budget": 3.5}):
+        asked = request(chat_template_kwargs=value)
+        asked.check(LIMITS)
+        assert asked.chat_template_kwargs == value
 
 
 def test_the_ends_of_the_ranges_are_in_them():
@@ -143,6 +151,8 @@ def test_counts_are_for_streams_alone():
         ({"max_tokens": 1, "max_completion_tokens": 2}, 400, "max_tokens", "differ; give one"),
         ({"messages": [{**USER, "content": "a \ud800"}]}, 400, "messages", "no valid Unicode"),
         ({"candidates": ["\udfff"]}, 400, "messages", "no valid Unicode"),
+        ({"chat_template_kwargs": {"a": ["\udfff"]}}, 400, "chat_template_kwargs", "JSON object of valid Unicode"),
+        ({"chat_template_kwargs": {"a": float("inf")}}, 400, "chat_template_kwargs", "JSON object of valid Unicode"),
     ],
 )
 def test_what_is_more_than_the_limits(more, status, param, message):

@@ -99,9 +99,7 @@ def make_answers(mini_demo):
 
         policy = load_policy(str(model), "cpu")
         sampler, dataset = Sampler(policy), load_dataset(mini_demo)
-        assistant = Assistant(
-            dataset, policy.tokenizer, policy.encode_prompt, lambda prompt, how, _: sampler.stream(prompt, how)
-        )
+        assistant = Assistant(dataset, policy.chat, lambda prompt, how, _: sampler.stream(prompt, how))
         greedy = Sampling(40, temperature=0.0)
         texts = ("Find a drama", "A comedy from the nineties, please")
         return {text: assistant.answer(assistant.prepare(text), greedy).response for text in texts}
