@@ -96,8 +96,8 @@ INSIDE = {
         "outside",
     ),
     "model": (
-        "lora memory output pre_tokenizers ranks source templates text thinking tiled_attention",
-        "chat packed_attention",
+        "lora memory output pre_tokenizers ranks source templates thinking tiled_attention",
+        "chat packed_attention text",
         "sequences",
         "arithmetic",
         "policy speech",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rerec_engine.model.text import decode
+from rerec_engine.model.text import decode, special_marks
 
 REPLACEMENT = "\ufffd".encode()
 
@@ -98,7 +98,7 @@ def window_ends(tokenizer: Any, ids: list[int], text: str) -> NDArray[np.int64]:
     The window holds the tokens since the last place at which its text agreed with `text`, and those that led there.
     Tokens that agree only together share their bytes evenly. A long wait is looked at ever more seldom.
     """
-    special = set(getattr(tokenizer, "all_special_ids", ()))
+    special = set(getattr(tokenizer, "all_special_ids", ())) - special_marks(tokenizer)
     kept = [i for i, id in enumerate(ids) if id not in special]
     ends = np.zeros(len(ids), dtype=np.int64)
     waiting: list[int] = []

@@ -1,4 +1,4 @@
-"""From token ids to bytes, as the tokenizer's own `decode(ids, skip_special_tokens=True)` writes them.
+"""From token ids to bytes, as `rerec_engine.model.text.decode` writes them.
 
 A byte-level BPE tokenizer (Qwen2.5, Llama 3, GPT-2) decodes by concatenating its tokens' bytes, so that one table of
 id -> bytes yields a response's text and its token boundaries without decoding. Other tokenizers (SentencePiece,
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rerec_engine import _core
 from rerec_engine.errors import UserError
 from rerec_engine.model.text import decode
+from rerec_engine.model.thinking import CLOSE, OPEN
 from rerec_engine.reward.pieces import Pieces, window_ends
 
 PADDING = 4096
@@ -38,9 +39,9 @@ def byte_alphabet() -> dict[str, int]:
 def token_bytes(tokenizer: Any) -> list[bytes] | None:
     """Bytes of each id from 0 to the last that has a token, as `decode` joins them; None: not a byte-level tokenizer.
 
-    Special tokens, and ids that the tokenizer leaves out, have none. A token is read through the byte-level alphabet if
-    all its characters are in it, and is raw text otherwise (an added token such as " The Silent River (1987)").
-    A tokenizer that decodes all its ids to another text than this table is none.
+    Special tokens but for the marks of reasoning, and ids that the tokenizer leaves out, have none. A token is read
+    through the byte-level alphabet if all its characters are in it, and is raw text otherwise (an added token such as
+    " The Silent River (1987)"). A tokenizer that decodes all its ids to another text than this table is none.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or not _is_byte_level(_decoder(backend)):
@@ -49,6 +50,7 @@ def token_bytes(tokenizer: Any) -> list[bytes] | None:
     added = backend.get_added_tokens_decoder()
     # `decode` drops special tokens by their text.
     special = {token.content for id, token in added.items() if not backend.decode([id], skip_special_tokens=True)}
+    special -= {OPEN, CLOSE}
     table = []
     for id in range(_last_id(backend) + 1):
         token = backend.id_to_token(id)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerec_engine.assistant.stream import TextStream, Thought, before_box
+from rerec_engine.model.small_model import corpus_tokenizer
 
 
 class ByteTokenizer:
@@ -96,3 +97,13 @@ def test_the_first_box_is_held_until_another_one_is_closed() -> None:
     assert "".join(pieces[: at - 1]) == "a "
     assert pieces[at - 1] == "\\boxed{A} b "
     assert "".join(pieces[at:]) == ""
+
+
+def test_a_block_of_reasoning_whose_marks_are_special_tokens_is_told_apart() -> None:
+    tokenizer = corpus_tokenizer(["so"], vocab_size=300)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+    stream = TextStream(tokenizer)
+    ids = tokenizer("<think>so</think>Heat\\boxed{Heat}", add_special_tokens=False)["input_ids"]
+    pieces = [*(piece for id in ids for piece in stream.feed(id)), *stream.close()]
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Thought)) == "so"
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == "Heat"

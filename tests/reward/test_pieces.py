@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_tokenizers import TOKENIZERS, Counting, decoded, llama, of
+from made_tokenizers import MAKERS, TOKENIZERS, Counting, decoded, llama, of
 from tokenizers import models
 
 from rerec_engine.errors import UserError
+from rerec_engine.model.text import decode
 from rerec_engine.reward.pieces import Pieces, window_ends
 from rerec_engine.reward.vocabulary import decode_with_ends
 
@@ -197,3 +198,18 @@ def test_work_grows_with_the_length(name: str, backend: bool) -> None:
         assert text.decode() == decoded(tokenizer, ids)
         assert ends[-1] == len(text)
         assert counting.decoded < 20 * length
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_marks_of_reasoning_are_text_though_they_are_special_tokens(name: str) -> None:
+    tokenizer = MAKERS[name]()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"], "pad_token": "<|x|>"})
+    word, other = ("i", "t") if name in ("byte-level", "byt5") else ("it", "is")
+    ids = of(tokenizer, "<|x|>", "<think>", word, "</think>", other, "<|x|>")
+    text, ends = decode_with_ends(tokenizer, ids)
+    space = " " * (name in ("words", "bert"))
+    parts = ["", "<think>", space + word, space + "</think>", space + other, ""]
+    assert text.decode() == "".join(parts) == decode(tokenizer, ids)
+    assert ends.tolist() == np.cumsum([len(part) for part in parts]).tolist()
+    if name not in ("bert", "gpt1"):  # their windows begin with what the text does not have
+        assert window_ends(tokenizer, ids, text.decode()).tolist() == ends.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from transformers import PreTrainedTokenizerFast
 from rerec_engine.config import RewardWeights
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
+from rerec_engine.model.text import decode
 from rerec_engine.reward import RewardEngine, TokenScores
 from rerec_engine.reward.vocabulary import token_bytes
 
@@ -103,6 +105,26 @@ def penalised_text(engine: RewardEngine, tokenizer: PreTrainedTokenizerFast, tex
 )
 def test_what_is_penalised(engine: RewardEngine, tokenizer: PreTrainedTokenizerFast, text: str, penalised: str) -> None:
     assert penalised_text(engine, tokenizer, text) == penalised
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "items"),
+    [
+        ("<pad><think>\\boxed{Seven}</think><eos>\\boxed{Heat}<eos>", False, [0]),
+        ("\\boxed{Seven}</think>\\boxed{Heat}<eos>", True, [0]),
+        ("<think>\\boxed{Heat}<eos>", False, []),
+        ("\\boxed{Heat}<eos>", True, []),
+    ],
+)
+def test_marks_of_reasoning_count_though_they_are_special_tokens(
+    engine: RewardEngine, tokenizer: PreTrainedTokenizerFast, text: str, opened: bool, items: list[int]
+) -> None:
+    marked = copy.deepcopy(tokenizer)
+    marked.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+    ids, cu = ids_of(marked, [text])
+    result = engine.score_tokens(ids, cu, ["Heat"], marked, opened=opened)
+    assert result.scores.items[0].tolist() == items
+    assert engine.score([decode(marked, ids)], ["Heat"], opened=opened).items[0].tolist() == items
 
 
 def test_rewards_of_tokens(engine: RewardEngine, tokenizer: PreTrainedTokenizerFast) -> None:
