@@ -81,7 +81,7 @@ class Settings:
         credit: float,
         falsehood: float,
         reasons: bool,
-        opened: bool,
+        opened: bytes,
     ) -> None: ...
 
 class Engine:

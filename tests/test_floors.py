@@ -131,7 +131,7 @@ INSIDE = {
         "__main__",
     ),
     "reward": (
-        "phrases pieces tables tokens",
+        "opened phrases pieces tables tokens",
         "reasons targets vocabulary",
         "engine",
     ),

@@ -341,9 +341,9 @@ void register_scores(py::module_& module) {
   py::class_<Settings>(module, "Settings")
       .def(py::init([](double ndcg, double format, double qas, double pas, int k, QasMode mode, Which which,
                        double penalty, int threads, bool graded, bool centred, double repeat, double credit,
-                       double falsehood, bool reasons, bool opened) {
+                       double falsehood, bool reasons, const py::bytes& opened) {
              return Settings{ndcg,   format, qas,     pas,    k,      mode,      which,  penalty,
-                             threads, graded, centred, repeat, credit, falsehood, reasons, opened};
+                             threads, graded, centred, repeat, credit, falsehood, reasons, std::string(opened)};
            }),
            py::kw_only(), "ndcg"_a, "format"_a, "qas"_a, "pas"_a, "k"_a, "mode"_a, "which"_a, "penalty"_a, "threads"_a,
            "graded"_a, "centred"_a, "repeat"_a, "credit"_a,

@@ -199,7 +199,7 @@ void Scorer::score(const std::vector<string_view>& texts, const Targets& targets
     for (size_t begin, end; queue.next(begin, end);) {
       work.item_lists.clear();
       for (size_t i = begin; i < end; ++i) {
-        const Answer& answer = work.reader.read(texts[i], targets.candidates_of(i), settings.which, settings.opened);
+        const Answer& answer = work.reader.read(texts[i], targets.candidates_of(i), settings.which, settings.is_opened(i));
         score_one(answer, i, targets, settings, work, out);
         if (!settings.reasons) continue;
         find_lines(texts[i], work.lines);
@@ -234,7 +234,7 @@ void Scorer::score_all(const TokenSource& source, const Targets& targets, const 
       work.segment_lists.clear();
       for (size_t i = begin; i < end; ++i) {
         const TokenText tokens = source.read(i, work.buffers);
-        const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which, settings.opened);
+        const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which, settings.is_opened(i));
         const double total = score_one(answer, i, targets, settings, work, out);
         find_lines(tokens, work.lines);
         mark_lines(tokens, answer, i, targets, settings, work);

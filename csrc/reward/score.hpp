@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,7 +31,9 @@ struct Settings {
   double credit = 0;         // of token rewards: a candidate rejected for what it lacks
   double falsehood = 0;      // of token rewards: a false statement
   bool reasons = false;      // read the statements
-  bool opened = false;       // the prompts opened a block of reasoning
+  std::string opened;        // a byte a response, 1: its prompt opened a block of reasoning; empty: none did
+
+  bool is_opened(size_t i) const { return i < opened.size() && opened[i] != 0; }
 };
 
 // Response i has ground truth truth[truth_ptr[i]:truth_ptr[i + 1]] (ascending, distinct, not empty) and likewise

@@ -11,6 +11,7 @@ import torch
 
 from rerec_engine.errors import UserError
 from rerec_engine.integrations.shared import PARTS, candidates_of, configure, score_rows, shared_engine
+from rerec_engine.reward.opened import ends_opened
 
 __all__ = ["configure", "reward_func"]
 
@@ -23,7 +24,8 @@ def reward_func(
 ) -> dict[str, Any]:
     """Rewards of B responses as OpenRLHF takes them: `rewards`, `scores` and each of `extra_logs` float32 [B].
 
-    queries: prompt and response in one text; the prompt, whole or cut on the left, is taken off and never scored.
+    queries: prompt and response in one text; the prompt, whole or cut on the left, is taken off and never scored. Where
+    a prompt ends with `<think>`, its response begins in that block of reasoning.
     labels: a title, or a JSON object (or a mapping) with `ground_truth` (a title, an item id or several) and
     `candidates` where there are some. `scores` is 1 for a hit and else 0, for dynamic filtering. options: see
     `shared_engine`; OpenRLHF gives none, so that the directory comes from `configure` or `REREC_DATA`.
@@ -35,7 +37,8 @@ def reward_func(
     targets = [_target(label) for label in labels]
     responses = [_response(*texts) for texts in zip(queries, prompts, rows, strict=True)]
     truths = [target.get("ground_truth") for target in targets]
-    scores = score_rows(shared_engine(**options), responses, truths, [candidates_of(row) for row in targets], rows)
+    among, opened = [candidates_of(row) for row in targets], [ends_opened(prompt) for prompt in prompts]
+    scores = score_rows(shared_engine(**options), responses, truths, among, rows, opened)
     logs = {part: torch.from_numpy(getattr(scores, part).astype("float32")) for part in PARTS}
     return {"rewards": torch.from_numpy(scores.total), "scores": logs["hit"], "extra_logs": logs}
 

@@ -71,10 +71,11 @@ def score_rows(
     truths: Sequence[Any],
     candidates: Sequence[Any],
     rows: Sequence[str],
+    opened: bool | Sequence[bool] = False,
 ) -> Scores:
     """`engine.score`; the error of a row begins with its name in `rows`."""
     try:
-        return engine.score(responses, [plain(given) for given in truths], candidates)
+        return engine.score(responses, [plain(given) for given in truths], candidates, opened=opened)
     except UserError as error:
         raise with_row(error, rows) from None
 

@@ -10,6 +10,7 @@ from rerec_engine.config import RewardWeights
 from rerec_engine.errors import UserError
 from rerec_engine.integrations.shared import PARTS, Answer, candidates_of, row_name, score_rows, shared_engine
 from rerec_engine.reward import RewardEngine, Scores
+from rerec_engine.reward.opened import ends_opened
 
 
 def reward_function(
@@ -21,26 +22,33 @@ def reward_function(
     threads: int | None = None,
     answer: Answer | None = None,
     name: str = "rerec_reward",
+    opened: bool | None = None,
 ) -> RewardFunction:
     """`f(completions, **columns) -> list[float]`.
 
     data: a dataset directory, loaded by the first call in each process; None: `REREC_DATA`; or an engine, which has
     weights, threads and answer of its own. ground_truth, candidates: names of dataset columns, each row a title, an
     item id or several. A dataset without them may have verl's columns (`reward_model`, `extra_info`), as a dataset
-    directory has; a query without candidates is open. name: what TRL logs the reward as.
+    directory has; a query without candidates is open. name: what TRL logs the reward as. opened: whether the
+    prompts end within a block of reasoning that they opened, `<think>`; None: told by prompts that are texts, and false
+    of messages, which TRL hands over without what the chat template makes of them.
     """
     options = {"weights": weights, "threads": threads, "answer": answer}
-    return RewardFunction(data, options, (ground_truth, candidates), name)
+    return RewardFunction(data, options, (ground_truth, candidates), name, opened)
 
 
 class RewardFunction:
     """What `reward_function` returns; it can be pickled where it holds a directory."""
 
     def __init__(
-        self, data: str | Path | RewardEngine | None, options: dict[str, Any], columns: tuple[str, str], name: str
+        self,
+        data: str | Path | RewardEngine | None,
+        options: dict[str, Any],
+        columns: tuple[str, str],
+        name: str,
+        opened: bool | None = None,
     ) -> None:
-        self.data = data
-        self.options = options
+        self.data, self.options, self.opened = data, options, opened
         self.ground_truth, self.candidates = columns
         self.__name__ = name
 
@@ -56,9 +64,16 @@ class RewardFunction:
         listed = columns.get(self.candidates)
         among = [candidates_of(row) for row in (extras if listed is None else [{"candidates": c} for c in listed])]
         engine = self.data if isinstance(self.data, RewardEngine) else shared_engine(self.data, **self.options)
-        scores = score_rows(engine, [response_text(c) for c in completions], self._truths(columns), among, rows)
+        texts, opened = [response_text(c) for c in completions], self._opens(columns, len(completions))
+        scores = score_rows(engine, texts, self._truths(columns), among, rows, opened)
         self._log(scores, engine, columns)
         return [float(reward) for reward in scores.total]
+
+    def _opens(self, columns: Mapping[str, Any], count: int) -> list[bool]:
+        if self.opened is not None:
+            return [self.opened] * count
+        prompts = columns.get("prompts") or [None] * count
+        return [isinstance(prompt, str) and ends_opened(prompt) for prompt in prompts]
 
     def _truths(self, columns: Mapping[str, Any]) -> list[Any]:
         if self.ground_truth in columns:

@@ -38,19 +38,21 @@ def compute_score_batched(
     data_dir: str | None = None,
     threads: int | None = None,
     weights: Weights | None = None,
+    opened: bool = False,
     **_: Any,
 ) -> list[dict[str, float]]:
     """For each response `score` (the reward), `acc` (1 for a hit: what verl validates by) and the reward's parts.
 
     ground_truths: for each a title, an item id or several. Candidates are those of extra_info (`candidates` or
     `candidate_ids`); a query without them is open. data_dir, threads, weights: verl's `reward_kwargs`, see
-    `shared_engine`. What else verl may pass is not used.
+    `shared_engine`; opened too: whether the prompts open a block of reasoning, `<think>`, since verl does not hand them
+    over. What else verl may pass is not used.
     Errors: `UserError` that names the row by its data source and extra_info's id or index.
     """
     rows = row_names(data_sources, extra_infos)
     among = [candidates_of(extra) for extra in extra_infos]
     engine = shared_engine(data_dir, threads=threads, weights=weights)
-    scores = score_rows(engine, solution_strs, ground_truths, among, rows)
+    scores = score_rows(engine, solution_strs, ground_truths, among, rows, opened)
     return [reward_info(scores, i) for i in range(len(solution_strs))]
 
 

@@ -33,7 +33,8 @@ class RaaeAgentLoop(SingleTurnAgentLoop):
         ids, mask = torch.tensor([output.response_ids], dtype=torch.long), torch.tensor([output.response_mask])
         options = self.config.reward.get("reward_kwargs") or {}
         scored = await self.loop.run_in_executor(
-            None, lambda: score_tokens(ids, mask, [kwargs], self.tokenizer, **options)
+            None,
+            lambda: score_tokens(ids, mask, [kwargs], self.tokenizer, prompts=[output.prompt_ids], **options),
         )
         info = reward_info(scored.scores, 0)
         output.extra_fields["reward_extra_info"] = info

@@ -21,6 +21,7 @@ from rerec_engine.errors import UserError
 from rerec_engine.integrations.shared import candidates_of, plain, reward_info, row_names, shared_engine, with_row
 from rerec_engine.ops.groups import standardise
 from rerec_engine.reward import TokenScores
+from rerec_engine.reward.opened import ids_end_opened
 
 
 @register_adv_est("raae")
@@ -48,7 +49,8 @@ def raae_advantage(
 class RaaeRewardManager(AbstractRewardManager):
     """The reward of every response token, [B, L] float32; 0 on padding and on what the model did not write.
 
-    options: `data_dir`, `threads`, `weights` (see `shared_engine`) and `w_penalty`. compute_score is not used.
+    options: `data_dir`, `threads`, `weights` (see `shared_engine`), `w_penalty` and `opened` (see
+    `score_tokens`). compute_score is not used.
     """
 
     def __init__(
@@ -67,7 +69,8 @@ class RaaeRewardManager(AbstractRewardManager):
         if mask is None:
             mask = data.batch["attention_mask"][:, -responses.shape[1] :]
         rows = [{name: values[i] for name, values in columns.items()} for i in range(len(data))]
-        scored = score_tokens(responses, mask, rows, self.tokenizer, self.reward_fn_key, **self.options)
+        prompts = data.batch.get("prompts", None)
+        scored = score_tokens(responses, mask, rows, self.tokenizer, self.reward_fn_key, prompts, **self.options)
         rewards = torch.from_numpy(scored.token_rewards).to(responses.device)
         if not return_dict:
             return rewards
@@ -81,16 +84,23 @@ def score_tokens(
     rows: Sequence[Mapping[str, Any]],  # [B], of the dataset
     tokenizer: Any,
     source: str = "data_source",
+    prompts: Sequence[Any] | torch.Tensor | None = None,  # [B], their ids, padding on the left
     *,
+    opened: bool | None = None,
     w_penalty: float = 0.3,
     **options: Any,
 ) -> TokenScores:
-    """`RewardEngine.score_tokens` of verl's rows. Errors: `UserError` that names the row."""
+    """`RewardEngine.score_tokens` of verl's rows. opened: whether the prompts open a block of reasoning; None: as their
+    ids tell, and not without them. Errors: `UserError` that names the row."""
     extras = [row.get("extra_info") for row in rows]
     names = row_names([str(row.get(source)) for row in rows], extras)
     truths = [plain(row["reward_model"].get("ground_truth")) for row in rows]
     among = [candidates_of(extra) for extra in extras]
+    opens: bool | list[bool] = bool(opened)
+    if opened is None and prompts is not None:
+        opens = [ids_end_opened(plain(prompt), tokenizer) for prompt in prompts]
+    engine = shared_engine(**options)
     try:
-        return shared_engine(**options).score_tokens(responses, mask, truths, tokenizer, among, w_penalty)
+        return engine.score_tokens(responses, mask, truths, tokenizer, among, w_penalty, opened=opens)
     except UserError as error:
         raise with_row(error, names) from None

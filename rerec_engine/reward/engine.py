@@ -214,7 +214,7 @@ class RewardEngine:
         candidates: CandidateLists = None,
         k: int | None = None,
         reasons: bool = False,
-        opened: bool = False,
+        opened: bool | Sequence[bool] = False,
     ) -> Scores:
         """Scores of B responses.
 
@@ -222,7 +222,8 @@ class RewardEngine:
         between ';', '[SEP]' or line breaks. Or item ids as an array, [B] or [B, M] with -1 as padding; or `targets`.
         candidates: for each the items or titles to be tried first, or None; or item ids [B, C], -1 as padding.
         k: K of NDCG@K, default the weights'. reasons: read the statements too, see `rerec_engine.metrics.truth`.
-        opened: whether the prompts opened a block of reasoning, `<think>`; a box in such a block is no answer.
+        opened: whether the prompts opened a block of reasoning, `<think>`, all alike or one entry a response; a box in
+        such a block is no answer.
         Errors: `UserError` that names the row, for a ground truth that is empty or that matches no item.
         """
         if isinstance(responses, (str, bytes)):
@@ -230,7 +231,7 @@ class RewardEngine:
         targets = self._read_targets(ground_truth, candidates, len(responses))
         if reasons:
             self._reasons.build()
-        settings = self._settings(k, reasons=reasons, opened=opened)
+        settings = self._settings(k, reasons=reasons, opened=_opened(opened, len(responses)))
         try:
             raw = self._core.score(responses, targets, settings)
         except (TypeError, ValueError) as error:
@@ -250,7 +251,7 @@ class RewardEngine:
         out: Any = None,
         w_false: float = 0.0,
         reasons: bool = False,
-        opened: bool = False,
+        opened: bool | Sequence[bool] = False,
     ) -> TokenScores:
         """Scores, token rewards and segments of B responses, straight from their ids.
 
@@ -278,7 +279,7 @@ class RewardEngine:
             self._reasons.build()
         batch = read_tokens(token_ids, cu_seqlens)
         targets = self._read_targets(ground_truth, candidates, batch.count)
-        settings = self._settings(k, w_penalty, w_credit, w_false, reasons, opened)
+        settings = self._settings(k, w_penalty, w_credit, w_false, reasons, _opened(opened, batch.count))
         rewards = _output(out, batch)
         try:
             scores, lengths, kinds, cu = self._run(batch, tokenizer, targets, settings, rewards)
@@ -366,7 +367,7 @@ class RewardEngine:
         credit: float = 0.0,
         falsehood: float = 0.0,
         reasons: bool = False,
-        opened: bool = False,
+        opened: bytes = b"",
     ) -> _core.Settings:
         weights = self.weights
         k = weights.k if k is None else k
@@ -407,6 +408,15 @@ def ndcg(items: Any, ground_truth: Any, k: int, threads: int = 0) -> Floats:
     if not 1 <= k <= 1000:
         raise UserError(f"k must be in 1..1000, got {k}")
     return _core.ndcg(ranked, truth, int(k), thread_count(threads))
+
+
+def _opened(opened: Any, count: int) -> bytes:
+    """A byte a response."""
+    if hasattr(opened, "__len__"):
+        if len(opened) != count:
+            raise UserError(f"opened must be one truth value, or one entry a response ({count}), got {len(opened)}")
+        return bytes(bool(one) for one in opened)
+    return bytes([bool(opened)]) * count
 
 
 PENALISED, CREDITED, FALSE = 1, 2, 4  # bits of SegmentKind of csrc/reward/score.hpp

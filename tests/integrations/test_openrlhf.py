@@ -93,6 +93,15 @@ def test_a_wrong_row_is_named(queries: list[str], labels: list[Any], message: st
         reward_func(queries, [PROMPT] * 2, labels)
 
 
+@pytest.mark.parametrize("cut", [0, 9])
+def test_a_prompt_that_opens_a_block_of_reasoning(cut: int) -> None:
+    prompts = [PROMPT, f"{PROMPT}<think>\n"]
+    responses = [RIGHT, f"\\boxed{{Solaris}}?</think>{RIGHT}"]
+    for answers, hits in ((responses, [1, 1]), ([RIGHT, RIGHT], [1, 0])):
+        queries = [prompt[cut:] + answer for prompt, answer in zip(prompts, answers, strict=True)]
+        assert reward_func(queries, prompts, ["Alien"] * 2)["scores"].tolist() == hits
+
+
 @pytest.fixture
 def reward_file(tmp_path: Path, data_dir: Path) -> str:
     path = tmp_path / "reward.py"

@@ -59,6 +59,29 @@ def test_conversational_and_plain_completions_are_scored_alike(engine: RewardEng
     assert reward(messages, ground_truth=["Alien"] * 3) == reward(texts, ground_truth=["Alien"] * 3)
 
 
+THOUGHT = f"{WRONG}? no</think>{RIGHT}"
+ASKED = [{"role": "user", "content": "A film? <think>"}]
+
+
+@pytest.mark.parametrize(
+    ("opened", "prompts", "completions", "answered"),
+    [
+        (None, ["A film?\n<think>\n", "A film?\n"], [RIGHT, RIGHT], [False, True]),
+        (None, ["A film?\n<think>\n", "Say <think> first."], [THOUGHT, RIGHT], [True, True]),
+        (None, [ASKED, ASKED], [RIGHT, RIGHT], [True, True]),
+        (True, [ASKED, ASKED], [RIGHT, THOUGHT], [False, True]),
+        (False, ["A film?\n<think>\n"] * 2, [RIGHT, RIGHT], [True, True]),
+        (None, None, [RIGHT, RIGHT], [True, True]),
+    ],
+)
+def test_a_prompt_that_opens_a_block_of_reasoning(
+    engine: RewardEngine, opened: bool | None, prompts: Any, completions: list[str], answered: list[bool]
+) -> None:
+    columns = {"ground_truth": ["Alien"] * 2, **({} if prompts is None else {"prompts": prompts})}
+    rewards = reward_function(engine, opened=opened)(completions, **columns)
+    assert [reward > 0.5 for reward in rewards] == answered
+
+
 def test_parts_are_logged(engine: RewardEngine) -> None:
     metrics: dict[str, float] = {}
     extra: dict[str, list[str]] = {}

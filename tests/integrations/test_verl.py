@@ -40,6 +40,15 @@ def test_weights_come_from_the_keyword_arguments(data_dir: Path) -> None:
     assert result["score"] == pytest.approx(3.02)
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_verl_is_told_that_its_prompts_open_a_block_of_reasoning(data_dir: Path, opened: bool) -> None:
+    results = [
+        compute_score("films", text, "Alien", data_dir=data_dir, threads=1, opened=opened)
+        for text in (RIGHT, f"x</think>{RIGHT}")
+    ]
+    assert [result["answered"] for result in results] == [float(not opened), 1.0]
+
+
 def test_a_wrong_row_is_named(data_dir: Path) -> None:
     with pytest.raises(UserError, match="^films row train-3: .*'Hamlet' fits several items"):
         compute_score("films", RIGHT, "Hamlet", {"id": "train-3"}, data_dir=data_dir)

@@ -96,3 +96,31 @@ def test_a_wrong_row_is_named(run: Any, kwargs: dict[str, Any], rows: list[dict[
     row = {**rows[4], "reward_model": {"ground_truth": ["Emma"]}}
     with pytest.raises(UserError, match=f"^films row {row['extra_info']['id']}: .*'Emma' is not in the catalogue"):
         run([5], [1], row, kwargs)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "option", "answered"),
+    [
+        ("A film?\n", {}, 1.0),
+        ("A film?\n<think>\n", {}, 0.0),
+        ("A film?\n", {"opened": True}, 0.0),
+        ("A film?\n<think>\n", {"opened": False}, 1.0),
+        ("", {}, 1.0),
+    ],
+)
+def test_a_prompt_that_opens_a_block_of_reasoning(
+    run: Any,
+    verl: Any,
+    kwargs: dict[str, Any],
+    byte_tokenizer: Any,
+    rows: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    prompt: str,
+    option: dict[str, bool],
+    answered: float,
+) -> None:
+    ids = byte_tokenizer(RIGHT)["input_ids"]
+    monkeypatch.setattr(verl.loops["raae_agent"], "prompt_ids", byte_tokenizer(prompt)["input_ids"])
+    kwargs["reward_kwargs"] |= option
+    output = run(ids, [1] * len(ids), rows[4], kwargs)
+    assert output.extra_fields["reward_extra_info"]["answered"] == answered

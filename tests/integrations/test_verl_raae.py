@@ -130,3 +130,22 @@ def test_options_of_the_manager_reach_the_engine(
         manager(verl, byte_tokenizer, Path("nowhere"))(
             verl.DataProto({"responses": ids, "response_mask": mask}, columns)
         )
+
+
+def test_each_prompt_tells_whether_it_opens_a_block_of_reasoning(
+    verl: Any, byte_tokenizer: Any, rows: list[dict[str, Any]], data_dir: Path
+) -> None:
+    texts = ["A film?", "A film?\n<think>\n", "Say <think> first."]
+    asked = [byte_tokenizer(text)["input_ids"] for text in texts]
+    width, pad = max(map(len, asked)), byte_tokenizer.pad_token_id
+    ids, mask = padded(byte_tokenizer, [RIGHT] * 3)
+    tensors = {
+        "prompts": torch.tensor([[pad] * (width - len(row)) + row for row in asked]),
+        "responses": ids,
+        "response_mask": mask,
+    }
+    columns = {name: np.array([rows[4][name]] * 3, dtype=object) for name in rows[4]}
+    for option, answered in (({}, [1, 0, 1]), ({"opened": True}, [0] * 3), ({"opened": False}, [1] * 3)):
+        call = manager(verl, byte_tokenizer, data_dir, **option)
+        info = call(verl.DataProto(tensors, columns), return_dict=True)["reward_extra_info"]
+        assert info["answered"] == answered

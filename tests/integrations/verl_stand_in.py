@@ -48,7 +48,9 @@ class AgentLoopOutput:
 
 
 class SingleTurnAgentLoop:
-    """Answers with `answer`, token ids and mask; what `run` is given is kept in `asked`."""
+    """Answers with `answer`, token ids and mask, to `prompt_ids`; what `run` is given is kept in `asked`."""
+
+    prompt_ids: tuple[int, ...] = ()
 
     def __init__(self, config: Any, tokenizer: Any, loop: Any, answer: tuple[list[int], list[int]]) -> None:
         self.config, self.tokenizer, self.loop, self.answer = config, tokenizer, loop, answer
@@ -56,7 +58,8 @@ class SingleTurnAgentLoop:
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         self.asked = sampling_params, kwargs
         ids, mask = self.answer
-        return AgentLoopOutput(response_ids=ids, response_mask=mask, num_turns=2, extra_fields={"turn": 1})
+        fields = {"prompt_ids": list(self.prompt_ids), "response_ids": ids, "response_mask": mask}
+        return AgentLoopOutput(**fields, num_turns=2, extra_fields={"turn": 1})
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -177,6 +178,19 @@ def test_a_box_in_a_block_of_reasoning_is_no_answer(
 ) -> None:
     scores = engine.score([response], [0], opened=opened)
     assert (scores.items[0].tolist(), bool(scores.answered[0])) == (items, bool(items))
+
+
+def test_each_response_has_its_own_opened(engine: RewardEngine, tokenizer: Any) -> None:
+    opened, texts = [True, False, True], [HEAT, HEAT, f"{SUSPECTS}</think>{HEAT}"]
+    expected = [[], [0], [0]]
+    ids = [tokenizer(text)["input_ids"] for text in texts]
+    cu = np.cumsum([0, *map(len, ids)])
+    for told in (opened, np.array(opened)):
+        assert [items.tolist() for items in engine.score(texts, [0] * 3, opened=told).items] == expected
+        tokens = engine.score_tokens(np.concatenate(ids), cu, [0] * 3, tokenizer, opened=told)
+        assert [items.tolist() for items in tokens.scores.items] == expected
+    with pytest.raises(UserError, match=r"one entry a response \(3\), got 2"):
+        engine.score(texts, [0] * 3, opened=[True, False])
 
 
 def test_strange_texts(engine: RewardEngine) -> None:
