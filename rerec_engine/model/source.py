@@ -184,8 +184,10 @@ def _why(error: Exception, name: str, revision: str | None) -> str:
         return f"the Hub has no revision {revision!r} of it"
     if isinstance(error, errors.LocalEntryNotFoundError):
         of = f"revision {revision!r} of it" if revision else "it"
-        off = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
-        return f"{off}, and the Hub's cache does not hold {of}"
+        off, remedy = f"{constants.ENDPOINT} cannot be reached", "try again with a network"
+        if constants.HF_HUB_OFFLINE:
+            off, remedy = "HF_HUB_OFFLINE is set", "unset it to fetch the model"
+        return f"{off}, and the Hub's cache does not hold {of}: {remedy}, or name a directory"
     if isinstance(error, errors.EntryNotFoundError):
         return "what the Hub has under that name is no transformers model (config.json is missing)"
     return f"the Hub does not give it: {first_line(error)}"

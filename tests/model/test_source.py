@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,7 @@ from rerec_engine.model.source import Loading, check_model, find_model, is_direc
 from rerec_engine.runs.settings import load_settings, read_yaml
 
 NAME = "owner/tiny"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -151,11 +155,13 @@ def test_without_a_hub_what_was_fetched_is_used(hub, monkeypatch):
 def test_a_clear_word_where_there_is_no_hub(hub, monkeypatch):
     start = f"{NAME}: no such directory here, and "
     point_at(monkeypatch, "http://127.0.0.1:9")
-    assert refused(NAME) == f"{start}http://127.0.0.1:9 cannot be reached, and the Hub's cache does not hold it"
+    without, end = "and the Hub's cache does not hold", "or name a directory"
+    silent = f"http://127.0.0.1:9 cannot be reached, {without} it: try again with a network, {end}"
+    assert refused(NAME) == f"{start}{silent}"
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert refused(NAME) == f"{start}HF_HUB_OFFLINE is set, and the Hub's cache does not hold it"
-    of = "revision 'v2' of it"
-    assert refused(NAME, "v2") == f"{start}HF_HUB_OFFLINE is set, and the Hub's cache does not hold {of}"
+    for revision, of in ((None, "it"), ("v2", "revision 'v2' of it")):
+        told = f"HF_HUB_OFFLINE is set, {without} {of}: unset it to fetch the model, {end}"
+        assert refused(NAME, revision) == f"{start}{told}"
 
 
 def test_what_the_hub_does_not_give(hub):
@@ -209,6 +215,41 @@ def test_commands_take_a_name(hub, follow, mini_demo, command, capsys):
     follow(command, [*words, "--max-new-tokens", "2", *more[command]])
     assert "model.safetensors" in hub.fetched()
     assert capsys.readouterr().out
+
+
+def evaluate(data: Path, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`evaluate --model owner/tiny` in a process of its own, whose cache is in `home`."""
+    words = ["--model", NAME, "--data", str(data), "--device", "cpu", "--limit", "1", "--max-new-tokens", "2"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "rerec_engine.evaluate", *words],
+        cwd=ROOT,
+        env={**kept, "HF_HOME": str(home), "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1", **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+def test_the_environment_names_the_hub(hub, mini_demo, tmp_path):
+    done = evaluate(mini_demo, tmp_path / "home", HF_ENDPOINT=hub.url)
+    assert done.returncode == 0, done.stderr
+    assert {"config.json", "model.safetensors"} <= hub.fetched()
+    assert "accuracy" in done.stdout
+    hub.asked.clear()
+    offline = evaluate(mini_demo, tmp_path / "home", HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="1")
+    assert (offline.returncode, offline.stdout, hub.asked) == (0, done.stdout, [])
+
+
+def test_the_environment_says_that_there_is_no_hub(hub, mini_demo, tmp_path):
+    done = evaluate(mini_demo, tmp_path / "home", HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="1")
+    assert (done.returncode, done.stdout, hub.asked) == (2, "", [])
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {NAME}: no such directory here, and HF_HUB_OFFLINE is set, and the Hub's cache does not "
+        "hold it: unset it to fetch the model, or name a directory"
+    )
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

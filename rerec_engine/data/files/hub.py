@@ -56,6 +56,7 @@ def hub_address(path: Path) -> HubAddress | None:
 def download(address: HubAddress) -> Path:
     """The file in the cache of the Hub's client, fetched where it is not there. Raises UserError."""
     import huggingface_hub
+    from huggingface_hub import constants
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
@@ -65,7 +66,10 @@ def download(address: HubAddress) -> Path:
             )
         )
     except LocalEntryNotFoundError:
-        raise UserError(f"{address}: the Hub cannot be reached, and the file is not in its cache") from None
+        off, remedy = f"{constants.ENDPOINT} cannot be reached", "try again with a network"
+        if constants.HF_HUB_OFFLINE:
+            off, remedy = "HF_HUB_OFFLINE is set", "unset it to fetch the file"
+        raise UserError(f"{address}: {off}, and the Hub's cache does not hold the file: {remedy}") from None
     except EntryNotFoundError:
         raise UserError(f"{address}: the dataset has no such file") from None
     except RepositoryNotFoundError:

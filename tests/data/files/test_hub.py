@@ -193,7 +193,8 @@ def test_one_file_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     ("error", "message"),
     [
         (EntryNotFoundError("404"), "hf://o/n@v2/x/y.csv: the dataset has no such file"),
-        (LocalEntryNotFoundError("offline"), "y.csv: the Hub cannot be reached, and the file is not in its cache"),
+        (LocalEntryNotFoundError("silent"), "y.csv: http://hub cannot be reached, and the Hub's cache does not hold"),
+        (LocalEntryNotFoundError("offline"), "y.csv: HF_HUB_OFFLINE is set, .*: unset it to fetch the file$"),
         (HFValidationError("Repo id must\nuse"), "y.csv: Repo id must use"),
     ],
 )
@@ -202,6 +203,8 @@ def test_a_file_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, error: Excep
         raise error
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", "offline" in str(error))
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://hub")
     with pytest.raises(UserError, match=message):
         TableFile(Path("hf://o/n@v2/x/y.csv"))
 
