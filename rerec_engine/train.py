@@ -21,7 +21,7 @@ from rerec_engine.errors import RunError, Stopped
 from rerec_engine.model.ranks import lost_contact
 from rerec_engine.model.selfcheck import prove_saved
 from rerec_engine.report import write_report
-from rerec_engine.runs.checkpoint import checkpoint_steps
+from rerec_engine.runs.checkpoint import checkpoint_steps, save_model
 from rerec_engine.share import write_card
 from rerec_engine.training.advantage import with_advantages
 from rerec_engine.training.batches import TrainingBatch
@@ -78,7 +78,7 @@ def _run(trainer: Trainer) -> Path:
         raise Stopped(f"stopped after step {trainer.step}; continue with --resume {run.path}", interrupt.exit_code)
     final = run.path / "final"
     with waiting(f"writing {final} and loading it again", trainer.ranks.main):
-        trainer.policy.save(final, trainer.ranks.main)
+        save_model(final, trainer.policy, trainer.ranks)
         prove_saved(trainer.policy, final, trainer.ranks)
     evaluate(trainer, "test", "after")
     _write(trainer, "report")

@@ -96,7 +96,7 @@ INSIDE = {
         "outside",
     ),
     "model": (
-        "lora memory output pre_tokenizers ranks source templates thinking tiled_attention",
+        "disk lora memory output pre_tokenizers ranks source templates thinking tiled_attention",
         "chat packed_attention text",
         "sequences",
         "arithmetic",

@@ -115,7 +115,7 @@ def test_git_ignores_no_source_or_test() -> None:
 RECORDS = {"ops/types", "worlds/options"}
 # Tests of no single module, by what they test; `parts` are those of a large module.
 OF_NO_SINGLE_MODULE = {
-    "repository": "docs floors layout makefile pins public_names readme recipes skips tutorial wheel",
+    "repository": "docs floors full_disk layout makefile pins public_names readme recipes skips tutorial wheel",
     "documents": "integrations/docs reward/docs",
     "commands": "rollout/vllm_process serve/client serve/load serve/page serve/vllm_serve",
     "csrc": "ops/native reward/answer reward/matching",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class AnswerLog:
         self.entries: dict[str, dict[str, Any]] = {}
         """By query id."""
         try:
-            self._file = self.path.open("a+b")
+            self._file = self.path.open("a+b", buffering=0)  # what is not written is not kept for later
         except OSError as error:
             raise file_error(path, f"cannot write: {error.strerror or error}") from error
         try:
@@ -88,11 +89,14 @@ class AnswerLog:
         return entry
 
     def _write(self, entry: Mapping[str, Any]) -> None:
+        line, size = json.dumps(entry).encode() + b"\n", self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write(json.dumps(entry).encode() + b"\n")
-            self._file.flush()
+            while line:
+                line = line[self._file.write(line) :]
         except OSError as error:
-            raise file_error(self.path, f"cannot write: {error.strerror or error}") from error
+            self._file.truncate(size)
+            told = f"cannot write: {error.strerror or error}; the answers before are kept"
+            raise file_error(self.path, told) from error
 
 
 def _short(value: object) -> str:

@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from rerec_engine.errors import UserError, file_error, first_line
 from rerec_engine.files import replacing_directory
+from rerec_engine.model.disk import disk_errors
 from rerec_engine.model.pre_tokenizers import others, rule_of
 from rerec_engine.model.source import no_model
 from rerec_engine.model.speech import TEXT, bits_per_byte, check_tokenizer
@@ -111,7 +112,7 @@ def convert(file: str | Path, output: str | Path, most_bits: float = MOST_BITS) 
             "vocabulary are not read as they were meant, or it knows no English",
         )
     told += _better(model, tokenizer, str(facts.pre_tokenizer), bits)
-    with replacing_directory(output) as temporary:
+    with replacing_directory(output) as temporary, disk_errors(temporary):
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
@@ -18,6 +16,7 @@ from rerec_engine.config import ModelConfig
 from rerec_engine.errors import UserError
 from rerec_engine.model.arithmetic import AUTO, DTYPES, NARROW, resolve_dtype, width_of
 from rerec_engine.model.chat import Chat, tell_once
+from rerec_engine.model.disk import disk_errors
 from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter, saved_buffers
 from rerec_engine.model.memory import enable_checkpointing
 from rerec_engine.model.output import PLAIN, Output, measure_output
@@ -178,21 +177,19 @@ class Policy:
             weights |= {name: value.cpu() for name, value in saved_buffers(self.model)}
         if main:
             disable_progress_bar()
-            try:
-                with plain(self.model):
-                    self.model.save_pretrained(path, state_dict=weights)
-            except SafetensorError as error:  # what a full disk turns into
-                raise OSError(errno.EIO, str(error), str(path)) from error
-            self.tokenizer.save_pretrained(path)
+            with disk_errors(path), plain(self.model):
+                self.model.save_pretrained(path, state_dict=weights)
+                self.tokenizer.save_pretrained(path)
 
     def save_trained(self, path: str | Path, main: bool = True) -> None:
         """Write what training changes: the adapter where there is one, else everything. All ranks call it."""
         if not self.adapted:
             self.save(path, main)
             return
-        save_adapter(self.model, path, whole, main)
-        if main:
-            self.tokenizer.save_pretrained(path)
+        with disk_errors(path):
+            save_adapter(self.model, path, whole, main)
+            if main:
+                self.tokenizer.save_pretrained(path)
 
 
 def make_policy(

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -30,6 +29,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 
 from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import flush, flush_entries
+from rerec_engine.model.disk import disk_errors
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks
 
@@ -92,23 +92,43 @@ def save_checkpoint(
     """
     ranks = ranks or Ranks()
     final, temporary = directory / f"step_{step}", directory / f".step_{step}.tmp"
-    try:
-        _together(ranks, lambda: _make_afresh(temporary) if ranks.main else None)
+    with _written_beside(final, temporary, ranks, "the checkpoint", "the ones before it are untouched"):
         _together(ranks, lambda: policy.save_trained(temporary, ranks.main))
         if parts:
             _together(ranks, lambda: _save_parts(parts, temporary / PARTS, ranks))
-        _together(ranks, lambda: _finish(temporary, final, step, state) if ranks.main else None)
-    except _Failure as error:
-        free = shutil.disk_usage(directory).free / 2**20 if directory.is_dir() else 0.0
-        reason = f"{str(error).splitlines()[0]}; {free:.1f} MB free on the disk"
-        raise file_error(final, f"cannot write the checkpoint ({reason}); the ones before it are untouched") from error
-    finally:
-        if ranks.main:
-            shutil.rmtree(temporary, ignore_errors=True)
+        _together(ranks, lambda: _finish(temporary, step, state) if ranks.main else None)
     if ranks.main:
         for old in checkpoint_steps(directory)[:-keep]:
             shutil.rmtree(directory / f"step_{old}")
     return final
+
+
+def save_model(path: Path, policy: Policy, ranks: Ranks | None = None) -> None:
+    """Write a model's directory, whole or not at all. All ranks call it.
+
+    Raises UserError where the disk refuses; a model that was there before is untouched then.
+    """
+    ranks, temporary = ranks or Ranks(), path.with_name(f".{path.name}.tmp")
+    kept = "the last checkpoint holds it: make room, then --resume"
+    with _written_beside(path, temporary, ranks, "the model", kept):
+        _together(ranks, lambda: policy.save(temporary, ranks.main))
+
+
+@contextmanager
+def _written_beside(final: Path, temporary: Path, ranks: Ranks, what: str, kept: str) -> Iterator[None]:
+    """A new directory `temporary` to be written within, which then takes the place of `final`; kept: what to say of
+    what is there where the disk refuses, by `_together`."""
+    try:
+        _together(ranks, lambda: _make_afresh(temporary) if ranks.main else None)
+        yield
+        _together(ranks, lambda: _take_place(temporary, final) if ranks.main else None)
+    except _Failure as error:
+        free = shutil.disk_usage(final.parent).free / 2**20 if final.parent.is_dir() else 0.0
+        reason = f"{str(error).splitlines()[0]}; {free:.1f} MB free on the disk"
+        raise file_error(final, f"cannot write {what} ({reason}); {kept}") from error
+    finally:
+        if ranks.main:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _save_parts(parts: dict[str, Any], path: Path, ranks: Ranks) -> None:
@@ -133,11 +153,19 @@ def _together(ranks: Ranks, work: Callable[[], object]) -> None:
     error = None
     try:
         work()
-    except (OSError, RuntimeError, SafetensorError, CheckpointException) as caught:  # what a full disk turns into
+    except CheckpointException as caught:  # its own words are a traceback
+        error = str(_cause(next(iter(caught.failures.values()))[0]))
+    except (OSError, RuntimeError) as caught:  # what a full disk turns into
         error = str(caught) or type(caught).__name__
     failed = [told for told in ranks.gather(error) if told]
     if failed:
         raise _Failure(failed[0])
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The OSError behind a library's error, which says more; else the error itself."""
+    inner = error.__cause__ or error.__context__
+    return error if isinstance(error, OSError) or inner is None else _cause(inner)
 
 
 def _make_afresh(path: Path) -> None:
@@ -145,14 +173,18 @@ def _make_afresh(path: Path) -> None:
     path.mkdir(parents=True)
 
 
-def _finish(temporary: Path, final: Path, step: int, state: dict[str, Any]) -> None:
-    torch.save(state, temporary / "trainer.pt")
+def _finish(temporary: Path, step: int, state: dict[str, Any]) -> None:
+    with disk_errors(temporary), (temporary / "trainer.pt").open("wb") as file:
+        torch.save(state, file)
     files = sorted(path for path in temporary.rglob("*") if path.is_file())
     manifest = {
         path.relative_to(temporary).as_posix(): {"bytes": path.stat().st_size, "sha256": _digest(path)}
         for path in files
     }
     (temporary / MANIFEST).write_text(json.dumps({"step": step, "files": manifest}, indent=1))
+
+
+def _take_place(temporary: Path, final: Path) -> None:
     flush(temporary)
     if final.exists():
         shutil.rmtree(final)

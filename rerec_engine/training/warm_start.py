@@ -16,6 +16,7 @@ from rerec_engine.config import Config
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import Stopped, file_error
 from rerec_engine.files import replacing
+from rerec_engine.model.disk import disk_errors
 from rerec_engine.model.memory import checkpointed
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.sequences import Row
@@ -96,13 +97,8 @@ def _accumulate(policy: Policy, rows: list[Row], micro_tokens: int) -> float:
 def _save_state(path: Path, step: int, policy: Policy, optimizers: Optimizers) -> None:
     trained = {name: p.detach() for name, p in policy.model.named_parameters() if p.requires_grad}
     state = {"step": step, "model": trained, "optimizers": [o.state_dict() for o, _ in optimizers]}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:  # what torch makes of a full disk
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+    with replacing(path) as temporary, disk_errors(temporary), temporary.open("wb") as file:
+        torch.save(state, file)
 
 
 def _load_state(path: Path, policy: Policy, optimizers: Optimizers) -> int:

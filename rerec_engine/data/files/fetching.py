@@ -49,8 +49,12 @@ def fetch(archive: Archive, output: Path, address: str = "") -> list[str]:
     output.mkdir(parents=True, exist_ok=True)
     part = output / "download.part"
     for chunk in _received(address or archive.address, part):
-        with part.open("ab") as file:
-            file.write(chunk)
+        try:
+            with part.open("ab") as file:
+                file.write(chunk)
+        except OSError as error:
+            told = f"cannot write: {error.strerror or error}; the same command goes on from there"
+            raise file_error(part, told) from None
     found = _sum(part)
     if found != archive.sha256:
         part.unlink()
