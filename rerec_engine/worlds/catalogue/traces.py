@@ -34,36 +34,50 @@ class Teacher:
 
     def reason(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> str:
         """The whole answer. A model of its own phrases checks candidate by candidate; others quote the right ones, and
-        what would be right but for an exclusion."""
+        those that begin like right ones."""
         truth = [item for item in candidates if item in truth]
-        asked = self._semicolon.join(map(self._wanted if self._closed else self._asked, draft.conditions))
+        conditions = draft.conditions if self._closed else self._rarest_first(draft.conditions)
+        asked = self._semicolon.join(map(self._wanted if self._closed else self._asked, conditions))
         lines = [*self._inferred(draft), f"Asked{self._colon}{asked}"]
         if self._closed:
             lines += self._checked(draft, truth, candidates)
         else:
-            lines += self._quoted(draft, truth, candidates)
+            lines += self._quoted(replace(draft, conditions=conditions), truth, candidates)
         lead = "\n " if self._closed else "\n"
         titles = lead.join(self._shelf.knowledge.titles[item] for item in truth)
         return "\n".join(lines) + f"\n\\boxed{{{' ' if self._closed else ''}{titles}}}"
 
+    def _rarest_first(self, conditions: Sequence[Condition]) -> tuple[Condition, ...]:
+        """What fewest items have first, so that little is left to look at; then "the newest" of these, then exclusions."""
+
+        def place(condition: Condition) -> tuple[bool, bool, int]:
+            best = condition.span is not None and condition.span.best
+            return condition.excluded, best, int(self._shelf.mask(condition).sum())
+
+        return tuple(sorted(conditions, key=place))
+
     def _quoted(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
-        """The lines of the right candidates. Before the last of them, in the order of the prompt, also those that have
-        all that is wanted, with what rules them out: "- directed by Ann; starring Bo: Heat (1995), but directed by
-        Ann". To find the next line with a name and then see whether another one stands in it is two small steps; to
-        find the one line that has the first and lacks the second is one that a small model does not learn."""
-        masks = Judged(self._shelf, draft.conditions, draft.named).masks
-        judged = list(zip(draft.conditions, masks, strict=True))
+        """The lines of the right candidates. Before the last of them, in the order of the prompt, also those of
+        candidates that satisfy the first condition, with what rules them out: "- directed by Ann; starring Bo: Heat
+        (1995), but not starring Cy". To find the next line with a name, and then to see whether another one stands in
+        it, are two small steps; to find the one line that has the first and has, or lacks, the second is one that a
+        small model does not learn."""
+        first, *rest = zip(draft.conditions, Judged(self._shelf, draft.conditions, draft.named).masks, strict=True)
         lines = []
         for item in candidates[: candidates.index(truth[-1]) + 1]:
-            failed = [condition for condition, mask in judged if not mask[item]]
             quoted = f"- {self._line(item, draft.asked)}"
             if item in truth:
                 lines.append(quoted)
-            elif failed and all(condition.excluded for condition in failed):
-                own = self._shelf.graph.ids_of(item)
-                had = ((c.name, [a for a in c.attributes if a in own]) for c in failed)
-                lines.append(f"{quoted}, but {self._semicolon.join(self._values(*has, self._comma) for has in had)}")
+            elif first[1][item] and (failed := [condition for condition, mask in rest if not mask[item]]):
+                lines.append(f"{quoted}, but {self._semicolon.join(self._against(item, c) for c in failed)}")
         return lines
+
+    def _against(self, item: int, condition: Condition) -> str:
+        """In which way the item fails the condition."""
+        if not condition.excluded:
+            return f"not {self._asked(condition)}"
+        own = self._shelf.graph.ids_of(item)
+        return self._values(condition.name, [a for a in condition.attributes if a in own], self._comma)
 
     def _checked(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
         """The candidates up to the last right one, each with its values of what is asked and a verdict behind each.

@@ -55,9 +55,10 @@ def test_candidates_are_checked_in_turn_up_to_the_last_right_one(games: Callable
             assert line.endswith(" yes" if item in own.truth else " no")
 
 
-def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(games: Callable[..., Knowledge]) -> None:
+@pytest.mark.parametrize("kinds", ["exclusion", "explicit"])
+def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(games: Callable[..., Knowledge], kinds: str) -> None:
     knowledge = games("chat")
-    maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds="exclusion")), np.random.default_rng(0)
+    maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds=kinds)), np.random.default_rng(0)
     ruled_out = 0
     for own in draw_many(maker, "train", [12] * 60, rng, set()):
         prompt = maker.query(own, "", rng).messages[0]["content"].split("\n")
@@ -67,11 +68,40 @@ def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(games: Calla
         *others, last = quoted
         assert last[2] == ""
         assert last[0].endswith(f": {knowledge.titles[own.truth[-1]]}")
-        banned = {knowledge.attributes.values[a] for c in own.draft.conditions if c.excluded for a in c.attributes}
+        values = knowledge.attributes.values
+        banned = {values[a] for c in own.draft.conditions if c.excluded for a in c.attributes}
+        wanted = {values[a] for c in own.draft.conditions if not c.excluded for a in c.attributes}
         for line, _, why in others:
             ruled_out += 1
-            assert any(value in why and value in line for value in banned)
-    assert ruled_out > 20
+            for reason in why.split("; "):
+                if reason.startswith("not "):
+                    assert any(value in reason and value not in line for value in wanted)
+                else:
+                    assert any(value in reason and value in line for value in banned)
+    assert ruled_out > 10
+
+
+def test_a_chat_answer_asks_for_what_fewest_have_first(games: Callable[..., Knowledge]) -> None:
+    """So that few lines have to be quoted and ruled out; exclusions come last."""
+    knowledge = games("chat")
+    maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds="exclusion")), np.random.default_rng(0)
+    counts = knowledge.attributes.item_attributes.getnnz(0)
+    place = {value: a for a, value in enumerate(knowledge.attributes.values)}
+    several = 0
+    for own in draw_many(maker, "train", [12] * 60, rng, set()):
+        answer = maker._teacher.reason(own.draft, own.truth, own.candidates)
+        asked = next(line for line in answer.split("\n") if line.startswith("Asked: "))
+        parts = asked.removeprefix("Asked: ").split("; ")
+        excluded = [part.startswith("not ") for part in parts]
+        assert excluded == sorted(excluded)
+        held = [
+            min(counts[a] for value, a in place.items() if value in part)
+            for part, out in zip(parts, excluded, strict=True)
+            if not out
+        ]
+        several += len(held) > 1
+        assert held == sorted(held)
+    assert several > 5
 
 
 def test_a_model_of_its_own_phrases_has_short_lists_first(games: Callable[..., Knowledge]) -> None:
