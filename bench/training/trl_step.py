@@ -1,13 +1,15 @@
 """One whole GRPO step of this engine against TRL's `GRPOTrainer`, on the CPU, from prompts to new weights.
 
     python -m bench.training.trl_step --data DIR --model DIR [--output bench/results/trl_step.json]   # with .[trl]
+    python -m bench.training.trl_step --size pretrained --data data/real/films --model data/real/model
 
 First both train from the same rollouts: the built-in sampler draws for either from its own weights with equal seeds;
 rewards, losses and weights are compared after each step. Then each generates by itself for the same prompts, in turns,
-a step each, so that what disturbs the machine disturbs all. Same model, limits, fp32, threads, AdamW and reward (TRL's
+a step each, so that what disturbs the machine disturbs all. Same model, limits, threads, AdamW and reward (TRL's
 through `rerec_engine.integrations.trl`). TRL: `transformers.generate`, no gradient checkpointing, DAPO's mean over
-tokens, no KL, the fastest of several micro-batch sizes. Tokens are those of all responses. Our update leaves out rows
-without a gradient (groups of equal rewards); `every row` has them in.
+tokens, no KL, the fastest of several micro-batch sizes; a pretrained model also under bf16's autocast and with
+transformers' continuous batching, and ours in bf16 beside fp32 weights. Tokens are those of all responses. Our update
+leaves out rows without a gradient (groups of equal rewards); `every row` has them in.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,33 +43,87 @@ from rerec_engine.training.curriculum import CurriculumQueue
 from rerec_engine.training.setup import start
 from rerec_engine.types import Query, Sampling
 
-QUERIES, RESPONSES, NEW, RATE = 16, 8, 160, 3e-4
-ROWS, MICRO = QUERIES * RESPONSES, (16, 32, 64, 128)  # responses: a step's, a micro-batch's of TRL
-OURS = f"""
---config rerec_engine/configs/demo.yaml --device cpu --warm-start.epochs 0 --curriculum.enabled false
---advantage.estimator grpo --advantage.outcome-gate false --rollout.engine sampler
---rollout.responses-per-query {RESPONSES} --rollout.max-new-tokens {NEW} --optim.learning-rate {RATE}
---optim.final-share 1.0 --optim.warmup-steps 0 --train.queries-per-step {QUERIES} --train.queries-per-update {QUERIES}
-"""
+
+@dataclass(frozen=True)
+class Way:
+    """One setting of TRL. micro: responses of a micro-batch. continuous: transformers' continuous batching."""
+
+    micro: int
+    bf16: bool = False
+    continuous: bool = False
+
+    @property
+    def name(self) -> str:
+        words = [str(self.micro), "bf16" if self.bf16 else "", "continuous batching" if self.continuous else ""]
+        return ", ".join(word for word in words if word)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A workload: queries of a step, tokens of a response at most, settings of ours, ways of TRL to choose from."""
+
+    config: str
+    queries: int
+    new: int
+    rate: float
+    same: int
+    """Steps from the same rollouts, and the queries of each."""
+    same_queries: int
+    rounds: int
+    warm: int
+    trial: int
+    """Steps by which a way is judged, the first `warm` of them left out where there are more."""
+    dtype: str
+    ways: tuple[Way, ...]
+
+
+MICRO = (16, 32, 64, 128)
+SIZES = {
+    "demo": Size("demo", 16, 160, 3e-4, 8, 16, 10, 2, 6, "fp32", tuple(Way(micro) for micro in MICRO)),
+    "pretrained": Size(
+        "real",
+        8,
+        128,
+        1e-5,
+        2,
+        2,
+        3,
+        1,
+        1,
+        "auto",
+        (Way(8, True), Way(16, True), Way(8), Way(8, True, continuous=True)),
+    ),
+}
+RESPONSES = 8
 THEIRS = dict(lr_scheduler_type="constant", optim="adamw_torch_fused", loss_type="dapo", num_generations=RESPONSES)
-THEIRS |= dict(gradient_checkpointing=False, bf16=False, use_cpu=True, seed=1, shuffle_dataset=False)
+THEIRS |= dict(gradient_checkpointing=False, use_cpu=True, seed=1, shuffle_dataset=False)
 THEIRS |= dict(report_to=[], logging_steps=10_000, save_strategy="no", disable_tqdm=True)
 Step = dict[str, Any]
 """rate: tokens a second; trained: tokens that the update computed; reward and loss: means; stages: seconds."""
 
 
-def settings(options: argparse.Namespace, folder: Path, steps: int) -> Config:
+def settings(options: argparse.Namespace, folder: Path, steps: int, queries: int, dtype: str) -> Config:
+    size: Size = SIZES[options.size]
+    words = f"""
+    --config rerec_engine/configs/{size.config}.yaml --device cpu --warm-start.epochs 0 --curriculum.enabled false
+    --advantage.estimator grpo --advantage.outcome-gate false --rollout.engine sampler --model.dtype {dtype}
+    --rollout.responses-per-query {RESPONSES} --rollout.max-new-tokens {size.new} --optim.learning-rate {size.rate}
+    --optim.final-share 1.0 --optim.warmup-steps 0 --train.queries-per-step {queries}
+    --train.queries-per-update {queries} --loss.clip-high 0.2 --loss.beta 0 --optim.weight-decay 0.01
+    """.split()
     own = ["--output-dir", str(folder), "--data.path", options.data, "--model.path", options.model]
-    return load_settings([*OURS.split(), *own, "--train.steps", str(steps), "--threads", str(options.threads)])[0]
+    return load_settings([*words, *own, "--train.steps", str(steps), "--threads", str(options.threads)])[0]
 
 
-def their_settings(config: Config, folder: Path, steps: int, micro: int) -> GRPOConfig:
+def their_settings(config: Config, folder: Path, steps: int, way: Way) -> GRPOConfig:
     optim, loss = config.optim, config.loss
+    rows = config.train.queries_per_step * RESPONSES
     adam = dict(adam_beta1=optim.beta1, adam_beta2=optim.beta2, weight_decay=optim.weight_decay)
-    adam |= dict(learning_rate=optim.learning_rate, max_grad_norm=optim.max_grad_norm)
-    sizes = dict(per_device_train_batch_size=micro, gradient_accumulation_steps=ROWS // micro, max_steps=steps)
+    adam |= dict(learning_rate=optim.learning_rate, max_grad_norm=optim.max_grad_norm, bf16=way.bf16)
+    sizes = dict(per_device_train_batch_size=way.micro, gradient_accumulation_steps=rows // way.micro, max_steps=steps)
     draw = dict(temperature=config.rollout.temperature, max_completion_length=config.rollout.max_new_tokens)
     draw |= dict(beta=loss.beta, epsilon=loss.clip_low, epsilon_high=loss.clip_high)
+    draw |= dict(use_transformers_continuous_batching=way.continuous)
     return GRPOConfig(str(folder), **THEIRS, **adam, **sizes, **draw)
 
 
@@ -94,7 +151,8 @@ class Ours:
     def __init__(self, config: Config, every_row: bool = False) -> None:
         self.trainer, self.steps = start(config, None), list[Step]()
         queries = self.trainer.worker.queries
-        queue = CurriculumQueue(len(queries), config.curriculum, QUERIES, config.seed)
+        self.queries = config.train.queries_per_step
+        queue = CurriculumQueue(len(queries), config.curriculum, self.queries, config.seed)
         self.asked = [queries[i] for _ in range(config.train.steps) for i in queue.next_batch()]
         if every_row:
             self.trainer.updater._needed = lambda batch, rows: rows  # type: ignore[method-assign]
@@ -102,8 +160,8 @@ class Ours:
     def step(self) -> None:
         begin = time.perf_counter()
         record, batch = one_step(self.trainer)
-        seconds, metrics, first = time.perf_counter() - begin, Step(record), QUERIES * len(self.steps)
-        assert batch.queries == self.asked[first : first + QUERIES], "the two sides have different prompts"
+        seconds, metrics, first = time.perf_counter() - begin, Step(record), self.queries * len(self.steps)
+        assert batch.queries == self.asked[first : first + self.queries], "the two sides have different prompts"
         tokens, trained = int(batch.lengths.sum()), metrics["trained_tokens"]
         stages = {name[8:]: metrics[name] for name in metrics if name[:8] == "seconds_" and name != "seconds_total"}
         stages["rest"] = seconds - sum(stages.values())
@@ -135,13 +193,13 @@ class Theirs(GRPOTrainer):  # type: ignore[misc, unused-ignore]
     compute_loss = clocked(GRPOTrainer.compute_loss, "forward and loss")
     training_step = clocked(GRPOTrainer.training_step, "training step")
 
-    def __init__(self, config: Config, folder: Path, queries: list[Query], micro: int, draw: Any = None) -> None:
+    def __init__(self, config: Config, folder: Path, queries: list[Query], way: Way, draw: Any = None) -> None:
         self.policy, self.steps, self.begin = load_policy(str(config.model.path), "cpu"), list[Step](), 0.0
         self.stage, self.last, self.between, self.our_epsilon = Step(), Step(), list[Any](), False
         truths, among = ([[*getattr(q, name)] for q in queries] for name in ("ground_truth", "candidates"))
         rows = dict(prompt=[[*map(dict, q.messages)] for q in queries], ground_truth=truths, candidates=among)
         reward = reward_function(str(config.data.path), threads=config.threads)
-        args = their_settings(config, folder, len(queries) // QUERIES, micro)
+        args = their_settings(config, folder, len(queries) // config.train.queries_per_step, way)
         own = dict(processing_class=self.policy.tokenizer, rollout_func=draw)
         super().__init__(self.policy.model, reward, args, Dataset.from_dict(rows), **own)
         assert torch.get_num_threads() == config.threads
@@ -181,7 +239,11 @@ def same_rollouts(config: Config, folder: Path, our_epsilon: bool) -> dict[str, 
 
     def draw(prompts: list[Any], trainer: Theirs) -> dict[str, Any]:
         ids = [trainer.policy.encode_prompt(prompt) for prompt in prompts[::RESPONSES]]
-        sampling = Sampling(NEW, config.rollout.temperature, derive_seed(config.seed, "rollout", len(apart), 0))
+        sampling = Sampling(
+            config.rollout.max_new_tokens,
+            config.rollout.temperature,
+            derive_seed(config.seed, "rollout", len(apart), 0),
+        )
         found = Sampler(trainer.policy).generate(ids, RESPONSES, sampling)
         drawn = dict(completion_ids=[[*r.token_ids] for r in found], logprobs=[[*r.logprobs] for r in found])
         return {"prompt_ids": [x for x in ids for _ in range(RESPONSES)], **drawn}
@@ -190,7 +252,7 @@ def same_rollouts(config: Config, folder: Path, our_epsilon: bool) -> dict[str, 
         now = weights.pop(0)
         apart.append(float((now - flat(trainer.model.parameters()).detach()).norm() / (now - first).norm()))
 
-    trainer = Theirs(config, folder / "trl", ours.asked, ROWS, draw)
+    trainer = Theirs(config, folder / "trl", ours.asked, Way(ours.queries * RESPONSES), draw)
     trainer.our_epsilon, trainer.between = our_epsilon, [compare]
     trainer.train()
     found: dict[str, Any] = {"weights_apart_over_movement": [float(f"{x:.2g}") for x in apart]}
@@ -202,19 +264,27 @@ def same_rollouts(config: Config, folder: Path, our_epsilon: bool) -> dict[str, 
 
 
 def in_turns(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    size: Size = SIZES[options.size]
     warm, steps = options.warm, options.warm + options.rounds
-    configs = [settings(options, folder / name, steps) for name in ("ours", "every-row")]
+    configs = [settings(options, folder / name, steps, size.queries, size.dtype) for name in ("ours", "every-row")]
     ours = {"ours": Ours(configs[0]), "every row": Ours(configs[1], every_row=True)}
-    asked, tried = ours["ours"].asked, dict[int, float]()
-    for micro in MICRO:
-        trial = Theirs(configs[0], folder / "trl", asked[: QUERIES * (warm + 4)], micro)
-        trial.train()
-        tried[micro] = summary(trial.steps[warm:])["rate"]["median"]
-    trainer = Theirs(configs[0], folder / "trl", asked, max(tried, key=lambda size: tried[size]))
+    asked, tried, refused = ours["ours"].asked, dict[Way, float](), dict[str, str]()
+    for way in size.ways:
+        try:
+            trial = Theirs(configs[0], folder / "trl", asked[: size.queries * options.trial], way)
+            trial.train()
+        except Exception as error:  # whatever keeps a way from running is told in its place
+            refused[way.name] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            continue
+        tried[way] = summary(trial.steps[min(warm, options.trial - 1) :])["rate"]["median"]
+        print(f"TRL, {way.name}: {tried[way]:.0f} tokens/s", flush=True)
+        del trial
+    trainer = Theirs(configs[0], folder / "trl", asked, max(tried, key=lambda way: tried[way]))
     trainer.between = [side.step for side in ours.values()]
     trainer.train()
     base = column(trainer.steps[warm:], "rate")
-    found: dict[str, Any] = {"trl_tokens_per_second_by_micro_batch": tried, "trl": summary(trainer.steps[warm:])}
+    by_way = {way.name: rate for way, rate in tried.items()} | refused
+    found: dict[str, Any] = {"trl_tokens_per_second_by_micro_batch": by_way, "trl": summary(trainer.steps[warm:])}
     for name, side in ours.items():
         rate, about = column(side.steps[warm:], "rate"), summary(side.steps[warm:])
         ratio = round(float(np.median(rate) / np.median(base)), 2)
@@ -226,25 +296,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", required=True, help="dataset directory")
     parser.add_argument("--model", required=True, help="model that both start from")
-    for name, value in {"threads": 2, "rounds": 10, "warm": 2, "same": 8}.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--output", type=Path, default=Path("bench/results/trl_step.json"))
+    parser.add_argument("--size", choices=list(SIZES), default="demo", help="of the model that is given")
+    parser.add_argument("--threads", type=int, default=2)
+    for name in ("rounds", "warm", "same", "trial"):
+        parser.add_argument(f"--{name}", type=int, help="steps, in place of the size's")
+    parser.add_argument("--output", type=Path, help="default: bench/results/trl_step.json or trl_step_pretrained.json")
     options = parser.parse_args()
+    size = SIZES[options.size]
+    for name in ("rounds", "warm", "same", "trial"):
+        if getattr(options, name) is None:
+            setattr(options, name, getattr(size, name))
     transformers.logging.set_verbosity_error()
     result: dict[str, Any] = {
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "threads": options.threads},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__},
-        "settings": {"ours": " ".join(OURS.split()), "trl": THEIRS},
-        "workload": f"{QUERIES} queries x {RESPONSES} responses of at most {NEW} tokens, fp32, rate {RATE}",
+        "settings": {"size": asdict(size), "trl": THEIRS},
+        "workload": f"{size.queries} queries x {RESPONSES} responses of at most {size.new} tokens, rate {size.rate}",
     }
     with tempfile.TemporaryDirectory() as name:
         for key, our_epsilon in (("same_rollouts", True), ("same_rollouts_trl_epsilon", False)):
             folder = Path(name) / key
-            result[key] = found = same_rollouts(settings(options, folder, options.same), folder, our_epsilon)
+            config = settings(options, folder, options.same, size.same_queries, "fp32")
+            result[key] = found = same_rollouts(config, folder, our_epsilon)
             assert not our_epsilon or max(*found["weights_apart_over_movement"], found["reward_difference"]) < 0.01
         result["in_turns"] = in_turns(options, Path(name))
     print(json.dumps(result, indent=1))
-    options.output.write_text(json.dumps(result, indent=1) + "\n")
+    ending = "" if options.size == "demo" else f"_{options.size}"
+    output = options.output or Path(f"bench/results/trl_step{ending}.json")
+    output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
