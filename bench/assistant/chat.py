@@ -1,8 +1,11 @@
-"""Ten turns with the demo's assistant: `python -m bench.assistant.chat --model runs/demo --data runs/demo/data`.
+"""Ten turns with the demo's assistant, or with that of `make real`.
 
-The turns are worded otherwise than the sentences that the demo's model was trained on. What each asks is written down
-here by hand, and checked on the dataset's own tables (items, attributes, matrix), not by the assistant's reading of it.
-"@k" is the item answered in turn k. Writes bench/results/chat.json with the transcript; a condition that is not met has
+    python -m bench.assistant.chat --model runs/demo --data runs/demo/data
+    python -m bench.assistant.chat --turns films --model runs/real/final --data data/real/films
+
+The turns are worded otherwise than the sentences that the model was trained on. What each asks is written down by hand
+in `bench.assistant.turns`, and checked on the dataset's own tables (items, attributes, matrix), not by the assistant's
+reading of it. Writes bench/results/chat.json, or chat_films.json, with the transcript; a condition that is not met has
 its reason: the reading missed it, the shortlist had no item that satisfies everything, or the model chose wrongly.
 """
 
@@ -10,97 +13,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.assistant.turns import FILM, TURNS, Said
 from rerec_engine.assistant.answer import Assistant
 from rerec_engine.assistant.exchange import Answer, Exchange
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.types import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Said:
-    """A turn. wanted, unwanted: (relation, value); "@k" is that of turn k's item. kind: a relation that it has."""
-
-    text: str
-    wanted: tuple[tuple[str, str], ...] = ()
-    unwanted: tuple[tuple[str, str], ...] = ()
-    older_than: int = 9999
-    older_than_turn: int = 0
-    newer_than: int = 0
-    kind: str = ""
-    new: tuple[int, ...] = ()  # turns whose items are not to be named again
-    count: int = 1
-    user: int | None = None
-    impossible: bool = False  # no item satisfies it: the answer has to say so
-
-
-FILM, BOOK = "Directed_by", "Written_by"
-TURNS = (
-    Said(
-        "Could you suggest a gripping western, ideally one that Ann Wolfe directed?",
-        wanted=(("Genre", "western"), ("Directed_by", "Ann Wolfe")),
-        kind=FILM,
-    ),
-    Said(
-        "Hm, got something older?",
-        wanted=(("Genre", "western"), ("Directed_by", "Ann Wolfe")),
-        kind=FILM,
-        older_than_turn=1,
-        new=(1,),
-    ),
-    Said(
-        "Okay, but not by her this time",
-        wanted=(("Genre", "western"),),
-        unwanted=(("Directed_by", "Ann Wolfe"),),
-        kind=FILM,
-        older_than_turn=1,
-        new=(1, 2),
-    ),
-    Said(
-        "Let's switch to novels: any comedies whose story takes place in Norway?",
-        wanted=(("Genre", "comedy"), ("Set_in", "Norway")),
-        kind=BOOK,
-    ),
-    Said(
-        "Is there another like that from the eighties?",
-        wanted=(("Genre", "comedy"), ("Set_in", "Norway")),
-        kind=BOOK,
-        newer_than=1979,
-        older_than=1990,
-        new=(4,),
-    ),
-    Said(
-        "Yesterday I saw Broken Shadow (1957) and adored it; what else did that person direct?",
-        wanted=(("Directed_by", "Bo Ferro"),),
-        kind=FILM,
-    ),
-    Said(
-        "I also enjoyed Ann Wolfe's directing in Broken Shadow (1957). Give me a comedy with the same director",
-        wanted=(("Directed_by", "Bo Ferro"), ("Genre", "comedy")),
-        kind=FILM,
-    ),
-    Said(
-        "I need a cowboy picture with Lea Ferro in it, directed by Pia Quist",
-        wanted=(("Genre", "western"), ("Starring", "Lea Ferro"), ("Directed_by", "Pia Quist")),
-        kind=FILM,
-        impossible=True,
-    ),
-    Said("Never mind. You know my taste: what film would suit me tonight?", kind=FILM, user=5),
-    Said(
-        "Something completely different: two old books from before 1970, no thrillers, and nothing set in Canada",
-        unwanted=(("Genre", "thriller"), ("Set_in", "Canada")),
-        kind=BOOK,
-        older_than=1970,
-        count=2,
-    ),
-)
 
 
 @dataclass
@@ -172,12 +98,12 @@ def check(tables: Tables, said: Said, answer: Answer, items: list[list[int]]) ->
     }
 
 
-def talk(assistant: Assistant) -> list[dict[str, Any]]:
+def talk(assistant: Assistant, conversation: Sequence[Said]) -> list[dict[str, Any]]:
     tables = Tables(assistant.dataset)
     turns: list[Exchange] = []
     items: list[list[int]] = []
     rows = []
-    for said in TURNS:
+    for said in conversation:
         ask = assistant.prepare(said.text, user=said.user, earlier=turns)
         answer = assistant.answer(ask, Sampling(max_new_tokens=768, temperature=0.0))
         row = answer.to_json(tables.data.titles)
@@ -216,8 +142,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "chat.json")
+    parser.add_argument("--turns", choices=list(TURNS), default="demo")
+    parser.add_argument("--output", type=Path, help="default: bench/results/chat.json or chat_films.json")
     options = parser.parse_args()
+    ending = "" if options.turns == "demo" else f"_{options.turns}"
+    output = options.output or ROOT / "bench" / "results" / f"chat{ending}.json"
     policy = load_policy(options.model, device="cpu")
     sampler, data = Sampler(policy), load_dataset(options.data)
     rows = talk(Assistant(data, policy.chat, lambda prompt, how, _: sampler.stream(prompt, how)))
@@ -228,7 +157,7 @@ def main() -> None:
         "conditions": sum(len(row["checked"]["conditions"]) for row in rows),
         "conditions satisfied": sum(sum(row["checked"]["conditions"].values()) for row in rows),
     }
-    options.output.write_text(json.dumps({"totals": totals, "turns": rows}, indent=1) + "\n")
+    output.write_text(json.dumps({"totals": totals, "turns": rows}, indent=1) + "\n")
     print(report(rows))
     print(json.dumps(totals))
 
