@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -80,7 +81,7 @@ def flush(path: Path) -> None:
         flush_entries(path)
     else:
         with path.open("rb") as file:
-            os.fsync(file.fileno())
+            _sync(file.fileno())
 
 
 def flush_entries(folder: Path) -> None:
@@ -88,9 +89,19 @@ def flush_entries(folder: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            _sync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """fsync, also where it stops at the drive's own memory (macOS)."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):  # of a file system that has none
+            fcntl.fcntl(descriptor, full)
+            return
+    os.fsync(descriptor)
 
 
 @contextmanager

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 
 
 def core_count() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_bytes(usage: resource.struct_rusage | None = None) -> int:
+    """The most memory that a process had, of its `usage`; None: this one's."""
+    usage = usage or resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # in bytes there, in KB elsewhere
 
 
 def thread_count(asked: int = 0, processes: int = 1) -> int:

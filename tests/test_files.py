@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from rerec_engine import files
 from rerec_engine.errors import UserError
 from rerec_engine.files import replacing, replacing_directory, write_json, write_text
 
@@ -82,3 +83,20 @@ def test_another_directorys_error_is_its_own(tmp_path):
     with pytest.raises(FileNotFoundError, match="source"), replacing_directory(tmp_path / "a"):
         (tmp_path / "source").read_text()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_drives_own_memory_is_flushed_where_the_system_can(tmp_path, monkeypatch, knows):
+    flushed, synced = [], []
+
+    def fcntl(descriptor, command):
+        flushed.append(command)
+        if not knows:
+            raise OSError(45, "Operation not supported")
+
+    monkeypatch.setattr(files.fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(files.fcntl, "fcntl", fcntl)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    write_text(tmp_path / "a.txt", "x")
+    assert flushed == [51, 51]  # the file, and the directory's entries
+    assert len(synced) == (0 if knows else 2)

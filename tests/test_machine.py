@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from rerec_engine import machine
@@ -32,3 +34,16 @@ def test_cores_and_processes(monkeypatch):
     assert machine.process_count() == 1
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert machine.process_count() == 4
+
+
+@pytest.mark.parametrize(("platform", "told", "expected"), [("linux", 3, 3072), ("darwin", 3072, 3072)])
+def test_the_peak_of_memory_is_in_bytes(monkeypatch, platform, told, expected):
+    assert machine.peak_bytes() > 2**20
+    monkeypatch.setattr(machine.sys, "platform", platform)
+    assert machine.peak_bytes(SimpleNamespace(ru_maxrss=told)) == expected
+
+
+def test_cores_where_the_system_tells_of_no_affinity(monkeypatch):
+    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 6)
+    assert machine.core_count() == 6

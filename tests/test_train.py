@@ -111,6 +111,34 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, mini_demo: Path) -> Path:
     return path
 
 
+WITHOUT_LINUX = """
+import os, sys
+for name in ("memfd_create", "pidfd_open", "sched_getaffinity", "sched_setaffinity"):
+    vars(os).pop(name, None)
+def ours():
+    frame = sys._getframe(2)
+    while frame.f_back and "pathlib" in frame.f_code.co_filename:
+        frame = frame.f_back
+    return "rerec_engine" in frame.f_code.co_filename.split(os.sep)
+def refuse(event, words):
+    if event in ("open", "os.listdir", "os.scandir") and str(words[0]).startswith(("/proc", "/sys")) and ours():
+        raise FileNotFoundError(2, "No such file or directory", str(words[0]))
+    if event == "ctypes.dlsym" and words[1] == "mallopt":
+        raise AttributeError(words[1])
+sys.addaudithook(refuse)
+"""
+
+
+@pytest.mark.slow
+def test_a_system_without_what_linux_alone_has_gives_the_same_run(unbroken, mini_demo, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_LINUX)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    words = command(mini_demo, tmp_path / "run")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert_same_run(tmp_path / "run", unbroken)
+
+
 @pytest.mark.slow
 def test_run_directory(unbroken):
     lines = metrics(unbroken)

@@ -22,6 +22,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.rollout.generation import seconds
+from rerec_engine.machine import peak_bytes
 from rerec_engine.model.policy import DTYPES, Policy
 from rerec_engine.model.selfcheck import BOUNDS
 from rerec_engine.model.small_model import corpus_tokenizer
@@ -77,7 +78,7 @@ def faults() -> float:
 
 
 def peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return peak_bytes() / 2**30
 
 
 def prefill(sampler: Sampler, count: int) -> dict[str, float]:

@@ -73,7 +73,7 @@ void AttentionCache::add(const std::vector<int64_t>& lengths, size_t responses) 
   ready_ = false;
 }
 
-void AttentionCache::set_prompts(size_t layer, const float* qkv, int threads) {
+void AttentionCache::set_prompts(size_t layer, const float* qkv, [[maybe_unused]] int threads) {
   const size_t dim = shape_.dim, count = last_.size() * shape_.kv_heads;
   std::vector<size_t> first, begin;  // row of qkv, position
   size_t total = 0;
@@ -94,7 +94,7 @@ void AttentionCache::set_prompts(size_t layer, const float* qkv, int threads) {
   }
 }
 
-void AttentionCache::attend(size_t layer, const float* qkv, float* out, int threads) {
+void AttentionCache::attend(size_t layer, const float* qkv, float* out, [[maybe_unused]] int threads) {
   const size_t dim = shape_.dim, kv_heads = shape_.kv_heads, groups = shape_.groups(), stride = shape_.row();
   if (!ready_) make_ready();
   const size_t count = shares_.size() * kv_heads;

@@ -25,6 +25,7 @@ from pathlib import Path
 from rerec_engine.cli import waiting
 from rerec_engine.errors import RunError
 from rerec_engine.files import write_json
+from rerec_engine.machine import peak_bytes
 from rerec_engine.real.films import write_sources
 from rerec_engine.real.packages import MOVIELENS, SMOLLM2, fetch_member
 from rerec_engine.runs.records import read_records
@@ -164,7 +165,7 @@ def _run(stage: Stage) -> None:
     except KeyboardInterrupt:  # the command has it too, and ends in order
         _, status, usage = os.wait4(process.pid, 0)
     code = process.returncode = os.waitstatus_to_exitcode(status)
-    _note(stage, time.monotonic() - began, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**30)
+    _note(stage, time.monotonic() - began, peak_bytes(usage) / 2**30)
     if code:
         raise RunError(f"{stage.name} ended with exit code {code}; the same command goes on from there")
 

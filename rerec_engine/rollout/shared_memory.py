@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rerec_engine.errors import RunError
+from rerec_engine.errors import RunError, UserError
 
 Layout = list[tuple[str, str, tuple[int, ...], int]]
 """Name, dtype, shape and offset in bytes of each tensor."""
@@ -17,9 +17,14 @@ ALIGNMENT = 64
 
 
 class WeightMemory:
-    """Holds one copy of a model's weights for another process. `descriptor` is passed to it; `size` is in bytes."""
+    """Holds one copy of a model's weights for another process. `descriptor` is passed to it; `size` is in bytes.
+
+    Raises UserError on a system without such memory.
+    """
 
     def __init__(self, dtype: torch.dtype) -> None:
+        if not hasattr(os, "memfd_create"):
+            raise UserError("rollout.engine vllm: needs Linux, for memory that two processes share; use sampler")
         self.dtype = dtype
         self.descriptor = os.memfd_create("rerec-weights")
         self.size = 0

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ def describe() -> dict[str, Any]:
 
 def processor() -> str:
     """The processor's name, as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines: list[str] = []
+    with suppress(OSError):  # there on Linux alone
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 

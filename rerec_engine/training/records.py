@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from rerec_engine.machine import peak_bytes
 from rerec_engine.model.text import decode
 from rerec_engine.reward.reasons import true_share
 from rerec_engine.training.batches import ScoredBatch, TrainingBatch, informative
@@ -41,7 +41,7 @@ def step_record(
         "tokens_per_second": float(batch.lengths.sum()) / seconds["total"],
         **{f"seconds_{stage}": value for stage, value in seconds.items()},
         **{f"curriculum_{name}": value for name, value in curriculum.items()},
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_bytes() / 2**20,
     }
 
 

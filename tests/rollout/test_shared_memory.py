@@ -10,7 +10,7 @@ import os
 import pytest
 import torch
 
-from rerec_engine.errors import RunError
+from rerec_engine.errors import RunError, UserError
 from rerec_engine.rollout.shared_memory import ALIGNMENT, WeightMemory
 
 
@@ -127,3 +127,9 @@ def test_no_file_has_its_name_and_closing_twice_is_fine(memory):
     memory.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+def test_a_system_without_such_memory_is_told(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    with pytest.raises(UserError, match=r"^rollout\.engine vllm: needs Linux, .*; use sampler$"):
+        WeightMemory(torch.float32)

@@ -14,6 +14,8 @@ import signal
 import sys
 import time
 
+MOST_OPEN = 65536
+"""Descriptors that are closed."""
 LOOK_SECONDS = 0.5
 """Between two looks at the processes, where the system cannot wait for one that is no child."""
 
@@ -32,9 +34,8 @@ def guard(starter_pid: int) -> None:
         return
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # of the group's gentle end, which this outlives
         signal.signal(number, signal.SIG_IGN)
-    os.closerange(
-        0, min(os.sysconf("SC_OPEN_MAX"), 65536)
-    )  # so that the starter sees its ends of pipes and sockets close
+    most = os.sysconf("SC_OPEN_MAX")  # -1 where there is no limit
+    os.closerange(0, min(most, MOST_OPEN) if most > 0 else MOST_OPEN)  # so that the starter sees its ends close
     try:
         _wait_for_end(watched)
     finally:
