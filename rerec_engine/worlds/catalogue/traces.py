@@ -48,7 +48,7 @@ class Teacher:
         return "\n".join(lines) + f"\n\\boxed{{{' ' if self._closed else ''}{titles}}}"
 
     def _rarest_first(self, conditions: Sequence[Condition]) -> tuple[Condition, ...]:
-        """What fewest items have first, so that little is left to look at; then "the newest" of these, then exclusions."""
+        """What fewest items have first, so that little is left to see; then "the newest" of these; then exclusions."""
 
         def place(condition: Condition) -> tuple[bool, bool, int]:
             best = condition.span is not None and condition.span.best

@@ -56,7 +56,9 @@ def test_candidates_are_checked_in_turn_up_to_the_last_right_one(games: Callable
 
 
 @pytest.mark.parametrize("kinds", ["exclusion", "explicit"])
-def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(games: Callable[..., Knowledge], kinds: str) -> None:
+def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(
+    games: Callable[..., Knowledge], kinds: str
+) -> None:
     knowledge = games("chat")
     maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds=kinds)), np.random.default_rng(0)
     ruled_out = 0
