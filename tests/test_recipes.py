@@ -7,11 +7,13 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import Gemma2Config, Gemma2ForCausalLM, GraniteConfig, GraniteForCausalLM
 
 from rerec_engine.config import ModelConfig
 from rerec_engine.model.small_model import corpus_tokenizer, make_small_policy
@@ -89,8 +91,34 @@ def test_plain_hugging_face_loop() -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.04])
-def test_trl(beta: float, tmp_path: Path) -> None:
+SIZES = {
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "bos_token_id": None,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+}
+
+
+def scaling_model() -> Any:
+    torch.manual_seed(0)
+    return GraniteForCausalLM(GraniteConfig(**SIZES, logits_scaling=0.25))
+
+
+def capping_model() -> Any:
+    torch.manual_seed(0)
+    return Gemma2ForCausalLM(Gemma2Config(**SIZES, final_logit_softcapping=0.5, attn_implementation="eager"))
+
+
+@pytest.mark.parametrize(
+    ("make", "beta"), [(small_model, 0.0), (small_model, 0.04), (scaling_model, 0.0), (capping_model, 0.04)]
+)
+def test_trl(make: Callable[[], Any], beta: float, tmp_path: Path) -> None:
     """At every step TRL's own loss and ours, and their gradients."""
     trl = pytest.importorskip("trl", reason="TRL is not installed: make test-integrations")
     import datasets
@@ -99,7 +127,7 @@ def test_trl(beta: float, tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     tokenizer = corpus_tokenizer(["Recommend a film"], vocab_size=300)
-    small_model().save_pretrained(tmp_path / "model")  # of which TRL loads a second one as the reference
+    make().save_pretrained(tmp_path / "model")  # of which TRL loads a second one as the reference
     compared = []
 
     class Both(names["FusedGRPOTrainer"]):  # type: ignore[misc]
