@@ -22,7 +22,7 @@ import scipy.sparse as sp
 import torch
 
 from rerec_engine.cli import tell_mistakes
-from rerec_engine.config import Config
+from rerec_engine.config import Config, ModelConfig
 from rerec_engine.data.dataset import write_dataset
 from rerec_engine.data.files.fetching import Archive, fetch
 from rerec_engine.files import replacing_directory, write_json, write_text
@@ -41,6 +41,13 @@ Write = Callable[[Path, Any, int], None]
 def checkpoint(folder: Path, policy: Any, version: int) -> None:
     parts = {"optimizer": {"state": torch.arange(3000.0) + version}}
     save_checkpoint(folder, 1 + version, policy, {"numbers": torch.arange(20_000)}, parts, keep=3)
+
+
+def adapter_checkpoint(folder: Path, policy: Any, version: int) -> None:
+    pytest.importorskip("peft", reason="no peft: pip install .[test]")
+    if not policy.adapted:
+        policy.prepare(ModelConfig(lora_rank=32, packing=False), seed=0)
+    checkpoint(folder, policy, version)
 
 
 def final_model(folder: Path, policy: Any, version: int) -> None:
@@ -112,6 +119,7 @@ def settings(folder: Path, policy: Any, version: int) -> None:
 
 KINDS: dict[str, tuple[Write, str]] = {
     "checkpoint": (checkpoint, "step_2: cannot write the checkpoint ("),
+    "adapter checkpoint": (adapter_checkpoint, "step_2: cannot write the checkpoint ("),
     "final model": (final_model, "final: cannot write the model ("),
     "start model": (start_model, "start: cannot write: "),
     "dataset": (dataset, "data: cannot write: "),
@@ -176,7 +184,7 @@ def test_what_was_there_stays_and_a_line_names_the_file(
         assert contents(folder) == before_here
         write(folder, policy, 1)  # there is room again
         assert contents(folder).keys() == contents(free).keys()
-    if kind == "checkpoint":
+    if write in (checkpoint, adapter_checkpoint):
         assert latest_checkpoint(folder).name == "step_2"
 
 

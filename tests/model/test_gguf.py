@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,21 @@ def test_the_directory_trains_and_ends_as_the_file_says(made: gguf.Converted) ->
     assert policy.tokenizer.model_max_length == 2048
     text = policy.tokenizer.decode(policy.encode_prompt([{"role": "user", "content": "a film of 1995"}]))
     assert text == "<|im_start|>user\na film of 1995<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_full_disk_is_a_line_and_what_was_there_stays(file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "made"
+    convert(file, output, most_bits=math.inf)
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for name in ("model.safetensors", "tokenizer.json"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[name]) - 1, hard))  # stands in for it
+        try:
+            with pytest.raises(UserError, match=f"^{output}: cannot write: .*File too large"):
+                convert(file, output, most_bits=math.inf)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert {path.name: path.read_bytes() for path in output.iterdir()} == before
 
 
 def test_digits_are_cut_as_the_named_rule_cuts_them(made: gguf.Converted) -> None:
