@@ -1,8 +1,8 @@
 """From prompts and responses to the hidden states that predict the responses' tokens.
 
 Two layouts. Padded: a row per response, padded on the right, so that causal attention needs no padding mask. Packed:
-all in one row without padding, and a prompt that several responses share is laid and computed once. Only response
-positions reach the LM head.
+all in one row without padding; a prompt that several responses share is laid and computed once, and so is a response
+that was drawn several times. Only response positions reach the LM head.
 """
 
 from __future__ import annotations
@@ -72,26 +72,29 @@ def packed_inputs(rows: Sequence[Row], device: torch.device, attention: str) -> 
     """All in one row: the model's inputs, and where in it the predicting positions lie, [T].
 
     Under transformers' flash attention each response has its prompt to itself; else a prompt is laid once, before all
-    its responses, whose positions go on from its end.
+    its responses, whose positions go on from its end. Rows that are alike are laid once.
     """
     flash = is_flash(attention)
-    groups: dict[Any, list[int]] = {}  # rows with the same prompt
-    for i, (ids, _) in enumerate(rows):
-        groups.setdefault(i if flash else tuple(ids), []).append(i)
+    groups: dict[Any, dict[bytes, list[int]]] = {}  # rows with the same prompt, by their response
+    for i, (ids, response) in enumerate(rows):
+        own = _ids(response).numpy().tobytes()
+        groups.setdefault((*ids, own) if flash else tuple(ids), {}).setdefault(own, []).append(i)
     spans: list[tuple[Tensor, int, int]] = []  # of each block: tokens, first position, the block before it
     index = [torch.empty(0)] * len(rows)
     at = 0
-    for members in groups.values():
-        prompt = _ids(rows[members[0]][0])
+    for responses in groups.values():
+        members = list(responses.values())
+        prompt = _ids(rows[members[0][0]][0])
         last, block, shared = at + len(prompt) - 1, len(spans), len(members) > 1
         if shared:
             spans.append((prompt, 0, -1))
             at += len(prompt)
-        for i in members:
-            response = _ids(rows[i][1])
+        for alike in members:
+            response = _ids(rows[alike[0]][1])
             start = at if shared else at + len(prompt)
             places = torch.cat([torch.tensor([last]), torch.arange(start, start + len(response))])
-            index[i] = places[: len(response)]  # the prompt's last token predicts the first
+            for i in alike:
+                index[i] = places[: len(response)]  # the prompt's last token predicts the first
             spans.append((response, len(prompt), block) if shared else (torch.cat([prompt, response]), 0, -1))
             at = start + len(response)
     lengths = tuple(len(tokens) for tokens, _, _ in spans)

@@ -42,18 +42,22 @@ def micro_batches(batch: Batch, rows: Tensor, max_tokens: int) -> Iterator[Tenso
 def packed_micro_batches(batch: Batch, rows: Tensor, max_tokens: int) -> Iterator[Tensor]:
     """Response indices of each packed pass, of at most `max_tokens`; groups lie together, so that they share a prompt.
 
-    A group that goes over the edge of a pass has its prompt in both.
+    A group that goes over the edge of a pass has its prompt in both. A response that a pass has already costs nothing.
     """
     lengths, prompts, group = batch.lengths.tolist(), batch.prompt_lengths.tolist(), batch.group.tolist()
     part: list[int] = []
+    there: set[bytes] = set()  # responses of the pass's last group
     total = 0
     for i in sorted(rows.tolist()):
-        own, prompt = lengths[i], prompts[group[i]]
-        size = own if part and group[part[-1]] == group[i] else prompt + own
+        if part and group[part[-1]] != group[i]:
+            there = set()
+        response = batch.token_ids[batch.span(i)].numpy().tobytes()
+        size = 0 if response in there else lengths[i] + (0 if there else prompts[group[i]])
         if part and total + size > max_tokens:
             yield torch.tensor(part)
-            part, total, size = [], 0, prompt + own
+            part, there, total, size = [], set(), 0, prompts[group[i]] + lengths[i]
         part.append(i)
+        there.add(response)
         total += size
     if part:
         yield torch.tensor(part)

@@ -12,7 +12,7 @@ from transformers import AttentionInterface
 
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.packed_attention import enable_packing
-from rerec_engine.model.sequences import response_states, take_rows
+from rerec_engine.model.sequences import packed_inputs, response_states, take_rows
 
 
 @pytest.mark.slow
@@ -41,6 +41,27 @@ def test_rows_in_any_order_and_of_any_kind(tiny_policy):
     assert (torch.cat([whole[i] for i in order]) - mixed).abs().max() < 1e-5
     with_empty = found(policy, [*rows, (rows[0][0], []), ([5, 6], [])], packed=True)[0]
     assert (with_empty - torch.cat(whole)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("attention", ["rerec", "flash"])
+def test_a_row_that_comes_again_is_laid_once(tiny_policy, monkeypatch, attention):
+    policy, rows = tiny_policy(), rows_of()
+    again = [rows[2], *rows, (list(rows[0][0]), rows[0][1].copy()), rows[2], rows[-1]]
+    padded, gradient = found(policy, again)
+    enable_packing(policy.model)
+    if attention == "rerec":
+        packed, packed_gradient = found(policy, again, packed=True)
+        assert (packed - padded).abs().max() < 1e-5
+        assert (packed_gradient - gradient).abs().max() < 1e-5 * gradient.abs().max()
+        once, _ = packed_inputs(rows, torch.device("cpu"), "rerec")
+    else:
+        monkeypatch.setattr("rerec_engine.model.sequences.is_flash", lambda _: True)
+        once, _ = packed_inputs(rows, torch.device("cpu"), "flash")
+    twice, index = packed_inputs(again, torch.device("cpu"), attention)
+    assert len(twice["input_ids"][0]) == len(once["input_ids"][0])
+    ids = twice["input_ids"][0]
+    told = torch.cat([torch.as_tensor([prompt[-1], *response])[:-1] for prompt, response in again])
+    assert torch.equal(ids[index], told)  # each predicting position holds the token before
 
 
 def test_the_critic_is_packed_like_the_policy(tiny_policy):

@@ -41,6 +41,17 @@ def test_packed_micro_batches_keep_groups_together():
     assert parts(25, []) == []
 
 
+def test_a_response_that_comes_again_costs_a_pass_nothing():
+    batch = batch_of([3, 3, 4, 1, 6, 1])  # all of zeros: the first two are alike, and so are the fourth and the last
+
+    def parts(limit):
+        return [part.tolist() for part in packed_micro_batches(batch, batch.rows, limit)]
+
+    assert parts(21) == [[0, 1, 2, 3, 4, 5]]  # 5 + 3 + 4 and 2 + 1 + 6
+    assert parts(20) == [[0, 1, 2, 3], [4, 5]]
+    assert parts(8) == [[0, 1], [2], [3], [4], [5]]
+
+
 def test_ranks_have_whole_groups():
     batch = batch_of([3, 2, 4, 1, 16, 2])
     rows = torch.tensor([0, 2, 3, 4])
