@@ -94,7 +94,8 @@ class ModelConfig:
     """Keep only the layers' inputs for the backward pass and compute the rest again: less memory, more time; none:
     where a pass would need more than half of the memory that is free at the start."""
     packing: bool = True
-    """Update without padding, each prompt once for all its responses, where the model's attention allows it."""
+    """Update without padding, each prompt once for all its responses, and each response that was drawn several times
+    once, where the model's attention allows it."""
     offload_reference: bool = False
     """Keep the KL's frozen reference in host memory between its uses. (LoRA needs no second model.)"""
     lora_rank: int = 0
