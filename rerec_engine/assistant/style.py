@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 
-from rerec_engine.assistant.conditions import KIND, Request
+from rerec_engine.assistant.conditions import KIND, Condition, Request
 from rerec_engine.data.articles import article, with_article
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.data.description import VOCABULARY
-from rerec_engine.data.facts import clean_names
+from rerec_engine.data.facts import asked_order, clean_names
 
 
 class Style:
@@ -60,16 +60,21 @@ class Style:
     def asked(self, request: Request, text: str, items: Sequence[int], history: Sequence[int]) -> tuple[str, ...]:
         """Names of the relations and numbers that `say` asks about; where it names none, of what the items liked have
         in common with the first candidate."""
+        wanted = self._names_in(request.wanted) + ([request.order.field] if request.order else [])
+        excluded = self._names_in(request.excluded)
+        if self._rewords(request, text) or not wanted + excluded:
+            wanted, excluded = list(self._chosen(request, items, history)), []
+        return asked_order(self._dataset.attributes, wanted, excluded)
+
+    def _names_in(self, conditions: Sequence[Condition]) -> list[str]:
+        """Of the relations and numbers that they are about."""
         relations = self._dataset.attributes.relations
-        named = [
+        return [
             name
-            for c in request.conditions
+            for c in conditions
             if c.relation != KIND
             for name in [relations[a] for a in c.attributes] or [c.relation]
-        ] + ([request.order.field] if request.order else [])
-        if self._rewords(request, text) or not named:
-            named = list(self._chosen(request, items, history))
-        return tuple(dict.fromkeys(named))
+        ]
 
     def _rewords(self, request: Request, text: str) -> bool:
         """Whether the user's words are put into the dataset's sentences."""

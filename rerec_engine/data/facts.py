@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from rerec_engine.data.description import plural_of
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.sampling import without_qualifier
 from rerec_engine.data.tables import attribute_label
+from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.graph.numbers import ItemNumbers
 
 YEAR = "year"
@@ -37,10 +38,15 @@ class Facts:
         self._cached = lru_cache(_CACHED)(self._text)
 
     def of(self, item: int, asked: Sequence[str] = ()) -> str:
-        """What a prompt tells of the item; "" for nothing. asked: names of relations and numbers, or YEAR."""
+        """What a prompt tells of the item; "" for nothing. asked: names of relations and numbers, or YEAR; relations
+        are told in this order (see `asked_order`)."""
         if self._said.facts == "none":
             return ""
         return self._cached(item, tuple(asked) if self._said.facts == "asked" else ())
+
+    def lead(self, relation: str) -> str:
+        """What stands before a relation's values: "starring ", or nothing."""
+        return self._leads[relation]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -82,13 +88,24 @@ class Facts:
         return {name: f"{clause.removeprefix('with the ')} " if clause else "" for name, clause in clauses.items()}
 
     def _relations(self, item: int, asked: tuple[str, ...] | None) -> list[_Part]:
-        """The item's values by relation. asked: None for every relation."""
+        """The item's values by relation, in the order asked; None for every relation."""
         graph, names = self._knowledge.attributes, self.names
         values: dict[str, dict[str, None]] = {}
         for a in graph.ids_of(item).tolist():
             if asked is None or graph.relations[a] in asked:
                 values.setdefault(graph.relations[a], {})[names[a]] = None
-        return [_Part(lead, tuple(values[name])) for name, lead in self._leads.items() if name in values]
+        names_in_order = self._leads if asked is None else dict.fromkeys(asked)
+        return [_Part(self._leads[name], tuple(values[name])) for name in names_in_order if name in values]
+
+
+def asked_order(graph: AttributeGraph, wanted: Iterable[str], excluded: Iterable[str] = ()) -> tuple[str, ...]:
+    """Names of relations and numbers that a request is about, as a prompt is to tell them: of what is wanted the
+    relations with most values first, whose values few items have; last what is excluded alone.
+
+    A model that looks for a name reads on from there, so what narrows the choice most stands before all else.
+    """
+    names = sorted(dict.fromkeys(wanted), key=lambda name: -graph.breadth.get(name, 0))
+    return tuple(dict.fromkeys([*names, *excluded]))
 
 
 class _Part(NamedTuple):

@@ -5,7 +5,8 @@ QAS counts over it: |attrs(p) ∩ attrs(gt)| / |attrs(gt)| (ReRec, arXiv 2604.07
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,6 +52,11 @@ class AttributeGraph:
             (np.ones(len(pairs), np.int8), (rows_columns[:, 0], rows_columns[:, 1])), (item_count, len(index)), np.int8
         )
         return cls(tuple(r for r, _ in index), tuple(v for _, v in index), matrix)
+
+    @cached_property
+    def breadth(self) -> Mapping[str, int]:
+        """How many values each relation has."""
+        return Counter(self.relations)
 
     @cached_property
     def _index(self) -> dict[tuple[str, str], int]:

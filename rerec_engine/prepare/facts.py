@@ -54,5 +54,7 @@ def with_facts(prepared: Prepared, facts: str) -> Prepared:
 
 def _of_items(graph: AttributeGraph, items: Sequence[int]) -> tuple[str, ...]:
     """The relations of what the items have in common."""
+    from rerec_engine.data.facts import asked_order
+
     shared = graph.shared_by(items) if items else ()
-    return tuple(dict.fromkeys(graph.relations[a] for a in shared))
+    return asked_order(graph, (graph.relations[a] for a in shared))

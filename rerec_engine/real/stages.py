@@ -33,7 +33,7 @@ from rerec_engine.runs.settings import CONFIGS, read_yaml
 
 REQUESTS = 300
 """Held-out requests of an evaluation."""
-TRAIN_REQUESTS, VAL_REQUESTS, TRACES = 480, 60, 800
+TRAIN_REQUESTS, VAL_REQUESTS, TRACES = 480, 60, 480
 KINDS = "explicit,exclusion,implicit,misinformed"
 CANDIDATES, MORE_CANDIDATES = 10, 20
 CONFIG = CONFIGS / "real.yaml"

@@ -10,6 +10,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from rerec_engine.data.facts import asked_order
+from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.worlds.catalogue.conditions import Condition
 from rerec_engine.worlds.catalogue.groups import Group, find_groups
 from rerec_engine.worlds.catalogue.shelf import Shelf
@@ -45,10 +47,10 @@ class Draft:
         """Items that the request names."""
         return (*self.liked, *((self.via,) if self.via >= 0 else ()))
 
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """Names of the relations and numbers that the request is about."""
-        return tuple(dict.fromkeys(c.name for c in self.conditions))
+    def asked(self, graph: AttributeGraph) -> tuple[str, ...]:
+        """Names of the relations and numbers that the request is about, as its prompt tells them."""
+        wanted, excluded = ([c.name for c in self.conditions if c.excluded is out] for out in (False, True))
+        return asked_order(graph, wanted, excluded)
 
 
 class Picker:

@@ -125,7 +125,7 @@ class Maker:
             user_id=draft.user,
             history=history,
             request=drawn.said.text,
-            asked=draft.asked,
+            asked=draft.asked(self.shelf.graph),
             named=draft.named if knowledge.description.facts != "none" else (),
         )
         return replace(query, messages=self._prompter.messages(query))

@@ -6,7 +6,7 @@ box. Titles and facts stand in the order of the prompt: copying goes forward.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,46 +31,62 @@ class Teacher:
         told = replace(self._said, facts=self._said.facts if self._shown else "asked")
         self._facts = Facts(replace(knowledge, description=told))
         self._comma, self._semicolon, self._colon = (" , ", " ; ", " : ") if self._closed else (", ", "; ", ": ")
+        self._ends = (self._comma, self._semicolon, self._colon)
 
     def reason(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> str:
         """The whole answer. A model of its own phrases checks candidate by candidate; others quote the right ones, and
         those that begin like right ones."""
         truth = [item for item in candidates if item in truth]
-        conditions = draft.conditions if self._closed else self._rarest_first(draft.conditions)
+        conditions = draft.conditions if self._closed else self._in_order(draft)
         asked = self._semicolon.join(map(self._wanted if self._closed else self._asked, conditions))
         lines = [*self._inferred(draft), f"Asked{self._colon}{asked}"]
         if self._closed:
             lines += self._checked(draft, truth, candidates)
         else:
-            lines += self._quoted(replace(draft, conditions=conditions), truth, candidates)
+            lines += self._quoted(draft, truth, candidates)
         lead = "\n " if self._closed else "\n"
         titles = lead.join(self._shelf.knowledge.titles[item] for item in truth)
         return "\n".join(lines) + f"\n\\boxed{{{' ' if self._closed else ''}{titles}}}"
 
-    def _rarest_first(self, conditions: Sequence[Condition]) -> tuple[Condition, ...]:
-        """What fewest items have first, so that little is left to see; then "the newest" of these; then exclusions."""
-
-        def place(condition: Condition) -> tuple[bool, bool, int]:
-            best = condition.span is not None and condition.span.best
-            return condition.excluded, best, int(self._shelf.mask(condition).sum())
-
-        return tuple(sorted(conditions, key=place))
+    def _in_order(self, draft: Draft) -> tuple[Condition, ...]:
+        """The conditions as the prompt tells of them: what few items have first, then what is excluded."""
+        names = draft.asked(self._shelf.graph)
+        return tuple(sorted(draft.conditions, key=lambda c: (c.excluded, names.index(c.name))))
 
     def _quoted(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
-        """The lines of the right candidates. Before the last of them, in the order of the prompt, also those of
-        candidates that satisfy the first condition, with what rules them out: "- directed by Ann; starring Bo: Heat
-        (1995), but not starring Cy". To find the next line with a name, and then to see whether another one stands in
-        it, are two small steps; to find the one line that has the first and has, or lacks, the second is one that a
-        small model does not learn."""
-        first, *rest = zip(draft.conditions, Judged(self._shelf, draft.conditions, draft.named).masks, strict=True)
+        """The lines of the right candidates, from the first thing that is asked for on. Before the last of them, in the
+        order of the prompt, also those of candidates that have this thing, with what rules them out: "- directed by
+        Ann; starring Bo: Heat (1995), but not starring Cy".
+
+        To copy on from a name that was just written is what a small model can do; so is to see whether another name
+        stands in what it wrote. To find the one line that has the first and has, or lacks, the second, and to copy it
+        from its beginning, is not.
+        """
+        conditions = self._in_order(draft)
+        masks = Judged(self._shelf, conditions, draft.named).masks
+        asked = draft.asked(self._shelf.graph)
+        begin = {a for c in conditions if c.name == asked[0] and not c.excluded for a in c.attributes}
+        judged = list(zip(conditions, masks, strict=True))
         lines = []
         for item in candidates[: candidates.index(truth[-1]) + 1]:
-            quoted = f"- {self._line(item, draft.asked)}"
+            quoted = f"- {self._from(item, asked, begin)}"
             if item in truth:
                 lines.append(quoted)
-            elif first[1][item] and (failed := [condition for condition, mask in rest if not mask[item]]):
+            elif masks[0][item] and (failed := [condition for condition, mask in judged if not mask[item]]):
                 lines.append(f"{quoted}, but {self._semicolon.join(self._against(item, c) for c in failed)}")
         return lines
+
+    def _from(self, item: int, asked: Sequence[str], begin: Collection[int]) -> str:
+        """The item's line from its first attribute of `begin` on, which are of the relation asked first."""
+        line = self._line(item, asked)
+        names = [self._shelf.names[a] for a in self._shelf.graph.ids_of(item) if a in begin]
+        lead = self._facts.lead(asked[0]) if names else ""
+        if not self._shown or not names or not line.startswith(lead):
+            return line
+        begins = [self._comma + name for name in names]
+        told = self._comma + line.removeprefix(lead)
+        at = min((place for name in begins if (place := _place(told, name, self._ends)) >= 0), default=0)
+        return lead + told[at:].removeprefix(self._comma)
 
     def _against(self, item: int, condition: Condition) -> str:
         """In which way the item fails the condition."""
@@ -168,6 +184,14 @@ class Teacher:
         """mark: what stands between the clause and the values."""
         clause = self._said.wording(name).clause
         return f"{clause} {mark}{between.join(self._shelf.names[a] for a in attributes)}".lstrip()
+
+
+def _place(text: str, phrase: str, ends: Sequence[str]) -> int:
+    """Where the phrase begins that is followed by one of the ends; -1: nowhere."""
+    at = text.find(phrase)
+    while at >= 0 and not text.startswith(tuple(ends), at + len(phrase)):
+        at = text.find(phrase, at + 1)
+    return at
 
 
 def sizes(phase: str, candidates: int, rng: np.random.Generator) -> int:
