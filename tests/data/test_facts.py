@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rerec_engine.data import facts as module
 from rerec_engine.data.description import DatasetDescription, Number, Wording
-from rerec_engine.data.facts import YEAR, Facts, clean_names
+from rerec_engine.data.facts import YEAR, Facts, asked_order, clean_names
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.graph.numbers import ItemNumbers
@@ -56,13 +56,27 @@ def test_only_what_is_asked_and_nothing_where_nothing_is_known_of_it() -> None:
     assert facts.of(0) == ""
 
 
+def test_relations_are_told_in_the_order_asked() -> None:
+    facts = Facts(known(facts="asked"))
+    assert facts.of(0, ("set_in", "price", "starring")) == "set in Rome; starring Ann Able, Bo Bent; 24.95 euros"
+    assert facts.of(0, ("starring", "set_in")) == "starring Ann Able, Bo Bent; set in Rome"
+
+
+def test_what_narrows_the_choice_most_is_asked_first_and_what_is_excluded_last() -> None:
+    graph = AttributeGraph.from_triples([*TRIPLES, (2, "starring", "Cy")], 3)  # starring 3 values, genre 2, set_in 1
+    assert asked_order(graph, ["set_in", "genre", "starring"]) == ("starring", "genre", "set_in")
+    assert asked_order(graph, ["price", "set_in"], ["starring", "genre"]) == ("set_in", "price", "starring", "genre")
+    assert asked_order(graph, ["genre"], ["genre"]) == ("genre",)
+    assert asked_order(graph, []) == ()
+
+
 def test_nothing_where_the_dataset_shows_none() -> None:
     assert Facts(known(facts="none")).of(0, ("genre",)) == ""
 
 
 def test_sentences_stand_their_commas_alone() -> None:
     assert Facts(known(form="sentences", facts="asked")).of(0, ("starring", "genre")) == (
-        "War ; starring Ann Able , Bo Bent"
+        "starring Ann Able , Bo Bent ; War"
     )
 
 

@@ -65,7 +65,7 @@ class Teacher:
         conditions = self._in_order(draft)
         masks = Judged(self._shelf, conditions, draft.named).masks
         asked = draft.asked(self._shelf.graph)
-        begin = {a for c in conditions if c.name == asked[0] and not c.excluded for a in c.attributes}
+        begin = {a for c in conditions if c.name == asked[0] for a in c.attributes}
         judged = list(zip(conditions, masks, strict=True))
         lines = []
         for item in candidates[: candidates.index(truth[-1]) + 1]:

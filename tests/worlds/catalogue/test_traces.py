@@ -16,6 +16,7 @@ from rerec_engine.metrics.truth import TruthReader
 from rerec_engine.reward import RewardEngine, RewardWeights
 from rerec_engine.worlds.catalogue import make_requests
 from rerec_engine.worlds.catalogue.make import Maker, draw_many
+from rerec_engine.worlds.catalogue.traces import _place
 from rerec_engine.worlds.options import CatalogueRequestOptions
 
 NO_QUERIES: dict[str, Any] = {"train_queries": 1, "val_queries": 1, "test_queries": 1}
@@ -56,17 +57,19 @@ def test_candidates_are_checked_in_turn_up_to_the_last_right_one(games: Callable
 
 
 @pytest.mark.parametrize("kinds", ["exclusion", "explicit"])
-def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(
-    games: Callable[..., Knowledge], kinds: str
-) -> None:
+def test_a_chat_answer_quotes_right_lines_and_why_others_are_not(games: Callable[..., Knowledge], kinds: str) -> None:
     knowledge = games("chat")
     maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds=kinds)), np.random.default_rng(0)
     ruled_out = 0
     for own in draw_many(maker, "train", [12] * 60, rng, set()):
-        prompt = maker.query(own, "", rng).messages[0]["content"].split("\n")
+        query = maker.query(own, "", rng)
+        prompt = query.messages[0]["content"].split("\n")
         answer = maker._teacher.reason(own.draft, own.truth, own.candidates).split("\n")
         quoted = [line.partition(", but ") for line in answer if line.startswith("- ")]
-        assert all(line in prompt for line, _, _ in quoted)
+        lead = f"- {maker._teacher._facts.lead(query.asked[0])}"
+        for line, _, _ in quoted:  # a line of the prompt, from a value on that is asked for
+            assert line.startswith(lead)
+            assert any(told.startswith(lead) and told.endswith(line.removeprefix(lead)) for told in prompt)
         *others, last = quoted
         assert last[2] == ""
         assert last[0].endswith(f": {knowledge.titles[own.truth[-1]]}")
@@ -83,27 +86,30 @@ def test_a_chat_answer_quotes_right_lines_and_what_rules_others_out(
     assert ruled_out > 10
 
 
-def test_a_chat_answer_asks_for_what_fewest_have_first(games: Callable[..., Knowledge]) -> None:
-    """So that few lines have to be quoted and ruled out; exclusions come last."""
+def test_a_chat_answer_asks_in_the_order_of_the_facts(games: Callable[..., Knowledge]) -> None:
+    """First what is wanted of the relation with most values, last what is excluded; and so do the lines tell it."""
     knowledge = games("chat")
-    maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds="exclusion")), np.random.default_rng(0)
-    counts = knowledge.attributes.item_attributes.getnnz(0)
-    place = {value: a for a, value in enumerate(knowledge.attributes.values)}
+    maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds="explicit,exclusion")), np.random.default_rng(0)
     several = 0
     for own in draw_many(maker, "train", [12] * 60, rng, set()):
+        query = maker.query(own, "", rng)
+        wanted = list(dict.fromkeys(c.name for c in own.draft.conditions if not c.excluded))
+        several += len(wanted) > 1
+        breadth = [knowledge.attributes.relations.count(name) for name in query.asked[: len(wanted)]]
+        assert set(query.asked[: len(wanted)]) == set(wanted)
+        assert breadth == sorted(breadth, reverse=True)
         answer = maker._teacher.reason(own.draft, own.truth, own.candidates)
         asked = next(line for line in answer.split("\n") if line.startswith("Asked: "))
-        parts = asked.removeprefix("Asked: ").split("; ")
-        excluded = [part.startswith("not ") for part in parts]
+        excluded = [part.startswith("not ") for part in asked.removeprefix("Asked: ").split("; ")]
         assert excluded == sorted(excluded)
-        held = [
-            min(counts[a] for value, a in place.items() if value in part)
-            for part, out in zip(parts, excluded, strict=True)
-            if not out
-        ]
-        several += len(held) > 1
-        assert held == sorted(held)
     assert several > 5
+
+
+def test_a_quoted_line_begins_at_the_first_value_that_is_asked_for() -> None:
+    ends = (", ", "; ", ": ")
+    assert _place(", Ann, Bo; of 1994: Heat", ", Bo", ends) == 5
+    assert _place(", Anne, Ann: Heat", ", Ann", ends) == 6  # not the beginning of another name
+    assert _place(", Anne: Heat", ", Ann", ends) == -1
 
 
 def test_a_model_of_its_own_phrases_has_short_lists_first(games: Callable[..., Knowledge]) -> None:
