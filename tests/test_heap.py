@@ -27,6 +27,25 @@ print(json.dumps([kept, plain, touched()]))
 """
 
 
+GIVEN_BACK = """
+import json
+import numpy as np
+from rerec_engine.heap import give_back, keep_memory
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 >> 20
+
+kept = keep_memory()
+small = [np.full(1 << 17, 1.0) for _ in range(64)]  # 1 MB each
+between = small[1::2]
+del small
+before = resident()
+gave = give_back()
+print(json.dumps([kept, gave, before - resident(), float(sum(x.sum() for x in between))]))
+"""
+
+
 def child(**environment: str) -> tuple[bool, int, int]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
     done = subprocess.run([sys.executable, "-c", CHILD], env={**env, **environment}, check=True, stdout=subprocess.PIPE)
@@ -39,6 +58,17 @@ def test_pages_are_touched_once() -> None:
     if not kept:
         pytest.skip("no mallopt: glibc has it")
     assert after < plain / 10
+
+
+def test_what_is_free_between_others_is_given_back() -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run([sys.executable, "-c", GIVEN_BACK], env=env, check=True, stdout=subprocess.PIPE)
+    kept, gave, less, total = json.loads(done.stdout)
+    if not kept:
+        pytest.skip("no mallopt: glibc has it")
+    assert gave
+    assert less > 25  # of 32 MB
+    assert total == 32 * (1 << 17)
 
 
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])

@@ -8,6 +8,7 @@ from itertools import islice
 from rich.console import Console
 
 from rerec_engine.data.lengths import fitting
+from rerec_engine.heap import give_back
 from rerec_engine.metrics.evaluation import evaluate_queries
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.training.progress import tell
@@ -48,6 +49,7 @@ def evaluate(trainer: Trainer, split: str, moment: str) -> None:
     if not most:
         report = replace(report, left_out=len(everything) - len(queries))
     trainer.run.log("eval.jsonl", {**report.line(), "moment": moment})
+    give_back()
     if moment != "during" and main:
         console = Console(stderr=True)
         console.print(f"\n{moment} reinforcement, {split} split, greedy (step {trainer.step})")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rerec_engine.config import Config
 from rerec_engine.data.dataset import Dataset
+from rerec_engine.heap import give_back
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks, leave
 from rerec_engine.reward import RewardEngine
@@ -52,6 +53,7 @@ class Trainer:
         parts = self.updater.state_parts()
         keep = self.config.train.keep_checkpoints
         save_checkpoint(self.run.checkpoints, self.step, self.policy, state, parts, keep, self.ranks)
+        give_back()
 
     def restore(self, checkpoint: Path) -> None:
         """Continue from a checkpoint, whose model the policy was loaded from."""

@@ -16,6 +16,7 @@ from rerec_engine.config import Config
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import Stopped, file_error
 from rerec_engine.files import replacing
+from rerec_engine.heap import give_back
 from rerec_engine.model.disk import disk_errors
 from rerec_engine.model.memory import checkpointed
 from rerec_engine.model.policy import Policy
@@ -34,6 +35,8 @@ from rerec_engine.training.warm_start_recipe import (
 WINDOW = 16
 SAVE_SECONDS = 300.0
 """Between two savings of the state, which is three times the model."""
+GIVE_BACK = 8
+"""Updates after which free memory goes back to the kernel."""
 
 
 def warm_start(policy: Policy, path: Path, config: Config, run: RunDir) -> None:
@@ -77,6 +80,8 @@ def warm_start(policy: Policy, path: Path, config: Config, run: RunDir) -> None:
             if asked or time.monotonic() - saved > SAVE_SECONDS:
                 _save_state(run.warm_start, step + 1, policy, optimizers)
                 saved = time.monotonic()
+            if (step + 1) % GIVE_BACK == 0:
+                give_back()
             if asked:
                 told = f"stopped in step {step + 1} of {len(batches)} of the warm start"
                 raise Stopped(f"{told}; continue with --resume {run.path}", interrupt.exit_code)
