@@ -71,7 +71,7 @@ def prompt_of(films: Dataset, text: str, facts: str = "asked", **settings: objec
         ("Something by Ridley Scott", "- directed by Ridley Scott: Alien (1979)"),
         ("a film from the 90s, but not by Michael Mann", "- directed by Tommy Lee Wallace; of 1990: It (1990)"),
         ("a film by Nobody Known", "- directed by Tommy Lee Wallace: It (1990)"),
-        ("anything like Stalker (1979)", "- Science fiction; directed by Andrei Tarkovsky: Solaris (1972)"),
+        ("anything like Stalker (1979)", "- directed by Andrei Tarkovsky; Science fiction: Solaris (1972)"),
     ],
 )
 def test_facts_of_what_the_request_is_about(films: Dataset, text: str, line: str) -> None:
@@ -86,7 +86,7 @@ def test_all_facts_whatever_is_asked(films: Dataset) -> None:
 
 
 def test_facts_of_the_titles_that_the_words_name(films: Dataset) -> None:
-    named = "What is known of the titles named:\n- Stalker (1979): Science fiction; directed by Andrei Tarkovsky\n"
+    named = "What is known of the titles named:\n- Stalker (1979): directed by Andrei Tarkovsky; Science fiction\n"
     assert named in prompt_of(films, "anything like Stalker (1979)")
     assert "titles named" not in prompt_of(films, "anything like Stalker (1979)", "none")
     offered = prompt_of(films, "anything like Stalker (1979)", candidates=["Stalker", "Heat"])

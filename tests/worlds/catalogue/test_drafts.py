@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.errors import UserError
+from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.worlds.catalogue.conditions import Condition, Span
 from rerec_engine.worlds.catalogue.drafts import SAME_RELATION, Draft, Picker, how_many
 from rerec_engine.worlds.catalogue.shelf import Shelf
@@ -76,6 +77,7 @@ def test_how_many_has_its_chances(shares: tuple[float, ...]) -> None:
 def test_what_a_draft_names_and_asks() -> None:
     conditions = (Condition("by", (1,)), Condition("year", span=Span("most")), Condition("by", (2,), excluded=True))
     draft = Draft("implicit", "plain", conditions, via=7)
-    assert (draft.named, draft.asked) == ((7,), ("by", "year"))
+    graph = AttributeGraph.from_triples([(0, "by", "Ann"), (1, "by", "Bo"), (2, "by", "Cy")], 3)
+    assert (draft.named, draft.asked(graph)) == ((7,), ("by", "year"))
     assert Draft("interest", "plain", conditions, liked=(3, 4)).named == (3, 4)
     assert Draft("explicit", "plain", ()).named == ()
