@@ -149,7 +149,7 @@ def main() -> None:
     output = options.output or ROOT / "bench" / "results" / f"chat{ending}.json"
     policy = load_policy(options.model, device="cpu")
     sampler, data = Sampler(policy), load_dataset(options.data)
-    rows = talk(Assistant(data, policy.chat, lambda prompt, how, _: sampler.stream(prompt, how)))
+    rows = talk(Assistant(data, policy.chat, lambda prompt, how, _: sampler.stream(prompt, how)), TURNS[options.turns])
     totals = {
         "turns": len(rows),
         "every condition satisfied": sum(row["checked"]["satisfied"] for row in rows),
