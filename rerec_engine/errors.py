@@ -47,3 +47,14 @@ def file_error(path: str | Path, message: str, row: int | None = None) -> UserEr
 def first_line(error: Exception) -> str:
     """What another library's exception says, in one line; its type's name where it says nothing."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
+def hub_miss(held: str, what: str) -> str:
+    """Why the Hub's client has not got something, and what to do, where neither the Hub nor its cache gives it. held:
+    how a sentence calls it; what: its kind."""
+    from huggingface_hub import constants
+
+    off, remedy = f"{constants.ENDPOINT} cannot be reached", "try again with a network"
+    if constants.HF_HUB_OFFLINE:
+        off, remedy = "HF_HUB_OFFLINE is set", f"unset it to fetch the {what}"
+    return f"{off}, and the Hub's cache does not hold {held}: {remedy}"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -46,24 +47,22 @@ print(json.dumps([kept, gave, before - resident(), float(sum(x.sum() for x in be
 """
 
 
-def child(**environment: str) -> tuple[bool, int, int]:
+def child(code: str, **environment: str) -> list[Any]:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
-    done = subprocess.run([sys.executable, "-c", CHILD], env={**env, **environment}, check=True, stdout=subprocess.PIPE)
-    kept, plain, after = json.loads(done.stdout)
-    return kept, plain, after
+    done = subprocess.run([sys.executable, "-c", code], env={**env, **environment}, check=True, stdout=subprocess.PIPE)
+    found: list[Any] = json.loads(done.stdout)
+    return found
 
 
 def test_pages_are_touched_once() -> None:
-    kept, plain, after = child()
+    kept, plain, after = child(CHILD)
     if not kept:
         pytest.skip("no mallopt: glibc has it")
     assert after < plain / 10
 
 
 def test_what_is_free_between_others_is_given_back() -> None:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
-    done = subprocess.run([sys.executable, "-c", GIVEN_BACK], env=env, check=True, stdout=subprocess.PIPE)
-    kept, gave, less, total = json.loads(done.stdout)
+    kept, gave, less, total = child(GIVEN_BACK)
     if not kept:
         pytest.skip("no mallopt: glibc has it")
     assert gave
@@ -74,4 +73,4 @@ def test_what_is_free_between_others_is_given_back() -> None:
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
 def test_what_the_environment_says_goes_first(name: str) -> None:
     value = "glibc.malloc.arena_max=2" if name == "GLIBC_TUNABLES" else "2"
-    assert child(**{name: value})[0] is False
+    assert child(CHILD, **{name: value})[0] is False

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rerec_engine.errors import UserError, file_error, first_line
+from rerec_engine.errors import UserError, file_error, first_line, hub_miss
 
 HUB_NAME = re.compile(r"([\w-][\w.-]*/)?[\w-][\w.-]*")
 BESIDE = re.compile(r"[^/]+\.(json|jinja|model|txt|tiktoken|py)|additional_chat_templates/[^/]+")
@@ -184,10 +184,7 @@ def _why(error: Exception, name: str, revision: str | None) -> str:
         return f"the Hub has no revision {revision!r} of it"
     if isinstance(error, errors.LocalEntryNotFoundError):
         of = f"revision {revision!r} of it" if revision else "it"
-        off, remedy = f"{constants.ENDPOINT} cannot be reached", "try again with a network"
-        if constants.HF_HUB_OFFLINE:
-            off, remedy = "HF_HUB_OFFLINE is set", "unset it to fetch the model"
-        return f"{off}, and the Hub's cache does not hold {of}: {remedy}, or name a directory"
+        return f"{hub_miss(of, 'model')}, or name a directory"
     if isinstance(error, errors.EntryNotFoundError):
         return "what the Hub has under that name is no transformers model (config.json is missing)"
     return f"the Hub does not give it: {first_line(error)}"

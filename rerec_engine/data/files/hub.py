@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rerec_engine.errors import UserError, file_error
+from rerec_engine.errors import UserError, file_error, hub_miss
 
 SCHEME = "hf:"
 FORM = "hf://OWNER/NAME[:CONFIG[:SPLIT]] or hf://OWNER/NAME[@REVISION]/FILE"
@@ -56,7 +56,6 @@ def hub_address(path: Path) -> HubAddress | None:
 def download(address: HubAddress) -> Path:
     """The file in the cache of the Hub's client, fetched where it is not there. Raises UserError."""
     import huggingface_hub
-    from huggingface_hub import constants
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
@@ -66,10 +65,7 @@ def download(address: HubAddress) -> Path:
             )
         )
     except LocalEntryNotFoundError:
-        off, remedy = f"{constants.ENDPOINT} cannot be reached", "try again with a network"
-        if constants.HF_HUB_OFFLINE:
-            off, remedy = "HF_HUB_OFFLINE is set", "unset it to fetch the file"
-        raise UserError(f"{address}: {off}, and the Hub's cache does not hold the file: {remedy}") from None
+        raise UserError(f"{address}: {hub_miss('the file', 'file')}") from None
     except EntryNotFoundError:
         raise UserError(f"{address}: the dataset has no such file") from None
     except RepositoryNotFoundError:

@@ -43,7 +43,7 @@ class Teacher:
         if self._closed:
             lines += self._checked(draft, truth, candidates)
         else:
-            lines += self._quoted(draft, truth, candidates)
+            lines += self._quoted(draft, conditions, truth, candidates)
         lead = "\n " if self._closed else "\n"
         titles = lead.join(self._shelf.knowledge.titles[item] for item in truth)
         return "\n".join(lines) + f"\n\\boxed{{{' ' if self._closed else ''}{titles}}}"
@@ -53,7 +53,9 @@ class Teacher:
         names = draft.asked(self._shelf.graph)
         return tuple(sorted(draft.conditions, key=lambda c: (c.excluded, names.index(c.name))))
 
-    def _quoted(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
+    def _quoted(
+        self, draft: Draft, conditions: Sequence[Condition], truth: Sequence[int], candidates: Sequence[int]
+    ) -> list[str]:
         """The lines of the right candidates, from the first thing that is asked for on. Before the last of them, in the
         order of the prompt, also those of candidates that have this thing, with what rules them out: "- directed by
         Ann; starring Bo: Heat (1995), but not starring Cy".
@@ -62,7 +64,6 @@ class Teacher:
         stands in what it wrote. To find the one line that has the first and has, or lacks, the second, and to copy it
         from its beginning, is not.
         """
-        conditions = self._in_order(draft)
         masks = Judged(self._shelf, conditions, draft.named).masks
         asked = draft.asked(self._shelf.graph)
         begin = {a for c in conditions if c.name == asked[0] for a in c.attributes}
