@@ -4,16 +4,15 @@ python -m rerec_engine.evaluate --model DIR --data DIR [--split test] [--output 
 python -m rerec_engine.evaluate --server URL --model NAME --data DIR, or --predictions F --data DIR: others' models
 python -m rerec_engine.evaluate --predictions F --queries F.json --matcher recbench|catalogue [--output F.json]
 python -m rerec_engine.evaluate --baselines --data DIR: what needs no model, alone or beside one
+With --ranking: ranked lists of all of these, at several cut-offs.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,13 @@ from rerec_engine.errors import UserError, file_error
 from rerec_engine.files import write_json
 
 if TYPE_CHECKING:
+    from rerec_engine.data.dataset import Dataset
     from rerec_engine.metrics.comparison import Comparison
     from rerec_engine.metrics.orders import OrderReport
+    from rerec_engine.metrics.own import OpenModel
+    from rerec_engine.metrics.rankers import Ranker
     from rerec_engine.metrics.report import EvalReport
+    from rerec_engine.types import Query
 
 
 def __getattr__(name: str) -> Any:
@@ -36,67 +39,25 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | None, dict[str, Any]]:
-    """Load model, dataset and reward engine, and evaluate the split, perhaps in several orders of the candidates.
-
-    The last is what the JSON tells of the model: its arithmetic, and the self-check's largest difference of log-probs,
-    nats.
-    """
+def open_model(args: argparse.Namespace) -> OpenModel:
+    """The model with the split's queries. Raises UserError."""
     with waiting("loading the libraries"):
-        from rerec_engine.config import RewardWeights
-        from rerec_engine.data.knowledge import Knowledge
-        from rerec_engine.data.lengths import fitting
-        from rerec_engine.data.prompter import Prompter
-        from rerec_engine.metrics.evaluation import evaluate_queries
-        from rerec_engine.metrics.orders import evaluate_orders
-        from rerec_engine.model.arithmetic import name_of
-        from rerec_engine.model.context import check_context
-        from rerec_engine.model.source import Loading
-        from rerec_engine.reward import RewardEngine
-        from rerec_engine.rollout.loading import load_sampler, open_inputs
+        from rerec_engine.metrics.own import OpenModel
 
-    loading = Loading.of(args)
-    dataset = open_inputs(args.model, args.data, args.threads, loading)
-    path = Path(args.data) / f"{args.split}.parquet"
-    queries = dataset.some_queries(args.split, args.limit)
-    prompter = Prompter(Knowledge.of(dataset, users=False))
-    if args.permutations > 1:
-        if not any(len(query.candidates) > 1 for query in queries):
-            raise file_error(path, "no query has candidates: leave --permutations out")
-        prompter.check(queries, path, "leave --permutations out")
-    with waiting("loading the reward engine"):
-        engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
-    sampler = load_sampler(args.model, args.device, loading)
-    everything, encode = queries, sampler.policy.encode_prompt
-    with waiting("encoding the prompts"):
-        queries = list(fitting(everything, encode, args.max_prompt_tokens))
-        longest = max((len(encode(query.messages)) for query in queries), default=0)
-    if not queries:
-        raise file_error(path, f"no query has a prompt of at most {args.max_prompt_tokens} tokens")
-    if told := check_context(sampler.policy, longest, args.max_new_tokens, "--max-new-tokens"):
-        print(told, file=sys.stderr)
-    evaluate = partial(
-        evaluate_queries,
-        sampler.generate,
-        sampler.policy.tokenizer,
-        engine,
-        encode_prompt=encode,
-        max_new_tokens=args.max_new_tokens,
-        k=args.k,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        catalogue_size=len(dataset.titles),
-        split=args.split,
-        progress=True,
-        opened=sampler.policy.chat.opens_reasoning(),
-        watched=sampler,
-    )
-    measured = {"dtype": name_of(sampler.policy.dtype), "selfcheck_logprob_max": sampler.proof.logprob_max}
+    return OpenModel.of(args)
+
+
+def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | None, dict[str, Any]]:
+    """Evaluate the split, perhaps in several orders of the candidates; the last is what the JSON tells of the model."""
+    opened = open_model(args)
     if args.permutations == 1:
-        report, orders = evaluate(queries), None
+        report, orders = opened.answers(opened.queries), None
     else:
-        report, orders = evaluate_orders(evaluate, queries, prompter.shuffled, args.permutations, args.seed)
-    return replace(report, left_out=len(everything) - len(queries)), orders, measured
+        from rerec_engine.metrics.orders import evaluate_orders
+
+        shuffled = opened.prompter.shuffled
+        report, orders = evaluate_orders(opened.answers, opened.queries, shuffled, args.permutations, args.seed)
+    return replace(report, left_out=opened.left_out), orders, opened.measured
 
 
 def evaluate_others(args: argparse.Namespace) -> tuple[EvalReport, dict[str, Any], str]:
@@ -118,20 +79,15 @@ def evaluate_others(args: argparse.Namespace) -> tuple[EvalReport, dict[str, Any
     return report, {"model": args.model, "server": spent}, spent_line(spent)
 
 
-def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = None) -> Comparison:
-    """What needs no model, on the queries of the report, or on those of the split."""
+def baselines(
+    args: argparse.Namespace, dataset: Dataset, queries: Sequence[Query]
+) -> tuple[dict[str, Ranker], list[str]]:
+    """What needs no model, by name, and notes on what is left out."""
     with waiting("loading the libraries"):
         from rerec_engine.assistant.ranker import rules
-        from rerec_engine.data.dataset import Dataset, load_dataset
-        from rerec_engine.metrics.comparison import compare
-        from rerec_engine.metrics.rankers import Bm25, Ranker, embedded_by, embeddings, popularity
+        from rerec_engine.metrics.rankers import Bm25, embedded_by, embeddings, popularity
         from rerec_engine.metrics.sasrec import sasrec
 
-    dataset = load_dataset(args.data)
-    queries = dataset.some_queries(args.split, args.limit)
-    if report is not None:
-        asked = {row["id"] for row in report.rows}
-        queries = [query for query in queries if query.id in asked]
     makers: dict[str, Callable[[Dataset], Ranker]] = {
         "popularity": popularity,
         "BM25": Bm25,
@@ -146,8 +102,69 @@ def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = Non
             rankers[name] = make(dataset)
         except UserError as error:
             notes.append(f"{name}: left out, {error}")
+    return rankers, notes
+
+
+def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = None) -> Comparison:
+    """What needs no model, on the queries of the report, or on those of the split."""
+    with waiting("loading the libraries"):
+        from rerec_engine.data.dataset import load_dataset
+        from rerec_engine.metrics.comparison import compare
+
+    dataset = load_dataset(args.data)
+    queries = dataset.some_queries(args.split, args.limit)
+    if report is not None:
+        asked = {row["id"] for row in report.rows}
+        queries = [query for query in queries if query.id in asked]
+    rankers, notes = baselines(args, dataset, queries)
     how = {"k": args.k, "seed": args.seed, "split": args.split, "notes": notes}
     return compare(rankers, queries, dataset.item_count, report=report, progress=True, **how)
+
+
+def evaluate_ranking(args: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
+    """Ranked lists of a model, a server or a file, and of what needs no model: JSON, and what is printed."""
+    with waiting("loading the libraries"):
+        from rerec_engine.data.dataset import load_dataset
+        from rerec_engine.metrics.outside import Asked, rank_file
+        from rerec_engine.metrics.ranking.popularity import Popularity
+        from rerec_engine.metrics.ranking.report import report_rankings
+        from rerec_engine.metrics.ranking.sources import by_answers, by_rankers
+
+    result: dict[str, Any] = {"data": args.data}
+    printed: list[Any] = []
+    systems: dict[str, Any] = {}
+    notes: list[str] = []
+    dataset = load_dataset(args.data)
+    queries: Sequence[Query] = dataset.some_queries(args.split, args.limit)
+    if args.predictions:
+        asked = Asked.of(args.data, args.split, args.limit)
+        how = {"skip_bad": args.skip_bad, "k": args.k, "seed": args.seed}
+        systems[Path(args.predictions).name], report, skipped = rank_file(asked, args.predictions, **how)
+        result |= {"predictions": args.predictions, "skipped": skipped}
+        printed += [report.table()] if report else []
+        notes += [f"left out: {count} {kind}" for kind, count in skipped.items() if count]
+    elif args.server:
+        report, place, told = evaluate_others(args)
+        systems[args.model] = by_answers(report.rows)
+        result |= place
+        printed += [report.table(), told]
+    elif args.model:
+        opened = open_model(args)
+        queries = opened.queries
+        systems[args.model] = opened.ranking()
+        result |= {"model": args.model, "rank_by": args.rank_by, **opened.measured}
+        notes += [f"not asked, since their prompts are too long: {opened.left_out}"] if opened.left_out else []
+    if systems:
+        queries = [query for query in queries if any(query.id in lists for lists in systems.values())]
+    if args.baselines:
+        rankers, left_out = baselines(args, dataset, queries)
+        over = {"over": args.over, "seed": args.seed, "progress": True}
+        systems |= by_rankers(rankers, queries, dataset.item_count, **over)
+        notes += left_out
+    popularity = Popularity.of(dataset.interactions)
+    how = {"over": args.over, "seed": args.seed, "split": args.split, "notes": notes}
+    ranking = report_rankings(systems, queries, popularity, **how)
+    return {**result, "ranking": ranking.to_json()}, [*printed, *ranking.tables()]
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -161,6 +178,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             "--baselines --data runs/demo/data",
             "--server http://localhost:8000/v1 --model Qwen3-8B --data data/films",
             "--predictions answers.jsonl --data data/films",
+            "--predictions lists.jsonl --data data/office --ranking --baselines",
         ),
     )
     model = parser.group("a model on a dataset")
@@ -207,6 +225,39 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     answers.add_argument(
         "--skip-bad", **SWITCH, help="leave out and count broken rows, and what a server does not answer"
     )
+    lists = parser.group("ranked lists")
+    lists.add_argument(
+        "--ranking",
+        **SWITCH,
+        help="HR, Recall, NDCG and MRR at 1, 3, 5, 10, 20 of ranked lists: of --model (--rank-by), of what a server "
+        "or a file names, of --baselines",
+    )
+    lists.add_argument(
+        "--rank-by",
+        choices=("scores", "votes", "answers"),
+        default="scores",
+        help="how a model ranks: by the log-prob of every title in the box, by the votes of --samples answers, or as "
+        "its greedy answer names them (default: scores)",
+    )
+    lists.add_argument(
+        "--over",
+        choices=("candidates", "catalogue"),
+        default="candidates",
+        help="what is ranked: a query's candidates, where it has some, or the whole catalogue (default: candidates)",
+    )
+    lists.add_argument(
+        "--samples",
+        metavar="N",
+        type=positive,
+        default=16,
+        help="votes: answers to a query, at --temperature, or 1 (default: 16)",
+    )
+    lists.add_argument(
+        "--reasoning", **SWITCH, help="scores: titles behind the model's greedy reasoning, not behind the prompt"
+    )
+    lists.add_argument(
+        "--length-normalised", **SWITCH, help="scores: the mean log-prob of a title's tokens, not their sum"
+    )
     parser.share("output", metavar="F.json", help="write the figures as JSON, one row a query among them")
     args = parser.parse_args(argv)
     if args.queries is not None:
@@ -218,6 +269,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--predictions goes without --model and --server")
     elif args.server is not None and args.model is None:
         parser.error("--server needs --model NAME")
+    elif args.ranking and args.permutations > 1:
+        parser.error("--permutations goes without --ranking")
     elif (args.server or args.predictions) and (args.permutations > 1 or args.max_prompt_tokens is not None):
         parser.error("--permutations and --max-prompt-tokens go with a model's directory alone")
     return args
@@ -253,13 +306,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.output and not Path(args.output).absolute().parent.is_dir():
         raise file_error(args.output, "its directory does not exist")
-    if args.queries is not None:
+    if args.queries is not None and args.ranking:
+        from rerec_engine.metrics.answer_file import rank_predictions
+
+        report, skipped = rank_predictions(args.predictions, args.queries, args.data, args.skip_bad, args.seed)
+        place = {"predictions": args.predictions, "queries": args.queries, "data": args.data, "skipped": skipped}
+        result, tables = {**place, "ranking": report.to_json()}, report.tables()
+    elif args.queries is not None:
         from rerec_engine.metrics.answer_file import evaluate_predictions, predictions_table
 
         result = evaluate_predictions(args.predictions, args.queries, args.matcher, args.data, args.skip_bad)
         tables = [predictions_table(result)]
     else:
-        result, tables = _on_dataset(args)
+        result, tables = evaluate_ranking(args) if args.ranking else _on_dataset(args)
     console = Console()
     for part in tables:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))  # a path stays in one piece

@@ -90,10 +90,11 @@ INSIDE = {
         "verl",
     ),
     "metrics": (
-        "bootstrap names predictions rankers recbench",
-        "answer_log catalogue_match report sasrec truth",
-        "answer_file comparison evaluation orders server",
-        "outside",
+        "bootstrap names predictions rankers ranking.measures ranking.popularity recbench",
+        "answer_log catalogue_match ranking.sources report sasrec truth",
+        "comparison evaluation orders ranking.report server",
+        "answer_file outside ranking.model",
+        "own",
     ),
     "model": (
         "disk lora memory output pre_tokenizers ranks source templates thinking tiled_attention",

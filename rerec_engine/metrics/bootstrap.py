@@ -41,3 +41,35 @@ def bootstrap_interval(
     tail = 50.0 * (1.0 - confidence)
     low, high = np.percentile(means, [tail, 100.0 - tail])
     return float(low), float(high)
+
+
+def bootstrap_intervals(
+    values: ArrayLike,  # [n, M]
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`bootstrap_interval` of M figures of the same queries, up to rounding: bounds [M] and [M].
+
+    The queries are drawn once for all figures, and a draw is the product of its counts with the values.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"values must be two-dimensional and not empty, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("values must be finite")
+    rng = np.random.default_rng(seed)
+    size = len(array)
+    rows = max(1, _CHUNK // size)
+    means = np.empty((resamples, array.shape[1]), dtype=np.float64)
+    for start in range(0, resamples, rows):
+        stop = min(start + rows, resamples)
+        drawn = rng.integers(0, size, size=(stop - start, size))  # [rows, n]
+        drawn += size * np.arange(stop - start)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=(stop - start) * size).reshape(-1, size)
+        means[start:stop] = counts.astype(np.float64) @ array / size
+    means = np.clip(means, array.min(axis=0), array.max(axis=0))  # equal values have no width
+    tail = 50.0 * (1.0 - confidence)
+    low, high = np.percentile(means, [tail, 100.0 - tail], axis=0)
+    return low, high

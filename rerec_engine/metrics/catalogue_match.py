@@ -33,10 +33,8 @@ class CatalogueScorer:
         """Score one answer. ground_truth: titles, at least one."""
         if not ground_truth:
             raise ValueError(f"query {row_id!r} has no ground truth")
-        truth = {self._truth_id(title) for title in ground_truth}
-        titles = split_titles(response)
-        named = [self._predicted_id(title, truth) for title in titles]
-        ranking = dict.fromkeys(i if i >= 0 else normalise(title) for i, title in zip(named, titles, strict=True))
+        truth = set(self.truth(ground_truth))
+        ranking = self.ranking(response, ground_truth)
         hits = [item in truth for item in ranking]
         return RowScore(
             id=row_id,
@@ -45,6 +43,18 @@ class CatalogueScorer:
             ndcg=binary_ndcg(hits, len(truth)),
             ftr=SEPARATOR not in response,
         )
+
+    def ranking(self, response: str, ground_truth: Sequence[str]) -> list[int]:
+        """The items of an answer, in its order, without repeats; -1: a title in no catalogue, or an ambiguous one."""
+        truth = set(self.truth(ground_truth))
+        titles = split_titles(response)
+        named = [self._predicted_id(title, truth) for title in titles]
+        kept = dict.fromkeys(i if i >= 0 else normalise(title) for i, title in zip(named, titles, strict=True))
+        return [i if isinstance(i, int) else -1 for i in kept]
+
+    def truth(self, ground_truth: Sequence[str]) -> list[int]:
+        """The items of the ground truth; those that the dataset lacks have the numbers behind its own."""
+        return [self._truth_id(title) for title in ground_truth]
 
     def _truth_id(self, title: str) -> int:
         return self._added[title] if title in self._added else self._catalogue.match(title)

@@ -13,9 +13,12 @@ from typing import Any
 from rerec_engine.cli import waiting
 from rerec_engine.config import RewardWeights
 from rerec_engine.data.dataset import Dataset, load_dataset
+from rerec_engine.errors import UserError, file_error
 from rerec_engine.metrics.answer_log import AnswerLog
 from rerec_engine.metrics.evaluation import evaluate_replies
 from rerec_engine.metrics.predictions import Reply, read_answers
+from rerec_engine.metrics.ranking.measures import distinct
+from rerec_engine.metrics.ranking.sources import by_answers
 from rerec_engine.metrics.report import EvalReport
 from rerec_engine.metrics.server import Server
 from rerec_engine.reward import RewardEngine
@@ -96,6 +99,39 @@ def evaluate_file(
     wanted = [query.id for query in asked.queries]
     answers = read_answers(predictions, asked.known, skip_bad, wanted)
     return asked.score(answers.replies, "from a file", k, seed), vars(answers.skipped)
+
+
+def rank_file(
+    asked: Asked, predictions: str | Path, *, skip_bad: bool, k: int = 1, seed: int = 0
+) -> tuple[dict[str, list[int]], EvalReport | None, dict[str, int]]:
+    """Ranked lists of a file by query id: what its texts name, or the rankings that it holds.
+
+    Returns besides the figures of the texts, as of `evaluate_file`, None where there is none, and what skip_bad left
+    out. An item id that is not in the catalogue is a broken row; a title that is not keeps its place. Raises UserError.
+    """
+    wanted = [query.id for query in asked.queries]
+    answers = read_answers(predictions, asked.known, skip_bad, wanted, rankings=True)
+    texts = {name: reply for name, reply in answers.replies.items() if not reply.is_ranking}
+    report = asked.score(texts, "from a file", k, seed) if texts else None
+    lists = by_answers(report.rows) if report else {}
+    for query in asked.queries:
+        reply = answers.replies.get(query.id)
+        if reply is None or not reply.is_ranking:
+            continue
+        try:
+            lists[query.id] = _ranking(asked.dataset, query, reply)
+        except UserError as error:
+            if not skip_bad:
+                told = f"query {query.id!r}: {error} (skip_bad leaves such rows out)"
+                raise file_error(predictions, told) from None
+            answers.skipped.broken += 1
+    return lists, report, vars(answers.skipped)
+
+
+def _ranking(dataset: Dataset, query: Query, reply: Reply) -> list[int]:
+    if reply.items is not None:
+        return distinct(dataset.item_of(name) for name in reply.items)
+    return distinct(dataset.catalogue.match_many(reply.titles or (), query.candidates or None).tolist())
 
 
 def spent_line(spent: Mapping[str, Any]) -> str:

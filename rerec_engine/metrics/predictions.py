@@ -2,7 +2,7 @@
 
 Answers: JSON lines (or one JSON list) of `{"id", "response"}`, or the output of an OpenAI batch
 (`{"custom_id", "response": {"body": {"choices": [{"message": {"content"}}]}}}`), or the log of a server's answers
-(`answer_log`).
+(`answer_log`). Rankings: `{"id", "items": [ids]}` or `{"id", "titles": [titles]}`, best first.
 Queries: RecBench+'s list of groups, each with `query & ground true`: a list of `{"query", "movie subset"}`. A query's
 id is `<group index>-<query index>`, empty objects not counted.
 """
@@ -68,6 +68,14 @@ class Reply:
 
     reasoning: str = ""
     """What a server gives apart from the text."""
+    items: tuple[str, ...] | None = None
+    """A ranking instead of a text: the source's ids of its items, best first."""
+    titles: tuple[str, ...] | None = None
+    """The same by titles."""
+
+    @property
+    def is_ranking(self) -> bool:
+        return self.items is not None or self.titles is not None
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Reply:
@@ -118,9 +126,14 @@ def read_group_queries(path: str | Path) -> dict[str, GroupQuery]:
 
 
 def read_answers(
-    path: str | Path, queries: Collection[str], skip_bad: bool = False, wanted: Collection[str] | None = None
+    path: str | Path,
+    queries: Collection[str],
+    skip_bad: bool = False,
+    wanted: Collection[str] | None = None,
+    rankings: bool = False,
 ) -> Answers:
-    """Read the answers to queries, by id. wanted: those of them that need one; all by default.
+    """Read the answers to queries, by id. wanted: those of them that need one; all by default. rankings: whether a row
+    may hold a ranking instead of a text.
 
     A broken line, a second answer to a query, an answer to no query and a query without an answer raise UserError with
     file and line, or are left out and counted where skip_bad is set.
@@ -130,7 +143,7 @@ def read_answers(
     skipped = Skipped()
     for row, entry in _entries(path):
         try:
-            answer_id, reply = _answer(entry, queries, found)
+            answer_id, reply = _answer(entry, queries, found, rankings)
         except _BadRow as error:
             if not skip_bad:
                 raise file_error(path, f"{error} (skip_bad leaves such rows out)", row) from None
@@ -179,7 +192,7 @@ def _entries(path: str | Path) -> Iterator[tuple[int, object]]:
             yield row, _BadRow("broken", f"is no JSON ({error})")
 
 
-def _answer(entry: object, queries: Container[str], found: Container[str]) -> tuple[str, Reply]:
+def _answer(entry: object, queries: Container[str], found: Container[str], rankings: bool = False) -> tuple[str, Reply]:
     """(query id, reply) of one parsed entry; raises _BadRow."""
     if isinstance(entry, _BadRow):
         raise entry
@@ -191,13 +204,28 @@ def _answer(entry: object, queries: Container[str], found: Container[str]) -> tu
     told = dict(entry)
     if isinstance(entry.get("response"), dict):
         told = _of_batch(entry["response"])
-    if not isinstance(told.get("response"), str):
-        raise _BadRow("broken", "has no text under 'response'")
+    ranking = _ranking(told) if rankings and "response" not in told else None
+    if ranking is None and not isinstance(told.get("response"), str):
+        more = ", nor a list under 'items' or 'titles'" if rankings else ""
+        raise _BadRow("broken", f"has no text under 'response'{more}")
     if str(answer_id) not in queries:
         raise _BadRow("unknown", f"id {answer_id!r} is in no query")
     if str(answer_id) in found:
         raise _BadRow("repeated", f"id {answer_id!r} has an answer already")
-    return str(answer_id), Reply.of(told)
+    return str(answer_id), ranking or Reply.of(told)
+
+
+def _ranking(told: Mapping[str, Any]) -> Reply | None:
+    """Of a row with a list of ids or of titles; None where it has neither. Raises _BadRow for one that is none."""
+    name = next((name for name in ("items", "titles") if name in told), None)
+    if name is None:
+        return None
+    kinds = (str,) if name == "titles" else (str, int)
+    entries = told[name]
+    if not isinstance(entries, list) or not all(isinstance(e, kinds) and not isinstance(e, bool) for e in entries):
+        raise _BadRow("broken", f"expected a list of {'titles' if name == 'titles' else 'item ids'} under {name!r}")
+    words = tuple(_whole(str(entry)) for entry in entries)
+    return Reply("", titles=words) if name == "titles" else Reply("", items=words)
 
 
 def _of_batch(response: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from rerec_engine.metrics import bootstrap
-from rerec_engine.metrics.bootstrap import bootstrap_interval
+from rerec_engine.metrics.bootstrap import bootstrap_interval, bootstrap_intervals
 
 
 def test_agrees_with_scipy() -> None:
@@ -21,6 +21,17 @@ def test_same_seed_same_interval_however_the_draws_are_cut(monkeypatch: pytest.M
     monkeypatch.setattr(bootstrap, "_CHUNK", 1_000)
     assert bootstrap_interval(values, seed=3) == whole
     assert bootstrap_interval(values, seed=4) != whole
+
+
+def test_several_figures_have_the_intervals_that_each_has_alone() -> None:
+    values = np.random.default_rng(2).random((57, 4))
+    values[:, 3] = 0.1
+    low, high = bootstrap_intervals(values, seed=5)
+    for column, bounds in zip(values.T, zip(low, high, strict=True), strict=True):
+        assert bounds == pytest.approx(bootstrap_interval(column, seed=5), abs=1e-12)
+    assert low[3] == high[3] == 0.1
+    with pytest.raises(ValueError, match="values must be two-dimensional"):
+        bootstrap_intervals(values[0])
 
 
 def test_interval_of_equal_values_has_no_width() -> None:

@@ -160,3 +160,51 @@ def test_a_file_of_answers_to_a_split(
     assert (written["queries"], written["skipped"]["unanswered"]) == (5, 15)
     assert len(written["baselines"]["hits"]["chance"]) == 5
     assert "left out: 15 unanswered" in capsys.readouterr().out
+
+
+def test_a_file_of_texts_and_rankings_beside_what_needs_no_model(
+    mini_demo: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries = dataset.queries("test")
+    path = tmp_path / "lists.jsonl"
+    right = [query.ground_truth[0] for query in queries]
+    others = [next(i for i in query.candidates if i not in query.ground_truth) for query in queries]
+    titles = dataset.titles
+    lines: list[dict[str, Any]] = [
+        {"id": queries[0].id, "response": f"\\boxed{{{titles[others[0]]}; {titles[right[0]]}}}"},
+        {"id": queries[1].id, "items": [right[1], others[1], right[1]]},
+        {"id": queries[2].id, "titles": ["No Such Film", titles[others[2]], titles[right[2]].upper()]},
+        {"id": queries[3].id, "items": [dataset.item_count]},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    base = ["--predictions", str(path), "--data", str(mini_demo), "--output", str(tmp_path / "out.json"), "--ranking"]
+    with pytest.raises(UserError, match=r"lists\.jsonl: query '[^']+': .*skip_bad leaves such rows out"):
+        main([*base, "--limit", "4"])
+    main([*base, "--skip-bad", "--baselines"])
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["skipped"] == {"broken": 1, "repeated": 0, "unknown": 0, "unanswered": 16}
+    ranking = written["ranking"]
+    assert [row["lists"]["lists.jsonl"] for row in ranking["rows"]] == [
+        [others[0], right[0]],
+        [right[1], others[1]],
+        [-1, others[2], right[2]],
+    ]
+    figures = ranking["systems"]["lists.jsonl"]["groups"]["all"]["measures"]
+    assert figures["HR@1"]["mean"] == pytest.approx(1 / 3)
+    assert figures["MRR@10"]["mean"] == pytest.approx((1 / 2 + 1 + 1 / 3) / 3)
+    assert ranking["systems"]["popularity"]["groups"]["all"]["queries"] == 3
+    assert ranking["systems"]["popularity"]["lead"] is not None
+    told = capsys.readouterr().out
+    assert "left out: 1 broken" in told
+    assert "test: 3 queries, candidates ranked" in told
+
+
+def test_a_server_s_lists_are_ranked(mini_demo: Path, stand_in: Any, say: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    main(words(stand_in(say).url, mini_demo, "--ranking", "--limit", "6", "--output", str(out)))
+    written = json.loads(out.read_text())
+    name, *others = written["ranking"]["systems"]
+    assert not others
+    assert name in words("", mini_demo)
+    assert written["ranking"]["queries"] == 6
+    assert {len(row["lists"][name]) for row in written["ranking"]["rows"]} <= {0, 1}

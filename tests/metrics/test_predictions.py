@@ -88,6 +88,31 @@ def test_bad_row_is_named_or_counted(tmp_path: Path, line: object, message: str,
     assert vars(answers.skipped) == {"broken": 0, "unknown": 0, "repeated": 0, "unanswered": 1} | {kind: 1}
 
 
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ({"id": "0-1", "items": ["B01", 7]}, Reply("", items=("B01", "7"))),
+        ({"id": "0-1", "titles": ["Heat", "Alien \ud83d"]}, Reply("", titles=("Heat", "Alien ?"))),
+        ({"id": "0-1", "items": []}, Reply("", items=())),
+        ({"id": "0-1", "response": "Heat", "items": [1]}, Reply("Heat")),
+        ({"id": "0-1", "items": [True]}, "expected a list of item ids under 'items'"),
+        ({"id": "0-1", "titles": ["Heat", 7]}, "expected a list of titles under 'titles'"),
+        ({"id": "0-1", "titles": "Heat"}, "expected a list of titles under 'titles'"),
+        ({"id": "0-1"}, "no text under 'response', nor a list under 'items' or 'titles'"),
+    ],
+)
+def test_a_row_may_hold_a_ranking(tmp_path: Path, line: object, reply: Reply | str) -> None:
+    path = write(tmp_path / "a.jsonl", GOOD, line)
+    if isinstance(reply, str):
+        with pytest.raises(UserError, match=rf"a\.jsonl:2: .*{reply}"):
+            read_answers(path, QUERIES, rankings=True)
+        return
+    assert read_answers(path, QUERIES, rankings=True).replies == {"0-0": Reply("Heat"), "0-1": reply}
+    if not reply.text:
+        with pytest.raises(UserError, match="no text under 'response'"):
+            read_answers(path, QUERIES)
+
+
 def test_query_without_answer_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.jsonl: no answer to query '0-1' "):
         read_answers(write(tmp_path / "a.jsonl", GOOD), QUERIES)
