@@ -182,6 +182,15 @@ def test_killed_and_resumed_equals_unbroken(unbroken, mini_demo, tmp_path):
 
 
 @pytest.mark.slow
+def test_an_ended_run_that_is_resumed_is_as_it_was(unbroken, tmp_path):
+    """Killed after its last evaluation, a run looks as one that has ended."""
+    path = tmp_path / "ended"
+    shutil.copytree(unbroken, path)
+    run([sys.executable, "-m", "rerec_engine.train", "--resume", str(path)])
+    assert_same_run(path, unbroken)
+
+
+@pytest.mark.slow
 def test_truncated_checkpoint_is_refused_and_the_one_before_used(unbroken, tmp_path):
     path = tmp_path / "run"
     shutil.copytree(unbroken, path)

@@ -1,9 +1,14 @@
 """SIGKILL at random moments: `python -m bench.training.kills --output DIR [--kills 200] [--seed 0]`.
 
-A demo run of small sizes once unbroken, then again and again with the process killed at random moments, from its first
-breath on, and continued by the command that its user would type: `--resume`, or the first command again where there is
-no run yet. Each run that got to its end must equal the unbroken one bit for bit: start model, metrics,
-evaluations, rollouts, checkpoints and final model. Goes on where it was cut off. Into bench/results/kills.json.
+A demo run of small sizes once unbroken, then again and again with the process killed at random moments and continued by
+what its user would type: `--resume`, or the first command again where there is no run yet. Each run that got to its end
+must equal the unbroken one bit for bit: start model, metrics, evaluations, rollouts, checkpoints and final model. Every
+step of it learns, so that there is something to lose.
+
+Moments are drawn in the run's processor time, which other work on the machine does not stretch, up to a third of what
+the unbroken run took, and a blink later, so that they fall on waits for the disk too. One attempt in five is the
+command itself, killed from its first breath on; the others are forked from a process that has loaded the libraries,
+and spend their time on the run. Goes on where it was cut off. Into bench/results/kills.json.
 """
 
 from __future__ import annotations
@@ -11,32 +16,42 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import random
 import re
+import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rerec_engine.cli import run_command
 from rerec_engine.files import write_json
 from rerec_engine.runs.environment import describe
 from rerec_engine.runs.records import read_records
+from rerec_engine.runs.settings import load_settings
+from rerec_engine.train import train
 from rerec_engine.worlds.demo import write_demo
 from rerec_engine.worlds.options import DemoOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results" / "kills.json"
 SETTINGS: dict[str, Any] = {
-    "model.hidden-size": 32,
+    "model.hidden-size": 64,
     "model.layers": 2,
-    "rollout.max-new-tokens": 32,
+    "warm-start.tokens-per-batch": 512,
+    "warm-start.warmup-steps": 10,
+    "advantage.outcome-gate": "false",
+    "rollout.max-new-tokens": 48,
     "rollout.responses-per-query": 4,
     "train.steps": 24,
     "train.queries-per-step": 4,
@@ -55,9 +70,10 @@ WORLD = DemoOptions(
     train_queries=60,
     val_queries=20,
     test_queries=40,
+    candidates=5,
     short_traces=1200,
-    medium_traces=100,
-    full_traces=100,
+    medium_traces=60,
+    full_traces=60,
     biased_traces=20,
     embedding_epochs=2,
 )
@@ -66,29 +82,76 @@ MOMENTS = r"reading|making|warm start|evaluate|reinforce|loading|LightGCN|report
 """What a run says that it is doing."""
 
 
+FRESH = 0.2
+"""Share of the attempts that are the command itself."""
+BLINK = 0.2
+"""Seconds at most between a moment of processor time and the kill."""
+
+
 def words(run: Path) -> list[str]:
-    """What a user types to have the run done, or gone on with."""
-    train = [sys.executable, "-m", "rerec_engine.train"]
+    """Arguments by which a user has the run done, or gone on with."""
     if (run / "config.yaml").is_file():
-        return [*train, "--resume", str(run)]
+        return ["--resume", str(run)]
     places = {"output-dir": run, "data": run.parent / "data"}
-    return [*train, *(w for k, v in {**places, **SETTINGS}.items() for w in (f"--{k}", str(v)))]
+    return [w for k, v in {**places, **SETTINGS}.items() for w in (f"--{k}", str(v))]
 
 
-def attempt(run: Path, seconds: float | None) -> str | None:
-    """Go on with the run; killed after so many seconds. Returns what it was doing then, None where it had ended."""
-    log = run.with_suffix(".log")
-    with log.open("w") as file:
-        process = subprocess.Popen(words(run), cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            told = re.findall(MOMENTS, log.read_text(errors="replace"))
-            return told[-1] if told else "starting"
-    if code != 0:
-        raise SystemExit(f"{' '.join(words(run))} ended with exit code {code}: {log.read_text()[-2000:]}")
+def forked(work: Callable[[], object], log: Path) -> int:
+    """Have a child of this process do it, in a process group of its own; returns its process id."""
+    if child := os.fork():
+        with suppress(PermissionError):  # it is another program already, and did so itself
+            os.setpgid(child, child)
+        return child
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        os.chdir(ROOT)
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        run_command(work)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def start(run: Path, fresh: bool) -> int:
+    """Go on with the run in a process: the command itself, or all of it but the loading of the libraries."""
+    if fresh:
+        command = [sys.executable, "-m", "rerec_engine.train", *words(run)]
+        return forked(lambda: os.execv(sys.executable, command), run.with_suffix(".log"))
+    return forked(lambda: train(*load_settings(words(run))), run.with_suffix(".log"))
+
+
+def spent(process: int) -> float:
+    """Processor time of a process and its threads so far, seconds."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def attempt(run: Path, seconds: float = math.inf, blink: float = 0, fresh: bool = True) -> str | None:
+    """Go on with the run; killed after so much processor time and a blink, seconds. Returns what it was doing then,
+    None where it had ended."""
+    process = start(run, fresh)
+    ended = status = 0
+    while not ended and spent(process) < seconds:
+        time.sleep(0.005)
+        ended, status = os.waitpid(process, os.WNOHANG)
+    if not ended:
+        time.sleep(blink)
+        os.killpg(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+    told = run.with_suffix(".log").read_text(errors="replace")
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return (re.findall(MOMENTS, told) or ["starting"])[-1]
+    if status != 0:
+        raise SystemExit(f"{' '.join(words(run))} ended with status {status}: {told[-2000:]}")
     return None
 
 
@@ -118,16 +181,21 @@ def main() -> None:
     if not state.is_file():
         for path in (unbroken, options.output / "data"):
             shutil.rmtree(path, ignore_errors=True)
-        write_demo(options.output / "data", WORLD)
-        begin = time.monotonic()
-        attempt(unbroken, None)
-        write_json(state, {"seconds": time.monotonic() - begin, "runs": 0, "moments": []})
+        os.waitpid(forked(lambda: write_demo(options.output / "data", WORLD), options.output / "data.log"), 0)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        attempt(unbroken)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        write_json(state, {"seconds": seconds, "runs": 0, "moments": []})
     done = json.loads(state.read_text())
     expected = contents(unbroken)
+    idle = [row["step"] for row in expected["metrics"] if not row["trained_tokens"]]
+    assert not idle, f"nothing is learned in step {idle}, so that nothing could be lost"
     draw = random.Random(f"{options.seed} {len(done['moments'])}")
     while len(done["moments"]) < options.kills:
         run = options.output / f"run_{done['runs']}"
-        moment = attempt(run, draw.uniform(0, done["seconds"]))
+        fresh = draw.random() < FRESH
+        moment = attempt(run, draw.uniform(0, done["seconds"] / 3), draw.uniform(0, BLINK), fresh)
         if moment is None:
             found = contents(run)
             differ = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
@@ -139,8 +207,7 @@ def main() -> None:
             done["moments"].append(moment)
         write_json(state, done)
         print(f"{len(done['moments'])} kills, {done['runs']} runs ended alike, last: {moment}", flush=True)
-    while (moment := attempt(options.output / f"run_{done['runs']}", None)) is not None:
-        pass
+    attempt(options.output / f"run_{done['runs']}")
     assert contents(options.output / f"run_{done['runs']}") == expected, "the last run differs"
     entry = {
         **describe(),

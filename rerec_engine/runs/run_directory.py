@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,22 @@ class RunDir:
         run.rollouts.mkdir(exist_ok=True)
         return run
 
-    def cut_back(self, step: int | None) -> None:
-        """To what was written up to `step`; None: to before the first step."""
-        for name in ("metrics.jsonl", "eval.jsonl"):
-            self.cut_lines(name, -1 if step is None else step)
+    def cut_back(self, step: int | None, end: int) -> None:
+        """To what was written up to `step`; None: to before the first step. end: the run's last step, whose evaluation
+        afterwards goes too, since it is made again."""
+        last = -1 if step is None else step
+        self.cut_lines("metrics.jsonl", last)
+        _cut_back(
+            self.path / "eval.jsonl",
+            lambda line: line["step"] <= last and not (line["moment"] == "after" and line["step"] >= end),
+        )
         for file in self.rollouts.glob("step_*.parquet"):
             if int(file.stem[5:]) > (step or 0):
                 file.unlink()
 
     def cut_lines(self, name: str, step: int) -> None:
         """Take back the lines of `name` beyond `step`."""
-        _cut_back(self.path / name, step)
+        _cut_back(self.path / name, lambda line: line["step"] <= step)
 
     def release(self) -> None:
         """Let another run take the directory."""
@@ -132,7 +138,7 @@ def _untouched(path: Path) -> bool:
     return files <= begun | (set() if trained else {"start"})
 
 
-def _cut_back(path: Path, step: int) -> None:
+def _cut_back(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     if not path.exists():
         return
     kept = []
@@ -141,6 +147,6 @@ def _cut_back(path: Path, step: int) -> None:
             record = json.loads(line)
         except ValueError:
             break
-        if record["step"] <= step:
+        if keep(record):
             kept.append(line)
     write_text(path, "".join(line + "\n" for line in kept))

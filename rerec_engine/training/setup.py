@@ -144,7 +144,7 @@ def _place(config: Config, resume: Path | None) -> tuple[RunDir, Path | None]:
     run = RunDir.resume(resume, config)
     try:
         checkpoint = latest_checkpoint(run.checkpoints) if checkpoint_steps(run.checkpoints) else None
-        run.cut_back(None if checkpoint is None else step_of(checkpoint))
+        run.cut_back(None if checkpoint is None else step_of(checkpoint), config.train.steps)
     except BaseException:
         run.release()
         raise

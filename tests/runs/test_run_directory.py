@@ -107,10 +107,27 @@ def test_resumed_it_is_cut_back(tmp_path, step, kept):
         run.save_rollouts(i, pa.table({"step": [i]}))
     with (run.path / "metrics.jsonl").open("a") as torn:
         torn.write('{"step": 9, "epo')
-    RunDir.resume(tmp_path, config_of(tmp_path)).cut_back(step)
+    RunDir.resume(tmp_path, config_of(tmp_path)).cut_back(step, end=9)
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == kept
     assert sorted(int(p.stem[5:]) for p in run.rollouts.iterdir()) == kept
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        (3, [("before", 0), ("during", 2), ("during", 3)]),  # ended, and made again
+        (2, [("before", 0), ("during", 2), ("during", 3)]),  # with fewer steps than it has done
+        (6, [("before", 0), ("during", 2), ("during", 3), ("after", 3)]),  # it goes on
+    ],
+)
+def test_the_last_evaluation_is_there_once(tmp_path, end, kept):
+    run = ended(config_of(tmp_path))
+    for moment, step in (("before", 0), ("during", 2), ("during", 3), ("after", 3), ("during", 4)):
+        run.log("eval.jsonl", {"step": step, "moment": moment})
+    RunDir.resume(tmp_path, config_of(tmp_path)).cut_back(3, end)
+    lines = map(json.loads, (run.path / "eval.jsonl").read_text().splitlines())
+    assert [(line["moment"], line["step"]) for line in lines] == kept
 
 
 def test_only_the_rank_that_writes_does(tmp_path):
