@@ -5,12 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rerec_engine.errors import file_error
+
+LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(?P<ending>tmp|old)")
+"""Names that `replacing` and `replacing_directory` take meanwhile, with the number of their process."""
 
 
 @contextmanager
@@ -117,6 +121,21 @@ def _told_of(path: str | Path, temporary: Path, *places: Path) -> Iterator[None]
         if place and temporary not in (place, *place.parents) and place not in places:
             raise
         raise file_error(path, f"cannot write: {error.strerror or error}") from error
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what `replacing` and `replacing_directory` of a killed process left in a folder, where no other process
+    writes. An older directory whose place is empty takes it again."""
+    for path in list(folder.iterdir()):
+        if not (found := LEFTOVER.fullmatch(path.name)):
+            continue
+        target = path.with_name(found["name"])
+        if found["ending"] == "old" and not target.exists():
+            os.replace(path, target)
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from rerec_engine import files
 from rerec_engine.errors import UserError
-from rerec_engine.files import replacing, replacing_directory, write_json, write_text
+from rerec_engine.files import clear_leftovers, replacing, replacing_directory, write_json, write_text
 
 
 def test_a_file_takes_its_place_at_the_end(tmp_path):
@@ -100,3 +100,15 @@ def test_a_drives_own_memory_is_flushed_where_the_system_can(tmp_path, monkeypat
     write_text(tmp_path / "a.txt", "x")
     assert flushed == [51, 51]  # the file, and the directory's entries
     assert len(synced) == (0 if knows else 2)
+
+
+def test_what_killed_processes_left_goes_and_an_old_directory_without_a_new_one_comes_back(tmp_path):
+    for name in (".a.txt.12.tmp", ".notes", ".a.12.tmpl", "b.12.tmp"):
+        (tmp_path / name).write_text("x")
+    for name in (".made.12.tmp", ".made.12.old", ".data.34.old", "made"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    clear_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".a.12.tmpl", ".notes", "b.12.tmp", "data", "made"]
+    assert (tmp_path / "data" / "file").read_text() == ".data.34.old"
+    assert (tmp_path / "made" / "file").read_text() == "made"

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from rerec_engine.config import Config
 from rerec_engine.errors import UserError, file_error
-from rerec_engine.files import replacing, write_json, write_text
+from rerec_engine.files import LEFTOVER, clear_leftovers, replacing, write_json, write_text
 from rerec_engine.runs.environment import describe
 from rerec_engine.runs.lock import NAME as LOCK_FILE
 from rerec_engine.runs.lock import RunLock
@@ -54,6 +54,7 @@ class RunDir:
         run = cls(path)
         run.rollouts.mkdir(parents=True, exist_ok=True)
         run._lock = RunLock(path)
+        clear_leftovers(path)
         shutil.rmtree(run.start, ignore_errors=True)
         for name in (SOURCES_FILE, WARM_START_LOG):
             (path / name).unlink(missing_ok=True)
@@ -67,10 +68,12 @@ class RunDir:
         going on."""
         run = cls(path)
         run._lock = RunLock(path)
+        clear_leftovers(path)
         config = with_absolute_paths(config)
         if read_yaml(path / "config.yaml") != config:
             write_yaml(config, path / "config.yaml")
         run.rollouts.mkdir(exist_ok=True)
+        clear_leftovers(run.rollouts)
         return run
 
     def cut_back(self, step: int | None, end: int) -> None:
@@ -131,8 +134,9 @@ class RunDir:
 def _untouched(path: Path) -> bool:
     """Whether a directory is empty, or a run left it before anything was trained or evaluated."""
     files = {file.relative_to(path).parts[0] for file in path.rglob("*") if file.is_file()}
+    files = {name for name in files if not LEFTOVER.fullmatch(name)}
     if "config.yaml" not in files:
-        return not files
+        return files <= {LOCK_FILE}
     trained = read_yaml(path / "config.yaml").warm_start.epochs > 0
     begun = {"config.yaml", "environment.json", "data", "engine.log", LOCK_FILE, SOURCES_FILE, WARM_START_LOG}
     return files <= begun | (set() if trained else {"start"})

@@ -47,6 +47,25 @@ def test_what_holds_something_is_refused(tmp_path, left):
     assert (run.path / left).read_text() == "x"
 
 
+@pytest.mark.parametrize("left", [[], [".lock"], [".lock", ".config.yaml.12.tmp"]])
+def test_one_killed_before_its_settings_were_written_may_begin_again(tmp_path, left):
+    (tmp_path / "rollouts").mkdir()
+    for name in left:
+        (tmp_path / name).write_text("12")
+    ended(config_of(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [".lock", "config.yaml", "environment.json", "rollouts"]
+
+
+def test_resumed_it_holds_nothing_of_a_killed_attempt(tmp_path):
+    run = ended(config_of(tmp_path))
+    for left in (".eval.jsonl.12.tmp", "rollouts/.step_3.parquet.12.tmp"):
+        (run.path / left).write_text("half")
+    (run.path / ".data.12.tmp").mkdir()
+    RunDir.resume(tmp_path, config_of(tmp_path)).release()
+    assert sorted(os.listdir(tmp_path)) == [".lock", "config.yaml", "environment.json", "rollouts"]
+    assert os.listdir(run.rollouts) == []
+
+
 @pytest.mark.parametrize(("epochs", "again"), [(0, True), (1, False)])
 def test_a_start_model_counts_where_it_was_warm_started(tmp_path, epochs, again):
     run = ended(config_of(tmp_path, epochs))
