@@ -70,8 +70,9 @@ INSIDE = {
         "files.columns files.reading",
         "files.items",
         "files.joins files.log files.triples files.users",
-        "files.presets",
+        "files.presets files.sequences",
         "files.catalogue",
+        "next_items",
     ),
     "experiment": (
         "retention suite table",

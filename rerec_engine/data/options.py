@@ -40,6 +40,14 @@ class MovieLensOptions:
 
 
 @dataclass(frozen=True)
+class SequenceOptions:
+    """What users take next, with --task next-item."""
+
+    history: int = 10
+    """Items of the user's past in a prompt at most."""
+
+
+@dataclass(frozen=True)
 class RecBenchOptions:
     """How queries become prompts."""
 

@@ -56,7 +56,8 @@ def embeddings(dataset: Dataset) -> Ranker:
 class Past:
     """What a query's user took before: the history that its prompt shows, else the user's row of the log.
 
-    Nothing where that row holds a right answer: the log, and what was learned from it, then give it away.
+    Nothing where that row holds a right answer that the history does not: the log, and what was learned from it, then
+    give it away. What a history shows may be taken again.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -67,7 +68,7 @@ class Past:
         if query.user_id >= 0:
             start, stop = self._log.indptr[query.user_id : query.user_id + 2]
             own = set(self._log.indices[start:stop].tolist())
-        return () if own & set(query.ground_truth) else query.history or tuple(sorted(own))
+        return () if (own - set(query.history)) & set(query.ground_truth) else query.history or tuple(sorted(own))
 
 
 class Bm25:

@@ -1,7 +1,7 @@
 """SASRec (Kang and McAuley, ICDM 2018) of RecTools as a ranker: what comes next in the histories that queries show.
 
 It is fitted on train's queries alone, history and right item, since only they tell an order; a user's pieces that
-overlap are put together. Its number of epochs is the one that is best on val.
+overlap are put together. Its number of epochs is the one with the best NDCG@10 on val, over what is ranked.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from rerec_engine.types import Query
 
 EPOCHS, EVERY, PATIENCE = 100, 5, 4
 """At most; from one look at val to the next; looks without a better one, after which it ends."""
+LENGTH = 100
+"""Items of a sequence at most, its last ones."""
+DEEP = 100
+"""Places that are told apart where nothing is asked of candidates: all others are alike."""
 _AT_ONCE = 4_000_000  # places ranked at once, queries times items
 
 
@@ -47,16 +51,20 @@ def sasrec(dataset: Dataset, queries: Sequence[Query], seed: int = 0, epochs: in
     pieces = [piece for shown in own.values() for piece in chains(shown)]
     with waiting("loading RecTools"):
         model = _Model(pieces, dataset.item_count, seed)
+    val_depth, depth = (
+        dataset.item_count if any(query.candidates for query in some) else min(DEEP, dataset.item_count)
+        for some in (val, asked)
+    )
     contexts = {query.id: context(query.history, own.get(_user(query), ())) for query in [*val, *asked]}
     best, since, places = -1.0, 0, np.empty((0, 0))
     with progress_bar(epochs, "SASRec", "epoch", shown=True) as bar:
         while bar.n < epochs and since < PATIENCE:
             model.fit(EVERY)
-            accuracy = _accuracy(val, model.places([contexts[query.id] for query in val]))
+            ndcg = _ndcg(val, model.places([contexts[query.id] for query in val], val_depth))
             since += 1
-            if accuracy > best or not val:
-                best, since = accuracy, 0
-                places = model.places([contexts[query.id] for query in asked])
+            if ndcg > best or not val:
+                best, since = ndcg, 0
+                places = model.places([contexts[query.id] for query in asked], depth)
             bar.set_postfix_str(f"val {best:.3f}", refresh=False)
             bar.update(EVERY)
     rows = {query.id: row for query, row in zip(asked, places, strict=True)}
@@ -77,11 +85,17 @@ def windows(queries: Iterable[Query]) -> dict[int, list[tuple[int, ...]]]:
 
 
 def chains(shown: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Pieces of one sequence that overlap, put together: each item once, behind the one that it first followed.
+    """Pieces of one sequence that overlap, put together: each item once, behind the one that it first followed. Where
+    one piece holds all others, it is the sequence, with the items that it holds twice.
 
     >>> chains([(1, 2, 3), (3, 4), (2, 3, 4), (7, 8)])
     [[1, 2, 3, 4], [7, 8]]
+    >>> chains([(1, 2), (1, 2, 2), (1, 2, 2, 3)])
+    [[1, 2, 2, 3]]
     """
+    longest: tuple[int, ...] = max((tuple(piece) for piece in shown), key=len, default=())
+    if longest and all(_within(tuple(piece), longest) for piece in shown):
+        return [list(longest)]
     follows: dict[int, int] = {}
     behind: set[int] = set()
     items = dict.fromkeys(item for piece in shown for item in piece)
@@ -111,21 +125,29 @@ def context(history: Sequence[int], shown: Sequence[Sequence[int]]) -> list[int]
     return longer if len(longer) > len(history) else list(history)
 
 
-def _accuracy(queries: Sequence[Query], places: np.ndarray) -> float:  # [Q, N]
-    """The share whose best placed candidate, or item where they are open, is right; 0 of none."""
-    hits = [
-        min(query.candidates or range(len(row)), key=row.__getitem__) in query.ground_truth
+def _within(piece: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a sequence holds a piece in one run."""
+    size = len(piece)
+    return any(whole[at : at + size] == piece for at in range(len(whole) - size + 1))
+
+
+def _ndcg(queries: Sequence[Query], places: np.ndarray) -> float:  # [Q, N]
+    """NDCG@10 of the first right item among the candidates, or among all items where they are open; 0 of no query."""
+    found = [
+        int((row[list(query.candidates) or slice(None)] < row[query.ground_truth[0]]).sum())
         for query, row in zip(queries, places, strict=True)
-    ]
-    return float(np.mean(hits)) if hits else 0.0
+    ]  # how many are before it
+    return float(np.mean([1 / np.log2(before + 2) if before < 10 else 0.0 for before in found])) if found else 0.0
 
 
 def _user(query: Query) -> int:
     return query.user_id if query.user_id >= 0 else -1 << 40  # nobody's
 
 
-def rectools_model(epochs: int, seed: int) -> Any:
+def rectools_model(epochs: int, seed: int, length: int = LENGTH) -> Any:
     """RecTools' SASRec with its softmax loss, for at most so many epochs, unfitted and quiet. Seeds torch and numpy.
+
+    length: items of a sequence that it sees.
 
     Raises ImportError where RecTools is not installed.
     """
@@ -141,7 +163,7 @@ def rectools_model(epochs: int, seed: int) -> Any:
         n_blocks=2,
         n_heads=2,
         dropout_rate=0.2,
-        session_max_len=100,
+        session_max_len=length,
         loss="softmax",
         lr=0.001,
         batch_size=128,
@@ -159,7 +181,8 @@ class _Model:
             import pandas as pd
             from rectools.dataset import Dataset as Interactions
 
-            self._model = rectools_model(EPOCHS, seed)
+            longest = max(map(len, sequences), default=1)
+            self._model = rectools_model(EPOCHS, seed, min(LENGTH, max(longest, 2)))
         except ImportError as error:
             raise UserError(f"RecTools is missing: pip install 'rerec-engine[sasrec]' ({error})") from None
         self._pd: Any = pd
@@ -172,16 +195,17 @@ class _Model:
         with _quiet():
             self._model.fit_partial(self._train, min_epochs=epochs, max_epochs=epochs)
 
-    def places(self, sequences: Sequence[Sequence[int]]) -> np.ndarray:
-        """Of every item behind each sequence, from 1; N + 1 of those that the model has not met. [S, N] int32"""
+    def places(self, sequences: Sequence[Sequence[int]], depth: int) -> np.ndarray:
+        """Of every item behind each sequence, from 1; N + 1 of those that the model has not met, and beyond the depth.
+        [S, N] int32"""
         found = np.full((len(sequences), self._items), self._items + 1, dtype=np.int32)
-        step = max(1, _AT_ONCE // self._items)
+        step = max(1, _AT_ONCE // depth)
         for start in range(0, len(sequences), step):
             some = self._dataset(sequences[start : start + step])
             users = some.user_id_map.external_ids
             with _quiet():
                 ranks = self._model.recommend(
-                    users, some, k=self._items, filter_viewed=False, on_unsupported_targets="ignore"
+                    users, some, k=depth, filter_viewed=False, on_unsupported_targets="ignore"
                 )
             found[start + ranks["user_id"].to_numpy(), ranks["item_id"].to_numpy()] = ranks["rank"]
         return found

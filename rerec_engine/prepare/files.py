@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rerec_engine.cli import waiting
-from rerec_engine.data.options import EmbeddingOptions, FilesOptions
+from rerec_engine.data.options import EmbeddingOptions, FilesOptions, SequenceOptions
 from rerec_engine.errors import UserError
 from rerec_engine.worlds.options import CatalogueRequestOptions
 
 if TYPE_CHECKING:
-    from rerec_engine.data.files.catalogue import FileSources
+    from rerec_engine.data.files.catalogue import FileCatalogue, FileSources
 
 PresetName = Literal["", "amazon-2023", "amazon-office", "goodreads", "lastfm", "movielens", "recbole", "steam"]
 
@@ -21,7 +21,7 @@ PresetName = Literal["", "amazon-2023", "amazon-office", "goodreads", "lastfm", 
 class Files:
     """Your own catalogue: items, attributes and interactions as CSV, TSV, JSON, JSON lines or parquet, plain or packed,
     or as datasets of the Hugging Face Hub (hf://OWNER/NAME/FILE, hf://OWNER/NAME:CONFIG:SPLIT); requests over it are
-    written for you."""
+    written for you, or what its users took next is asked for."""
 
     output: Path
     """Dataset directory to write."""
@@ -37,7 +37,11 @@ class Files:
     """A source whose files and columns are known: give its folder as --source."""
     source: Path | None = None
     """The preset's folder, in which its files are found, where they are not given."""
+    task: Literal["requests", "next-item"] = "requests"
+    """What is asked: requests over the catalogue, or what each user takes next, over all items; a chat prompt tells
+    what the user took before."""
     options: FilesOptions = field(default_factory=FilesOptions)
+    sequence: SequenceOptions = field(default_factory=SequenceOptions)
     requests: CatalogueRequestOptions = field(default_factory=CatalogueRequestOptions)
     embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
 
@@ -57,6 +61,8 @@ class Files:
                 f"{sources}: of the items there are ids alone, over which no request can be made: give --items FILE or "
                 f"--attributes FILE{needs}"
             )
+        if self.task == "next-item":
+            return self._next_items(sources, read)
         with waiting("writing requests and their traces"):
             made = make_requests(read.knowledge, self.requests)
         for name, number in made.counts.items():
@@ -88,6 +94,18 @@ class Files:
         with waiting(f"embedding {len(read.items.titles)} items ({embedding.embeddings})"):
             told = finish(self.output, prepared, embedding, self.requests.seed, settings)
         return f"{read.told_text()}\n\n{told}{told_long(made.splits['train'], made.files)}"
+
+    def _next_items(self, sources: FileSources, read: FileCatalogue) -> str:
+        """Queries for what comes next instead of requests."""
+        from rerec_engine.data.assemble import finish
+        from rerec_engine.data.next_items import prepare_next_items
+
+        with waiting("reading who took what next"):
+            prepared = prepare_next_items(sources, self.options, self.sequence, read)
+        settings = {"sources": str(sources), "task": self.task, **asdict(self.options), **asdict(self.sequence)}
+        with waiting(f"embedding {len(read.items.titles)} items ({self.embedding.embeddings})"):
+            told = finish(self.output, prepared, self.embedding, self.requests.seed, settings)
+        return f"{read.told_text()}\n\n{told}"
 
     def _sources(self) -> FileSources:
         from rerec_engine.data.files.catalogue import FileSources

@@ -78,6 +78,7 @@ def test_the_past_is_the_history_else_the_log_unless_it_holds_the_answer(shelf: 
     assert past(replace(CLOSED, user_id=1)) == (0, 2)
     assert past(replace(CLOSED, user_id=1, history=(2,))) == (2,)
     assert past(replace(CLOSED, user_id=2, history=(4,))) == ()  # the user took film 1
+    assert past(replace(CLOSED, user_id=2, history=(1, 4))) == (1, 4)  # and takes it again
     assert past(CLOSED) == ()
 
 

@@ -59,7 +59,8 @@ def test_pieces_that_overlap_are_put_together() -> None:
     assert chains([(3, 4, 5), (1, 2, 3), (8, 9)]) == [[1, 2, 3, 4, 5], [8, 9]]
     assert chains([(1, 2), (2, 1)]) == [[1, 2]]
     assert chains([(1, 2), (1, 3), (3, 4)]) == [[1, 2], [3, 4]]
-    assert chains([(5, 5, 6)]) == [[5, 6]]
+    assert chains([(5, 5, 6)]) == chains([(5, 5), (5, 5, 6), (5, 6)]) == [[5, 5, 6]]
+    assert chains([(5, 5, 6), (6, 7)]) == [[5, 6, 7]]
     assert sorted(map(sorted, chains([(1, 2, 3), (3, 1)]))) == [[1, 2, 3]]
     assert chains([]) == []
 
@@ -72,7 +73,7 @@ def test_what_is_not_known_of_a_user_stands_alone() -> None:
 def test_a_context_ends_with_the_history() -> None:
     assert context((3, 4), [(1, 2, 3), (4, 5, 6)]) == [1, 2, 3, 4]
     assert context((3, 4), []) == [3, 4]
-    assert context((3, 4, 3), [(1, 2)]) == [3, 4, 3]
+    assert context((3, 4, 3), [(1, 2)]) == context((3, 4, 3), [(3, 4)]) == [3, 4, 3]
 
 
 def test_what_is_missing_is_told(ring: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> None:

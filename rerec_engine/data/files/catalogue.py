@@ -258,6 +258,11 @@ def _read_items(
     return items
 
 
+def given_columns(sources: FileSources, options: FilesOptions) -> dict[str, str]:
+    """Columns of the interactions by role, the caller's and the preset's."""
+    return _given(with_preset(options, sources.preset) if sources.preset else options, "interactions")
+
+
 def _given(options: FilesOptions, kind: str) -> dict[str, str]:
     words = {
         "items": options.item_columns,

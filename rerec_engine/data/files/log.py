@@ -89,7 +89,7 @@ def unrolled(table: Table, names: Mapping[str, str], rows: Rows) -> Table:
     """
     column = table.column(names["history"])
     cells = column.to_pylist()
-    parsed = [cell or [] if is_list(column) else _listed(cell) if cell else [] for cell in cells]
+    parsed = parsed_lists(column)
     broken = np.array([own is None for own in parsed])
     good = table.without_broken(broken, lambda row: f"{cells[row][:40]!r} is no list of items", rows)
     lists: list[list[str]] = [own for own in parsed if own is not None]
@@ -106,6 +106,11 @@ def unrolled(table: Table, names: Mapping[str, str], rows: Rows) -> Table:
     rows.counts.read(rows.kind, len(parents) - len(lists))
     numbers = np.arange(good.count) if good.rows is None else good.rows
     return replace(good, data=data, rows=numbers[parents])
+
+
+def parsed_lists(column: pa.Array) -> list[list[str] | None]:
+    """The lists in a column's cells, empty for an empty one; None for a cell that is none."""
+    return [cell or [] if is_list(column) else _listed(cell) if cell else [] for cell in column.to_pylist()]
 
 
 def _listed(cell: str) -> list[str] | None:
