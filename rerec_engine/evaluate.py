@@ -54,9 +54,11 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
         report, orders = opened.answers(opened.queries), None
     else:
         from rerec_engine.metrics.orders import evaluate_orders
+        from rerec_engine.metrics.ranking.popularity import Popularity
 
-        shuffled = opened.prompter.shuffled
-        report, orders = evaluate_orders(opened.answers, opened.queries, shuffled, args.permutations, args.seed)
+        shuffled, popularity = opened.prompter.shuffled, Popularity.of(opened.dataset.interactions)
+        how = (shuffled, args.permutations, args.seed, popularity)
+        report, orders = evaluate_orders(opened.answers, opened.queries, *how)
     return replace(report, left_out=opened.left_out), orders, opened.measured
 
 
@@ -291,7 +293,7 @@ def _on_dataset(args: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
         printed = [report.table()]
         if orders is not None:
             result["orders"] = orders.to_json()
-            printed.append(orders.table())
+            printed += [orders.table(), orders.places()]
     if args.baselines:
         comparison = evaluate_baselines(args, report)
         result |= {"split": args.split, "baselines": comparison.to_json()}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rerec_engine.errors import UserError
+from rerec_engine.errors import UserError, file_error
 from rerec_engine.report.rollouts import read_groups
 from rerec_engine.runs.records import read_records
 from rerec_engine.runs.settings import flatten, read_yaml
@@ -40,9 +40,25 @@ def read_run(path: Path, rollout_bytes: int = ROLLOUT_BYTES, tokenizer: Any = No
         "metrics": metrics,
         "mean_of": mean_of,
         "evals": [_rounded(line) for line in evaluations],
+        "places": _places(path / "orders.json"),
         "groups": groups,
         "groups_left_out": left_out,
     }
+
+
+def _places(path: Path) -> list[dict[str, Any]]:
+    """Place, accuracy and share of answers, of what `evaluate --permutations N --output RUN/orders.json` has written;
+    empty where it has not."""
+    if not path.is_file():
+        return []
+    try:
+        groups = json.loads(path.read_text(encoding="utf-8"))["orders"]["by_place"]
+        return [
+            {"place": int(place), "accuracy": rounded(of["accuracy"]["mean"]), "chosen": rounded(of["chosen"])}
+            for place, of in groups.items()
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise file_error(path, "is not what evaluate --permutations writes") from None
 
 
 def rounded(x: float) -> float | int | None:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from rerec_engine.metrics import bootstrap
-from rerec_engine.metrics.bootstrap import bootstrap_interval, bootstrap_intervals
+from rerec_engine.metrics.bootstrap import bootstrap_interval, bootstrap_intervals, bootstrap_ratios
 
 
 def test_agrees_with_scipy() -> None:
@@ -32,6 +32,23 @@ def test_several_figures_have_the_intervals_that_each_has_alone() -> None:
     assert low[3] == high[3] == 0.1
     with pytest.raises(ValueError, match="values must be two-dimensional"):
         bootstrap_intervals(values[0])
+
+
+def test_ratios_over_queries_with_several_answers() -> None:
+    rng = np.random.default_rng(3)
+    hits = rng.random((120, 4)) < rng.random((120, 1))  # [queries, answers], which depend on the query
+    once = hits.sum(1, keepdims=True), np.full((120, 1), 4)
+    low, high = bootstrap_ratios(*once, seed=2)
+    assert (low[0], high[0]) == pytest.approx(bootstrap_interval(hits.mean(1), seed=2), abs=1e-12)
+    independent = bootstrap_interval(hits.ravel(), seed=2)
+    assert high[0] - low[0] > 1.2 * (independent[1] - independent[0])
+    some = np.zeros((120, 2))
+    some[:5, 0] = 1
+    low, high = bootstrap_ratios(some, some)
+    assert (low[0], high[0]) == (1, 1)
+    assert np.isnan([low[1], high[1]]).all()
+    with pytest.raises(ValueError, match="expected two arrays"):
+        bootstrap_ratios(some, some[:3])
 
 
 def test_interval_of_equal_values_has_no_width() -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from rich.table import Table
 
 from rerec_engine.metrics.orders import THIRDS, evaluate_orders
+from rerec_engine.metrics.ranking.popularity import Popularity
 from rerec_engine.types import Query
 
 
@@ -82,12 +84,51 @@ def test_open_queries_are_asked_once() -> None:
             evaluate_orders(evaluate, queries, shuffled, orders)
 
 
+def test_accuracy_by_place_and_which_places_are_answered() -> None:
+    queries = [query(i) for i in range(300)]
+    _, found = evaluate_orders(model(lambda q: q.candidates[1]), queries, shuffled, 3)
+    assert {place: group.accuracy.mean for place, group in found.by_place.items()} == {
+        str(place): float(place == 2) for place in range(1, 7)
+    }
+    assert {place: group.chosen for place, group in found.by_place.items()} == {
+        str(place): float(place == 2) for place in range(1, 7)
+    }
+    assert sum(group.answers for group in found.by_place.values()) == 900
+    assert sum(group.answers for group in found.by_third.values()) == 900
+    first = found.by_third["first third"]
+    assert first.accuracy.mean == found.accuracy_by_place["first third"]
+    assert first.accuracy.low < first.accuracy.mean < first.accuracy.high
+    assert (found.by_popularity, found.lean) == ({}, None)
+
+
+def test_accuracy_by_popularity_and_the_lean_to_what_is_popular() -> None:
+    log = Popularity.of(sp.csr_matrix(np.arange(8)[:, None] < np.array([8, 3, 3, 1, 1, 0])))
+    queries = [query(i) for i in range(60)]
+
+    def popular(q: Query) -> int:
+        return max(q.candidates, key=lambda item: log.taken[item])
+
+    _, found = evaluate_orders(model(popular), queries, shuffled, 2, popularity=log)
+    assert {name: (group.answers, group.accuracy.mean) for name, group in found.by_popularity.items()} == {
+        "head items": (20, 1),
+        "middle items": (40, 0),
+        "tail items": (60, 0),
+    }
+    assert found.lean is not None
+    assert (found.lean.mean, found.lean_of_right) == (1, 0.5)
+    _, found = evaluate_orders(model(lambda q: None), queries, shuffled, 2, popularity=log)
+    assert found.lean is None
+
+
 def test_table_and_json(printed: Callable[[Table], list[str]], cells: Callable[[list[str]], list[list[str]]]) -> None:
     _, found = evaluate_orders(model(lambda q: q.ground_truth[0]), [query(0), query(5)], shuffled, 2)
     lines = printed(found.table())
     assert lines[0] == "the same 2 queries in 2 orders of their candidates"
-    assert ["as stored", "1.000"] in cells(lines)
-    assert ["order 1", "1.000"] in cells(lines)
-    assert ["all", "1.000 [1.000, 1.000]"] in cells(lines)
+    assert ["as stored", "2", "1.000"] in cells(lines)
+    assert ["order 1", "2", "1.000"] in cells(lines)
+    assert ["all", "4", "1.000 [1.000, 1.000]"] in cells(lines)
+    assert [row[-2:] for row in cells(printed(found.places()))[1:]] == [
+        ["█" * 24, f"{group.chosen:.3f}"] for group in found.by_place.values()
+    ]
     assert lines[-1] == "the answer depends on the order: 0.000 [0.000, 0.000]"
     assert json.loads(json.dumps(found.to_json()))["depends"] == {"mean": 0.0, "low": 0.0, "high": 0.0}

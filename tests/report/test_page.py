@@ -54,6 +54,16 @@ def test_one_small_file_that_needs_nothing_else(report):
     assert "onerror" not in text.split('id="data">')[0]
 
 
+def test_accuracy_by_place_is_drawn_where_it_was_measured(opened, make_run):
+    path = make_run(steps=2)
+    title = "Accuracy by the right candidate's place"
+    assert title not in opened(write_report(path)).locator("#learning").inner_text()
+    groups = {str(n): {"accuracy": {"mean": 1 / n}, "chosen": 0.25} for n in range(1, 5)}
+    (path / "orders.json").write_text(json.dumps({"orders": {"by_place": groups}}))
+    shown = opened(write_report(path)).locator("#learning .chart", has_text=title)
+    assert "answered" in shown.inner_text()
+
+
 def test_embedded_json_cannot_end_its_element():
     text = embedded({"runs": ["</script><!-- \u2028 &amp;"]})
     assert not set(text) & set("<>&\u2028")

@@ -26,6 +26,21 @@ def test_metrics_by_column_to_five_digits(make_run):
     assert [line["accuracy"] for line in run["evals"]] == [0.3, 0.31, 0.315, 0.33]
 
 
+def test_places_of_an_evaluation_in_several_orders(make_run):
+    path = make_run(steps=2)
+    assert read_run(path)["places"] == []
+    groups = {"1": {"accuracy": {"mean": 1 / 3}, "chosen": 0.5}, "2": {"accuracy": {"mean": 1}, "chosen": 0}}
+    (path / "orders.json").write_text(json.dumps({"orders": {"by_place": groups}}))
+    assert read_run(path)["places"] == [
+        {"place": 1, "accuracy": 0.33333, "chosen": 0.5},
+        {"place": 2, "accuracy": 1, "chosen": 0},
+    ]
+    for broken in ("[]", "{", '{"orders": null}'):
+        (path / "orders.json").write_text(broken)
+        with pytest.raises(UserError, match=r"orders\.json: is not what evaluate --permutations writes"):
+            read_run(path)
+
+
 @pytest.mark.slow
 def test_a_long_run_has_means_of_its_steps(make_run):
     path = make_run(steps=2 * POINTS + 3)

@@ -94,6 +94,11 @@ function learning(parent) {
   chart(parent, { title: "Log-probs: engine and trainer", note: "largest difference, nats", lines: metric("logprob_mismatch_max", "difference"), low: 0 });
 }
 
+function places(parent) {
+  const of = (value) => (name, dash) => runs.filter((run) => run.places.length).map((run, i) => ({ label: several ? `${name}, ${run.label}` : name, x: run.places.map((at) => at.place), y: run.places.map(value), points: true, dash, colour: COLOURS[i] }));
+  chart(parent, { title: "Accuracy by the right candidate's place", note: "dashed: share of all answers that name what stands there", axis: "place", lines: [...of((at) => at.accuracy)("accuracy", false), ...of((at) => at.chosen)("answered", true)], low: 0 });
+}
+
 function stacked(parent, run, title, note, names) {
   const lines = names.filter(([name]) => run.metrics[name]).map(([name, label], i) => ({ label, x: run.metrics.step, y: run.metrics[name], colour: COLOURS[i] }));
   chart(parent, { title: several ? `${title}: ${run.label}` : title, note, lines, stacked: true, low: 0 });
@@ -139,6 +144,7 @@ function settings(parent) {
 
 header();
 learning(document.querySelector("#learning .charts"));
+places(document.querySelector("#learning .charts"));
 curriculum(document.querySelector("#curriculum .charts"));
 rolloutBrowser(document.getElementById("rollouts"), runs);
 figures(document.querySelector("#figures .scroll"));

@@ -21,7 +21,7 @@ function variable(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// spec: title, note, lines [{ label, x, y, dash, points, colour }], stacked, low, high. Lines without a value are left out.
+// spec: title, note, lines [{ label, x, y, dash, points, colour }], stacked, low, high, axis (default: step). Lines without a value are left out.
 function chart(parent, spec) {
   const lines = spec.lines.filter((line) => line.y && line.y.some((value) => value !== null && value !== undefined));
   if (!lines.length) return;
@@ -56,8 +56,8 @@ function chart(parent, spec) {
     width: card.clientWidth - 24,
     height: 220,
     scales: { x: { time: false }, y: { range } },
-    axes: [{ ...axis, label: "step", labelSize: 16, labelFont: "11px system-ui", size: 30 }, { ...axis, size: 52, values: (plot, ticks) => ticks.map(number) }],
-    series: [{ label: "step", value: (plot, value) => String(value ?? lastOf(x)) }, ...series],
+    axes: [{ ...axis, label: spec.axis || "step", labelSize: 16, labelFont: "11px system-ui", size: 30 }, { ...axis, size: 52, values: (plot, ticks) => ticks.map(number) }],
+    series: [{ label: spec.axis || "step", value: (plot, value) => String(value ?? lastOf(x)) }, ...series],
     bands,
     legend: { live: true },
     cursor: { drag: { x: true, y: false }, focus: { prox: 24 } },
