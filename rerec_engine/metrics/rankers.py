@@ -1,4 +1,5 @@
-"""Rankers that need no language model: popularity, BM25 over what the prompts show, LightGCN's embeddings.
+"""Rankers that need no language model: popularity, what followed the last item, BM25 over what the prompts show,
+LightGCN's embeddings.
 
 A ranker scores the items that a query may name, higher is better, -inf for one that it rules out; None where it knows
 nothing to go by.
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.data.knowledge import Knowledge
@@ -29,6 +31,33 @@ def popularity(dataset: Dataset) -> Ranker:
     _check_log(dataset)
     count = np.asarray(dataset.interactions.getnnz(axis=0), dtype=np.float64)  # [N]
     return lambda _, shown: count[shown]
+
+
+def transitions(dataset: Dataset) -> Ranker:
+    """By how often an item followed the history's last one in train's queries, then by popularity: a Markov chain.
+
+    None for a query without a history. Raises UserError where no query of train has one.
+    """
+    pairs = [
+        (query.history[-1], query.ground_truth[0])
+        for query in (dataset.queries("train") if "train" in dataset.splits else ())
+        if query.history
+    ]
+    if not pairs:
+        raise UserError("no query of train has a history to learn from")
+    before, behind = np.array(pairs).T
+    size = dataset.item_count
+    counts = sp.csr_matrix((np.ones(len(pairs)), (before, behind)), (size, size))
+    taken = np.asarray(dataset.interactions.getnnz(axis=0), dtype=np.float64)  # [N]
+    share = taken / (taken.max(initial=0) + 1)  # below 1: it decides between equal counts
+
+    def score(query: Query, shown: np.ndarray) -> np.ndarray | None:
+        if not query.history:
+            return None
+        followed = counts[[query.history[-1]]].toarray()[0]
+        return np.asarray(followed[shown] + share[shown])
+
+    return score
 
 
 def embeddings(dataset: Dataset) -> Ranker:

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from rerec_engine.data.dataset import Dataset, load_dataset, write_dataset
 from rerec_engine.data.description import DatasetDescription
 from rerec_engine.errors import UserError
-from rerec_engine.metrics.rankers import Bm25, Past, embedded_by, embeddings, popularity
+from rerec_engine.metrics.rankers import Bm25, Past, embedded_by, embeddings, popularity, transitions
 from rerec_engine.types import Query
 
 TITLES = ["Heat (1995)", "Alien (1979)", "Amélie (2001)", "Ran (1985)", "Big (1988)"]
@@ -57,6 +57,26 @@ def test_popularity_counts_users(shelf: Callable[..., Dataset]) -> None:
     score = popularity(shelf(interactions=sp.csr_matrix(3 * LOG)))  # a weight is no further user
     assert score(CLOSED, of(CLOSED)).tolist() == [3, 2, 1, 0]
     assert score(OPEN, of(OPEN)).tolist() == [3, 2, 1, 0, 1]
+
+
+def test_transitions_count_what_followed_the_last_item(shelf: Callable[..., Dataset]) -> None:
+    train = [
+        replace(OPEN, id=str(n), history=history, ground_truth=(target,))
+        for n, (history, target) in enumerate([((4, 0), 2), ((0,), 2), ((1, 0), 3), ((0, 1), 4), ((), 1)])
+    ]
+    score = transitions(shelf(splits={"train": train, "test": [CLOSED]}))
+    asked = replace(OPEN, history=(1, 0))
+    found = score(asked, of(asked))
+    assert found is not None
+    assert found.astype(int).tolist() == [0, 0, 2, 1, 0]
+    assert np.argsort(-found).tolist() == [2, 3, 0, 1, 4]  # equal counts by popularity
+    shown = score(replace(CLOSED, history=(0,)), np.array([3, 2]))
+    assert shown is not None
+    assert shown.astype(int).tolist() == [1, 2]
+    assert score(OPEN, of(OPEN)) is None
+    for splits in ({"test": [CLOSED]}, {"train": [OPEN], "test": [replace(CLOSED, id="t")]}):
+        with pytest.raises(UserError, match="no query of train has a history"):
+            transitions(shelf(splits=splits))
 
 
 @pytest.mark.parametrize("make", [popularity, embeddings])
