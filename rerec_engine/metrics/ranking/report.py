@@ -21,8 +21,8 @@ ALL = "all"
 Lists = Mapping[str, Sequence[int]]
 """Of one system, by query id: items, best first, none twice; a negative one is a title in no catalogue, which holds its
 place. A query that the system cannot rank for is not there; an empty list finds nothing."""
-_HEADED = ("HR@1", "HR@10", "NDCG@10")
-"""In the table with intervals."""
+_HEADED = ("HR@10", "NDCG@10")
+"""In the table with intervals, which fits 80 columns."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def report_rankings(
         split=split,
         queries=len(queries),
         catalogue=len(popularity.taken),
-        over=over,
+        over=over if any(query.candidates for query in queries) else "catalogue",
         systems=reports,
         sizes={group: int(mask.sum()) for group, mask in groups.items()},
         single=all(len(query.ground_truth) == 1 for query in queries),

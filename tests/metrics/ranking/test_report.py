@@ -75,10 +75,10 @@ def test_who_ranks_for_none_is_told() -> None:
 
 
 def test_tables_and_json(printed: Callable[[Table], list[str]], cells: Callable[[list[str]], list[list[str]]]) -> None:
-    report = report_rankings(SYSTEMS, QUERIES, LOG, over="catalogue", split="test")
+    report = report_rankings(SYSTEMS, QUERIES, LOG, split="test")
     by_group, by_cutoff = (printed(table) for table in report.tables())
     assert by_group[0] == "test: 3 queries, 6 items ranked, 95 % bootstrap intervals"
-    assert ["theirs", "2", "0.000 [0.000, 0.000]", "0.500 [0.000, 1.000]", "0.315 [0.000, 0.631]"] in cells(by_group)
+    assert ["theirs", "2", "0.500 [0.000, 1.000]", "0.315 [0.000, 0.631]"] in cells(by_group)
     assert by_group[-1] == "not all of the 3 queries can be ranked for by theirs (2)"
     assert ["HR", "0.3333", "0.6667", "0.6667", "0.6667", "0.6667"] in cells(by_cutoff)
     assert not any(row[0] == "Recall" for row in cells(by_cutoff))
