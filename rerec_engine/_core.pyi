@@ -11,8 +11,11 @@ Ints = NDArray[Any]
 """int32 or int64; two in one call are of one type."""
 Scores = dict[str, NDArray[Any]]
 """columns [10, B] float32 in the order of COLUMNS, answered [B] uint8, items [I] int32 with items_ptr [B + 1] int64."""
-TokenResult = tuple[Scores, NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]
-"""scores, segment lengths [S], segment kinds [S] (0 plain, 1 penalised, 2 credited), cu_segments [B + 1]."""
+TokenResult = tuple[
+    Scores, NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64] | None
+]
+"""scores, segment lengths [S], segment kinds [S] (0 plain, 1 penalised, 2 credited, 4 false), cu_segments [B + 1], and
+where places were given entry rewards [E] and cu_entries [B + 1], else nothing and None."""
 
 COLUMNS: tuple[str, ...]
 
@@ -81,6 +84,7 @@ class Settings:
         credit: float,
         falsehood: float,
         reasons: bool,
+        invalid: float,
         opened: bytes,
     ) -> None: ...
 
@@ -115,6 +119,7 @@ class Engine:
         targets: Targets,
         settings: Settings,
         rewards: NDArray[np.float32],
+        places: NDArray[np.int32] | None,
     ) -> TokenResult: ...
     def score_texts(
         self,
@@ -124,6 +129,7 @@ class Engine:
         targets: Targets,
         settings: Settings,
         rewards: NDArray[np.float32],
+        places: NDArray[np.int32] | None,
     ) -> TokenResult: ...
     def qas(self, items: Ints, truths: Ints, threads: int) -> NDArray[np.float32]: ...
     def pas(self, items: Ints, truths: Ints, threads: int) -> NDArray[np.float32]: ...

@@ -214,20 +214,22 @@ class PyScorer {
   }
 
   py::tuple score_ids(const py::array& ids, const PyRows& rows, const PyVocabulary& vocabulary,
-                      const PyTargets& targets, const Settings& settings, Array<float>& rewards) const {
+                      const PyTargets& targets, const Settings& settings, Array<float>& rewards,
+                      std::optional<Array<int32_t>> places) const {
     const TokenRows view = rows.view();
     if (ids.itemsize() == 4) {
       const IdSource<int32_t> source(static_cast<const int32_t*>(ids.data()), view, vocabulary.table());
-      return run(source, targets, settings, rewards);
+      return run(source, targets, settings, rewards, places);
     }
     const IdSource<int64_t> source(static_cast<const int64_t*>(ids.data()), view, vocabulary.table());
-    return run(source, targets, settings, rewards);
+    return run(source, targets, settings, rewards, places);
   }
 
   py::tuple score_texts(const py::sequence& responses, const Array<int64_t>& ends, const PyRows& rows,
-                        const PyTargets& targets, const Settings& settings, Array<float>& rewards) const {
+                        const PyTargets& targets, const Settings& settings, Array<float>& rewards,
+                        std::optional<Array<int32_t>> places) const {
     const PythonTexts texts(responses);
-    return run(TextSource(texts.views(), ends.data(), rows.view()), targets, settings, rewards);
+    return run(TextSource(texts.views(), ends.data(), rows.view()), targets, settings, rewards, places);
   }
 
   template <class F>
@@ -259,19 +261,24 @@ class PyScorer {
   }
 
  private:
-  py::tuple run(const TokenSource& source, const PyTargets& targets, const Settings& settings,
-                Array<float>& rewards) const {
+  // places: written where there are any, and then entries are read.
+  py::tuple run(const TokenSource& source, const PyTargets& targets, Settings settings, Array<float>& rewards,
+                std::optional<Array<int32_t>>& places) const {
     float* out_rewards = rewards.mutable_data();
     const size_t count = source.rows().count;
     ScoreOutput output(count, settings.reasons);
-    const ScoreArrays out = output.view();
+    ScoreArrays out = output.view();
+    settings.entries = places.has_value();
+    if (places) out.places = places->mutable_data();
     BatchLists lists;
     {
       py::gil_scoped_release release;
       scorer_.score_tokens(source, targets.view(), settings, out, out_rewards, lists);
     }
     return py::make_tuple(to_python(output, lists, count), join(lists.segments, &SegmentLists::lengths),
-                          join(lists.segments, &SegmentLists::kinds), bounds(lists.segments, count));
+                          join(lists.segments, &SegmentLists::kinds), bounds(lists.segments, count),
+                          join(lists.entries, &EntryLists::rewards),
+                          places ? py::object(bounds(lists.entries, count)) : py::none());
   }
 
   Array<int64_t> attribute_ptr_;
@@ -341,13 +348,13 @@ void register_scores(py::module_& module) {
   py::class_<Settings>(module, "Settings")
       .def(py::init([](double ndcg, double format, double qas, double pas, int k, QasMode mode, Which which,
                        double penalty, int threads, bool graded, bool centred, double repeat, double credit,
-                       double falsehood, bool reasons, const py::bytes& opened) {
-             return Settings{ndcg,   format, qas,     pas,    k,      mode,      which,  penalty,
-                             threads, graded, centred, repeat, credit, falsehood, reasons, std::string(opened)};
+                       double falsehood, bool reasons, double invalid, const py::bytes& opened) {
+             return Settings{ndcg,    format, qas,    pas,       k,       mode,  which,   penalty,            threads,
+                             graded,  centred, repeat, credit,    falsehood, reasons, false, invalid, std::string(opened)};
            }),
            py::kw_only(), "ndcg"_a, "format"_a, "qas"_a, "pas"_a, "k"_a, "mode"_a, "which"_a, "penalty"_a, "threads"_a,
            "graded"_a, "centred"_a, "repeat"_a, "credit"_a,
-           "falsehood"_a, "reasons"_a, "opened"_a);
+           "falsehood"_a, "reasons"_a, "invalid"_a, "opened"_a);
   py::list names;
   for (const char* name : kColumnNames) names.append(name);
   module.attr("COLUMNS") = py::tuple(names);
@@ -362,9 +369,10 @@ void register_scores(py::module_& module) {
       .def("statements", &PyScorer::statements, "text"_a)
       .def("score", &PyScorer::score, "responses"_a, "targets"_a, "settings"_a)
       .def("score_ids", &PyScorer::score_ids,
-           "ids"_a, "rows"_a, "vocabulary"_a, "targets"_a, "settings"_a, "rewards"_a.noconvert())
+           "ids"_a, "rows"_a, "vocabulary"_a, "targets"_a, "settings"_a, "rewards"_a.noconvert(),
+           "places"_a.noconvert())
       .def("score_texts", &PyScorer::score_texts, "responses"_a, "token_ends"_a, "rows"_a, "targets"_a, "settings"_a,
-           "rewards"_a.noconvert())
+           "rewards"_a.noconvert(), "places"_a.noconvert())
       .def("qas", &PyScorer::qas, "items"_a, "truths"_a, "threads"_a)
       .def("pas", &PyScorer::pas, "items"_a, "truths"_a, "threads"_a);
 }

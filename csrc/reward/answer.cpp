@@ -23,9 +23,12 @@ Box AnswerReader::find_answer(string_view text, Which which, bool opened) {
   return Box();
 }
 
-const Answer& AnswerReader::read(string_view text, Candidates candidates, Which which, bool opened) {
+const Answer& AnswerReader::read(string_view text, Candidates candidates, Which which, bool opened, bool places) {
   answer_.begin = answer_.repeats = 0;
   answer_.entries.clear();
+  answer_.places.clear();
+  places_ = places;
+  source_ = text;
   const Box box = find_answer(text, which, opened);
   if (!box.found) return answer_;
   answer_.begin = box.begin;
@@ -35,16 +38,21 @@ const Answer& AnswerReader::read(string_view text, Candidates candidates, Which 
     const int32_t exact = catalogue_.match_exact(content, candidates_);
     if (exact >= 0) {
       answer_.entries.push_back({exact, content});
+      note(content, false);
       return answer_;
     }
+    content_ = static_cast<size_t>(content.data() - text.data());
     plain_.clear();
-    append_without_latex(content, plain_);
-    content = plain_;
+    append_without_latex(content, plain_, places ? &origins_ : nullptr);
+    content = source_ = plain_;
   }
   split_lines(content, lines_);
   if (lines_.size() == 1 && lines_[0].find(';') == string_view::npos) {  // one entry: nothing to compare it with
     const Entry entry = resolve(lines_[0], Strictness::kFull);
-    if (!entry.text.empty()) answer_.entries.push_back(entry);
+    if (!entry.text.empty()) {
+      answer_.entries.push_back(entry);
+      note(entry.text, false);
+    }
     return answer_;
   }
   seen_.clear();
@@ -100,6 +108,10 @@ void AnswerReader::read_part(string_view text) {
   if (text.empty() || blank_.count(text) > 0) return;
   if (!seen_.insert(text).second) {
     ++answer_.repeats;
+    if (places_) {
+      const CleanEntry clean = clean_entry(text);
+      note(clean.text.empty() ? text : clean.text, true);
+    }
     return;
   }
   const Entry entry = resolve(text, Strictness::kFull);
@@ -140,6 +152,20 @@ void AnswerReader::add(const Entry& entry) {
   } else {
     ++answer_.repeats;
   }
+  note(text, !added);
+}
+
+void AnswerReader::note(string_view written, bool repeat) {
+  if (!places_) return;
+  const string_view title = strip_semicolons(written);  // of a line that is a title as a whole, "Heat;"
+  if (!title.empty()) written = title;
+  const size_t begin = static_cast<size_t>(written.data() - source_.data());
+  Range at{begin, begin + written.size()};
+  if (source_.data() == plain_.data()) {
+    at = origin_of(origins_, at.begin, at.end);
+    at = {at.begin + content_, at.end + content_};
+  }
+  answer_.places.push_back({at.begin, at.end, repeat ? -1 : static_cast<int32_t>(answer_.entries.size()) - 1});
 }
 
 }  // namespace rerec

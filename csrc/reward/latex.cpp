@@ -57,14 +57,17 @@ const Row* find_row(const Row (&rows)[n], string_view name) {
 
 class Printer {
  public:
-  Printer(string_view text, string& out) : text_(text), out_(out), from_(out.size()) {}
+  Printer(string_view text, string& out, std::vector<Origin>* origins)
+      : text_(text), out_(out), origins_(origins), from_(out.size()) {}
 
   void print() {
     while (at_ < text_.size()) {
       const size_t next = std::min(find_any<'\\', '{', '}', '\xEF'>(text_, at_), text_.size());
+      note(true);
       out_.append(text_.substr(at_, next - at_));
       at_ = next;
-      if (at_ == text_.size()) return;
+      if (at_ == text_.size()) break;
+      note(false);
       switch (text_[at_]) {
         case '\\': print_command(); break;
         case '{': ++at_; break;
@@ -74,9 +77,14 @@ class Printer {
         default: print_wide();
       }
     }
+    note(false);
   }
 
  private:
+  void note(bool same) {
+    if (origins_ != nullptr) origins_->push_back({out_.size() - from_, at_, same});
+  }
+
   char char_at(size_t i) const { return i < text_.size() ? text_[i] : '\0'; }
 
   size_t skip_blanks(size_t i) const {
@@ -214,6 +222,7 @@ class Printer {
 
   string_view text_;
   string& out_;
+  std::vector<Origin>* origins_;
   size_t from_, at_ = 0;
   bool aligned_ = false;  // '&' may begin a column
 };
@@ -227,6 +236,19 @@ bool may_hold_latex(string_view text) {
          text.find(kWideSemicolon, first) != string_view::npos;
 }
 
-void append_without_latex(string_view text, string& out) { Printer(text, out).print(); }
+void append_without_latex(string_view text, string& out, std::vector<Origin>* origins) {
+  if (origins != nullptr) origins->clear();
+  Printer(text, out, origins).print();
+}
+
+Range origin_of(const std::vector<Origin>& origins, size_t begin, size_t end) {
+  const auto at = [&](size_t place) {  // of several that begin there the last printed it
+    const auto begins_later = [](size_t p, const Origin& origin) { return p < origin.out; };
+    return std::upper_bound(origins.begin(), origins.end(), place, begins_later) - 1;
+  };
+  const auto first = at(begin), last = at(end - 1);
+  return {first->same ? first->from + (begin - first->out) : first->from,
+          last->same ? last->from + (end - last->out) : (last + 1)->from};
+}
 
 }  // namespace rerec

@@ -126,4 +126,19 @@ CleanEntry clean_entry(string_view entry) {
   return out;
 }
 
+string_view strip_semicolons(string_view entry) {
+  const bool front = !entry.empty() && entry.front() == ';', back = !entry.empty() && entry.back() == ';';
+  while (front && !entry.empty()) {
+    const size_t n = entry.front() == ';' ? 1 : leading_mark(entry);
+    if (n == 0) break;
+    entry.remove_prefix(n);
+  }
+  while (back && !entry.empty()) {
+    const size_t n = entry.back() == ';' ? 1 : trailing_mark(entry);
+    if (n == 0) break;
+    entry.remove_suffix(n);
+  }
+  return entry;
+}
+
 }  // namespace rerec

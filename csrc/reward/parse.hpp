@@ -30,4 +30,7 @@ struct CleanEntry {
 
 CleanEntry clean_entry(std::string_view entry);
 
+// Without semicolons at its ends, and the marks within them.
+std::string_view strip_semicolons(std::string_view entry);
+
 }  // namespace rerec

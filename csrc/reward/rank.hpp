@@ -59,16 +59,22 @@ inline Ranking rank(const int32_t* items, size_t count, ItemSpan truth, int k) {
   return out;
 }
 
-// NDCG@K of gains, best first: 1 for each hit, and those of the others, which are sorted here. The ideal order is all
-// `relevant` hits, then the others by their gain.
-inline double graded_ndcg(const std::vector<double>& gains, std::vector<double>& others, size_t relevant, int k) {
+// DCG@K of the ideal order: all `relevant` hits, then the others by their gain; these are sorted here.
+inline double ideal_dcg(std::vector<double>& others, size_t relevant, int k) {
   const Discounts& table = Discounts::get();
   const size_t depth = static_cast<size_t>(k), first = std::min(relevant, depth);
-  double gain = 0, ideal = table.ideal[first];
-  for (size_t i = 0; i < std::min(gains.size(), depth); ++i) gain += gains[i] * table.discount[i];
+  double ideal = table.ideal[first];
   std::sort(others.begin(), others.end(), std::greater<double>());
   for (size_t i = 0; i < others.size() && first + i < depth; ++i) ideal += others[i] * table.discount[first + i];
-  return gain / ideal;
+  return ideal;
+}
+
+// NDCG@K of gains, best first: 1 for each hit, and those of the others.
+inline double graded_ndcg(const std::vector<double>& gains, std::vector<double>& others, size_t relevant, int k) {
+  const Discounts& table = Discounts::get();
+  double gain = 0;
+  for (size_t i = 0; i < std::min(gains.size(), static_cast<size_t>(k)); ++i) gain += gains[i] * table.discount[i];
+  return gain / ideal_dcg(others, relevant, k);
 }
 
 // NDCG@K of `count` items against `truths` ground truths; what is negative is padding. A repeat gains nothing.

@@ -27,6 +27,8 @@ struct Scorer::Workspace {
   std::vector<double> gains, others;
   ItemLists item_lists;  // of the chunk at hand: its buffers grow once, the batch gets copies of the right size
   SegmentLists segment_lists;
+  EntryLists entry_lists;
+  EntryBuffers entry_buffers;
   std::unique_ptr<StatementReader> statements;  // where reasons are read
 };
 
@@ -137,11 +139,12 @@ void write_rewards(const TokenText& tokens, const std::vector<Line>& lines, cons
   out.counts.push_back(static_cast<int32_t>(written - runs));
 }
 
-// Zeros on both sides of a padded row's tokens.
-void fill_padding(const TokenRows& rows, size_t i, float* rewards) {
-  float* row = rewards + static_cast<int64_t>(i) * rows.width;
-  std::fill(row, row + rows.left[i], 0.f);
-  std::fill(row + rows.left[i] + rows.length[i], row + rows.width, 0.f);
+// `none` on both sides of a padded row's tokens.
+template <class T>
+void fill_padding(const TokenRows& rows, size_t i, T* values, T none) {
+  T* row = values + static_cast<int64_t>(i) * rows.width;
+  std::fill(row, row + rows.left[i], none);
+  std::fill(row + rows.left[i] + rows.length[i], row + rows.width, none);
 }
 
 }  // namespace
@@ -227,24 +230,33 @@ void Scorer::score_all(const TokenSource& source, const Targets& targets, const 
   const TokenRows& rows = source.rows();
   lists.items.resize(ChunkQueue::chunks(rows.count));
   lists.segments.resize(lists.items.size());
+  if (settings.entries) lists.entries.resize(lists.items.size());
   parallel_for(rows.count, settings.threads, [&](ChunkQueue& queue) {
     Workspace work(*this, settings);
     for (size_t begin, end; queue.next(begin, end);) {
       work.item_lists.clear();
       work.segment_lists.clear();
+      work.entry_lists.clear();
       for (size_t i = begin; i < end; ++i) {
         const TokenText tokens = source.read(i, work.buffers);
-        const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which, settings.is_opened(i));
+        const Answer& answer = work.reader.read(tokens.text, targets.candidates_of(i), settings.which,
+                                                settings.is_opened(i), settings.entries);
         const double total = score_one(answer, i, targets, settings, work, out);
         find_lines(tokens, work.lines);
         mark_lines(tokens, answer, i, targets, settings, work);
         if (settings.reasons) read_reasons(tokens.text, answer, i, work, out);
         write_rewards(tokens, work.lines, work.kinds, rewards_by_kind(total, settings),
                       rewards + rows.rewards_begin(i), work.segment_lists);
-        if (rows.width > 0) fill_padding(rows, i, rewards);
+        if (rows.width > 0) fill_padding(rows, i, rewards, 0.f);
+        if (!settings.entries) continue;
+        append_entry_rewards(answer, targets.truth_of(i), targets.candidates_of(i), tables_, settings,
+                             work.entry_buffers, work.entry_lists);
+        write_places(tokens, answer, out.places + rows.rewards_begin(i));
+        if (rows.width > 0) fill_padding(rows, i, out.places, -1);
       }
       lists.items[begin / ChunkQueue::kChunk] = work.item_lists;
       lists.segments[begin / ChunkQueue::kChunk] = work.segment_lists;
+      if (settings.entries) lists.entries[begin / ChunkQueue::kChunk] = work.entry_lists;
     }
   });
 }

@@ -10,6 +10,7 @@
 
 #include "reward/align.hpp"
 #include "reward/answer.hpp"
+#include "reward/entries.hpp"
 #include "reward/names.hpp"
 #include "reward/statements.hpp"
 #include "text/catalogue.hpp"
@@ -31,6 +32,8 @@ struct Settings {
   double credit = 0;         // of token rewards: a candidate rejected for what it lacks
   double falsehood = 0;      // of token rewards: a false statement
   bool reasons = false;      // read the statements
+  bool entries = false;      // rewards of entries
+  double invalid = 0;        // of an entry that is a repeat, or in no catalogue: taken off
   std::string opened;        // a byte a response, 1: its prompt opened a block of reasoning; empty: none did
 
   bool is_opened(size_t i) const { return i < opened.size() && opened[i] != 0; }
@@ -54,12 +57,13 @@ enum ScoreColumn { kTotal, kNdcg, kQas, kPas, kFormat, kHit, kPrecision, kRecall
 inline constexpr const char* kColumnNames[kColumns] = {"total",     "ndcg",   "qas", "pas",    "format",
                                                        "hit",       "precision", "recall", "mrr", "repeats"};
 
-// Where scores go; rows of B.
+// Where scores go; rows of B, but for `places`.
 struct ScoreArrays {
   std::array<float*, kColumns> columns;
   uint8_t* answered;
   int32_t* statements = nullptr;  // before the answer, or in all where there is none; null: not asked for
   int32_t* true_statements = nullptr;
+  int32_t* places = nullptr;  // entry of each token, -1: none; they lie as the rewards do; null: not asked for
 };
 
 // Lists of the responses of one chunk, one after the other.
@@ -90,6 +94,7 @@ struct SegmentLists {
 struct BatchLists {
   std::vector<ItemLists> items;
   std::vector<SegmentLists> segments;
+  std::vector<EntryLists> entries;  // where asked for
 };
 
 class Scorer {

@@ -2,5 +2,6 @@
 
 from rerec_engine.config import RewardWeights
 from rerec_engine.reward.engine import ItemRows, RewardEngine, Scores, Targets, TokenScores, ndcg
+from rerec_engine.reward.entries import Entries
 
-__all__ = ["ItemRows", "RewardEngine", "RewardWeights", "Scores", "Targets", "TokenScores", "ndcg"]
+__all__ = ["Entries", "ItemRows", "RewardEngine", "RewardWeights", "Scores", "Targets", "TokenScores", "ndcg"]

@@ -21,6 +21,7 @@ from rerec_engine.data.description import DatasetDescription
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.machine import thread_count
+from rerec_engine.reward.entries import Entries
 from rerec_engine.reward.reasons import ReasonIndex, Reasons, ReasonSource
 from rerec_engine.reward.tables import ItemTables, item_tables, load_tables
 from rerec_engine.reward.targets import Candidates, GroundTruth, TargetReader, id_arrays
@@ -109,6 +110,8 @@ class TokenScores:
     segment_credited: NDArray[np.bool_]  # [S] rejects a wrong candidate for a true reason; only with w_credit
     cu_segments: NDArray[np.int64]  # [B + 1]: response i owns segments cu_segments[i]:cu_segments[i + 1]
     segment_false: NDArray[np.bool_]  # [S] holds a false statement; only with w_false or reasons
+    entries: Entries | None = None
+    """The reward of each entry of the answers; only where asked for."""
 
 
 class RewardEngine:
@@ -252,6 +255,8 @@ class RewardEngine:
         w_false: float = 0.0,
         reasons: bool = False,
         opened: bool | Sequence[bool] = False,
+        entries: bool = False,
+        w_invalid: float = 0.1,
     ) -> TokenScores:
         """Scores, token rewards and segments of B responses, straight from their ids.
 
@@ -267,9 +272,12 @@ class RewardEngine:
         in the title and must not be a bracketed year: "It" is not "it". Titles of more than 64 words are never found.
         A token belongs to the line of its first byte that is no line break; one of line breaks only, to the line that
         it ends; one without bytes (a special token) to none.
+        entries: give each entry of an answer a reward of its own as well, see `docs/method.md`: its share of NDCG@K,
+        and QAS and PAS by its discount; - w_invalid for a repeat, and for a title that is in no catalogue or ambiguous.
         Errors: `UserError` as in `score`, and for ids outside the tokenizer's range.
         """
-        for name, value in (("w_penalty", w_penalty), ("w_credit", w_credit), ("w_false", w_false)):
+        numbers = {"w_penalty": w_penalty, "w_credit": w_credit, "w_false": w_false, "w_invalid": w_invalid}
+        for name, value in numbers.items():
             if not np.isfinite(value):
                 raise UserError(f"{name} must be a finite number, got {value}")
         if w_credit != 0 and not self._has_names:
@@ -279,17 +287,19 @@ class RewardEngine:
             self._reasons.build()
         batch = read_tokens(token_ids, cu_seqlens)
         targets = self._read_targets(ground_truth, candidates, batch.count)
-        settings = self._settings(k, w_penalty, w_credit, w_false, reasons, _opened(opened, batch.count))
+        settings = self._settings(k, w_penalty, w_credit, w_false, reasons, _opened(opened, batch.count), w_invalid)
         rewards = _output(out, batch)
+        places = np.empty(batch.ids.shape, dtype=np.int32) if entries else None
         try:
-            scores, lengths, kinds, cu = self._run(batch, tokenizer, targets, settings, rewards)
+            scores, lengths, kinds, cu, *found = self._run(batch, tokenizer, targets, settings, rewards, places)
         except IndexError as error:
             raise UserError(f"token_ids: {error}") from None
         restored = batch.restore(rewards)
         if out is not None and restored is not rewards:
             _numpy(out)[...] = restored
         penalised, credited, is_false = ((kinds & bit).astype(bool) for bit in (PENALISED, CREDITED, FALSE))
-        return TokenScores(_scores(scores), restored, lengths, penalised, credited, cu, is_false)
+        listed = None if places is None else Entries(batch.restore(places, -1), *found)
+        return TokenScores(_scores(scores), restored, lengths, penalised, credited, cu, is_false, listed)
 
     def token_rewards(
         self,
@@ -339,10 +349,11 @@ class RewardEngine:
         targets: _core.Targets,
         settings: _core.Settings,
         rewards: Floats,
+        places: NDArray[np.int32] | None,
     ) -> _core.TokenResult:
         table = vocabulary(tokenizer)
         if table is not None:
-            return self._core.score_ids(batch.ids, batch.rows(), table, targets, settings, rewards)
+            return self._core.score_ids(batch.ids, batch.rows(), table, targets, settings, rewards, places)
         size = id_limit(tokenizer)
         texts, ends = [], np.zeros(batch.ids.shape, dtype=np.int64)
         for i in range(batch.count):
@@ -358,7 +369,7 @@ class RewardEngine:
             row[batch.left[i] : batch.left[i] + batch.length[i]] = token_ends
         width = batch.shape[1] if ends.ndim == 2 else 0
         rows = _core.TokenRows(batch.left, batch.length, width, width)
-        return self._core.score_texts(texts, ends.reshape(-1), rows, targets, settings, rewards)
+        return self._core.score_texts(texts, ends.reshape(-1), rows, targets, settings, rewards, places)
 
     def _settings(
         self,
@@ -368,6 +379,7 @@ class RewardEngine:
         falsehood: float = 0.0,
         reasons: bool = False,
         opened: bytes = b"",
+        invalid: float = 0.0,
     ) -> _core.Settings:
         weights = self.weights
         k = weights.k if k is None else k
@@ -389,6 +401,7 @@ class RewardEngine:
             credit=float(credit),
             falsehood=float(falsehood),
             reasons=reasons,
+            invalid=float(invalid),
             opened=opened,
         )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rerec_engine import _core
 from rerec_engine.errors import UserError
+
+Number = TypeVar("Number", np.float32, np.int32)
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,12 @@ class TokenBatch:
         ids = self.ids if self.ids.ndim == 1 else self.ids[i]
         return ids[self.left[i] : self.left[i] + self.length[i]]
 
-    def restore(self, rewards: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rewards in the shape that the ids came in, 0 where a row has no token."""
+    def restore(self, values: NDArray[Number], none: float = 0) -> NDArray[Number]:
+        """Values of tokens in the shape that the ids came in, `none` where a row has no token."""
         if self.gaps is None:
-            return rewards
-        padded = np.zeros(self.gaps.shape, dtype=np.float32)
-        padded[self.gaps] = rewards
+            return values
+        padded = np.full(self.gaps.shape, none, dtype=values.dtype)
+        padded[self.gaps] = values
         return padded
 
 

@@ -258,6 +258,8 @@ def clean(entry: str) -> tuple[str, str]:
 class ReferenceAnswer:
     begin: int = 0
     entries: list[tuple[int, str]] = field(default_factory=list)
+    written: list[tuple[int, str, bool]] = field(default_factory=list)
+    """Repeats too, which are True."""
 
 
 def read_answer(
@@ -286,6 +288,7 @@ def read_answer(
 
     def add(item: int, entry: str) -> None:
         key = item if item >= 0 else t.normalise(entry) or entry
+        answer.written.append((item, entry, key in known))
         if key not in known:
             known.add(key)
             answer.entries.append((item, entry))
@@ -296,6 +299,7 @@ def read_answer(
         among = [i for i in exact if i in set(candidates)] or exact
         if len(among) == 1:
             answer.entries.append((among[0], content))
+            answer.written.append((among[0], content, False))
             return answer
         content = latex.printed(content)
     for line in re.split(r"[\n\r]|\[SEP\]", content):
