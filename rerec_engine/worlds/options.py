@@ -24,6 +24,8 @@ class TraceOptions:
     """Share of the genres that this teacher takes for another."""
     belief_rate: float = 0.65
     """Share of its mentions of such an item that are wrong."""
+    listed: int = 1
+    """Items that requests ask for and traces name, the teacher's choice first; at most as many as candidates."""
 
 
 @dataclass(frozen=True, kw_only=True)

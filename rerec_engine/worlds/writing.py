@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rerec_engine.data.dataset import write_dataset
 from rerec_engine.data.description import VOCABULARY, DatasetDescription, Kind
 from rerec_engine.data.traces import FILE as TRACES
 from rerec_engine.data.traces import Trace, encode_traces
+from rerec_engine.errors import UserError
 from rerec_engine.graph.attributes import AttributeGraph
 from rerec_engine.types import Query
 from rerec_engine.worlds.options import MadeOptions
 from rerec_engine.worlds.requests import DemoQuery
-from rerec_engine.worlds.traces import make_traces
+from rerec_engine.worlds.traces import asked, make_traces
 from rerec_engine.worlds.world import WORDING, World
 
 
@@ -25,6 +27,12 @@ def write_world(
     """Write the queries of each split over the world, the traces, and all that a dataset directory has."""
     from rerec_engine.graph.lightgcn import item_embeddings
 
+    if not 1 <= options.listed <= options.candidates:
+        raise UserError(f"listed is 1 to the number of candidates ({options.candidates}), got {options.listed}")
+    drawn = {
+        split: [replace(query, text=asked(query.text, options.listed)) for query in queries]
+        for split, queries in drawn.items()
+    }
     named = {f"{split}-{i}": query for split, queries in drawn.items() for i, query in enumerate(queries)}
     traces = make_traces(world, options, options.candidates, options.seed)
     graph = AttributeGraph.from_triples(
