@@ -1,7 +1,8 @@
 """`grpo_loss`: the clipped objective, its gradient and all metrics from one pass over the tokens.
 
 Formulas: `row_loss`; GSPO's ratio (arXiv 2507.18071, its token form) is exp of the response's mean of logp - old. A
-program takes a block of tokens, or a response where the aggregation or the ratio needs its totals. It writes the
+program takes a block of tokens, or a response where the aggregation or the ratio needs its totals; the ratio of runs
+within a response, which are short and many, is formed before (`run_means`). It writes the
 gradient before division and its partial sums; a second, tiny launch adds these in a fixed order and divides. (One
 launch with a counter would need that counter cleared, which is a launch as well.) The backward pass only scales.
 """
@@ -36,6 +37,7 @@ def grpo_partials(
     weights,  # [T] float32, of every token in the loss
     mask,  # [T] uint8
     bounds,  # [B + 1]
+    log_ratios,  # [T] float32, of the tokens that share one
     d_logp,  # [T] float32
     d_entropy,  # [T] float32
     partials,  # [programs, 16] float32
@@ -48,6 +50,7 @@ def grpo_partials(
     RESPONSES: tl.constexpr,  # a program takes a response, else a block
     MEAN: tl.constexpr,  # tokens weigh 1 / their response's
     SEQUENCE: tl.constexpr,
+    GIVEN_RATIOS: tl.constexpr,
     KL: tl.constexpr,
     HAS_REF: tl.constexpr,
     HAS_MASK: tl.constexpr,
@@ -82,7 +85,7 @@ def grpo_partials(
         if MEAN:
             share = 1.0 / count
     zero = tl.zeros((BLOCK,), tl.float32)
-    loss_sum, tokens, clips, ratios, old_kls, ref_kls, entropies, top, log_top, squares, log_ratios = (
+    loss_sum, tokens, clips, ratios, old_kls, ref_kls, entropies, top, log_top, squares, distances = (
         zero, zero, zero, zero, zero, zero, zero, zero, zero, zero, zero)  # fmt: skip
     for first in range(start, end, BLOCK):
         at = first + lane
@@ -99,6 +102,8 @@ def grpo_partials(
         log_h = p - q
         if SEQUENCE:
             log_h = zero + mean
+        if GIVEN_RATIOS:
+            log_h = tl.load(log_ratios + at, mask=live, other=0.0)
         loss, gradient, h, clip, ref_kl, old_kl = row_loss(
             p, q, r, a, log_h, clip_low, clip_high, beta, KL, HAS_REF
         )  # fmt: skip
@@ -121,7 +126,7 @@ def grpo_partials(
         top = tl.maximum(top, tl.where(live, h, 0.0))
         squares += tl.where(live, h * h, 0.0)
         log_ratio = tl.where(live, tl.abs(p - q), 0.0)
-        log_ratios += log_ratio
+        distances += log_ratio
         log_top = tl.maximum(log_top, log_ratio)
     out = partials + program * 16
     total = tl.sum(tokens, 0)
@@ -137,7 +142,7 @@ def grpo_partials(
     tl.store(out + 9, tl.max(log_top, 0))
     tl.store(out + 10, (end - start).to(tl.float32))
     tl.store(out + 11, tl.sum(squares, 0))
-    tl.store(out + 12, tl.sum(log_ratios, 0))
+    tl.store(out + 12, tl.sum(distances, 0))
 
 
 @triton.jit(do_not_specialize=["programs", "responses"])
@@ -203,6 +208,7 @@ def objective_pass(
     weights: torch.Tensor | None,  # [T] float32; None: by the aggregation
     denominator: float | torch.Tensor | None,
     objective: Any,  # ops.objective.Objective, here and below
+    cu_runs: torch.Tensor | None = None,
 ) -> Pass:
     """Loss, metrics and gradients by token, before division by the denominator, which is out[7]."""
     tokens, device = logp.shape[0], logp.device
@@ -210,6 +216,7 @@ def objective_pass(
     lengths = objective.aggregation == "dr_grpo" and weights is None and denominator is None
     sequence = objective.ratio == "sequence"
     by_response = mean or lengths or sequence
+    shared = run_means(logp, old, mask, cu_runs) if objective.ratio == "entry" else None
     responses = 0 if cu_seqlens is None else cu_seqlens.numel() - 1
     programs = responses if by_response else triton.cdiv(tokens, _BLOCK)
     bonus = bool(objective.entropy_coef) and entropy is not None
@@ -221,9 +228,11 @@ def objective_pass(
         grpo_partials[(programs,)](
             logp.contiguous(), old.contiguous(), or_logp[0], adv.contiguous(), *or_logp[1:],
             logp if mask is None else mask.contiguous().view(torch.uint8),
-            cu_seqlens.to(device) if by_response else logp, d_logp, d_logp if d_entropy is None else d_entropy,
+            cu_seqlens.to(device) if by_response else logp, logp if shared is None else shared, d_logp,
+            d_logp if d_entropy is None else d_entropy,
             partials, tokens, **loss_arguments(objective, ref is not None), entropy_coef=objective.entropy_coef,
-            BLOCK=_BLOCK, RESPONSES=by_response, MEAN=mean, SEQUENCE=sequence, HAS_MASK=mask is not None,
+            BLOCK=_BLOCK, RESPONSES=by_response, MEAN=mean, SEQUENCE=sequence, GIVEN_RATIOS=shared is not None,
+            HAS_MASK=mask is not None,
             HAS_WEIGHTS=weights is not None, HAS_ENTROPY=entropy is not None, BONUS=bonus, num_warps=4, **FUSED,
         )  # fmt: skip
     given = 0 if denominator is None else 2 if isinstance(denominator, torch.Tensor) else 1
@@ -232,6 +241,21 @@ def objective_pass(
     grpo_total[(1,)](partials, divisor, out, partials.shape[0], responses, BLOCK=64,
                      AGGREGATION=_AGGREGATIONS[objective.aggregation], GIVEN=given, num_warps=4, **FUSED)  # fmt: skip
     return Pass(out, d_logp, d_entropy)
+
+
+def run_means(
+    logp: torch.Tensor,  # [T]
+    old: torch.Tensor,  # [T]
+    mask: torch.Tensor | None,  # [T] bool
+    cu_runs: torch.Tensor,  # [R + 1]
+) -> torch.Tensor:
+    """For every token the mean of logp - old over the tokens of its run in the loss, [T] float32, in a fixed order."""
+    difference = logp.double() - old.double()
+    kept = torch.ones_like(difference) if mask is None else mask.double()
+    pairs = torch.stack([torch.where(kept > 0, difference, 0.0), kept], 1)  # [T, 2]
+    lengths = cu_runs.to(logp.device).long().diff()  # [R]
+    total, count = torch.segment_reduce(pairs, "sum", lengths=lengths, axis=0, initial=0.0).unbind(1)
+    return (total / count.clamp(min=1)).repeat_interleave(lengths, output_size=logp.shape[0]).float()
 
 
 def metrics_of(out: torch.Tensor, ref: bool, entropy: bool) -> dict[str, torch.Tensor]:
@@ -245,9 +269,9 @@ class _GrpoLoss(torch.autograd.Function):
     def forward(
         ctx: Any, logp: torch.Tensor, entropy: torch.Tensor | None, tokens: Any, objective: Any
     ) -> tuple[torch.Tensor, ...]:
-        old, ref, adv, mask, cu_seqlens, denominator = tokens
+        old, ref, adv, mask, cu_seqlens, denominator, cu_runs = tokens
         out, d_logp, d_entropy = objective_pass(
-            logp, old, ref, adv, entropy, mask, cu_seqlens, None, denominator, objective
+            logp, old, ref, adv, entropy, mask, cu_seqlens, None, denominator, objective, cu_runs
         )
         ctx.save_for_backward(d_logp, d_entropy, out)
         ctx.dtypes = logp.dtype, None if entropy is None else entropy.dtype

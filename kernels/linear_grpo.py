@@ -4,7 +4,7 @@
 |---|---|---|
 | anchored (`anchored`) | ratio by token, no entropy bonus | 3 |
 | dense (`dense`), on chunks of float32 logits | ratio by token with an entropy bonus; rows that no anchor fits | 3 |
-| two passes (`logprob`) | ratio by sequence: log-probs first, then the loss, then gradients | 4 |
+| two passes (`logprob`) | ratios that tokens share: log-probs first, then the loss, then gradients | 4 |
 
 Rows whose gradient is 0 beforehand (advantage 0, no KL and no entropy term) take the forward product alone: 1 + 2 f
 where a share f has a gradient. Work is done in the forward pass; the backward pass scales by the upstream gradient.
@@ -184,7 +184,7 @@ def _by_token(work: Work, tokens: Tokens, kept: torch.Tensor) -> None:
         _dense(work, chosen.chosen(failed), failed if index is None else index.index_select(0, failed))
 
 
-def _by_sequence(work: Work, tokens: Tokens, kept: torch.Tensor, total: Any) -> Any:
+def _two_passes(work: Work, tokens: Tokens, kept: torch.Tensor, total: Any) -> Any:
     """Two passes: log-probs, then `total` (the loss and each token's gradient), then the gradients' products."""
     index, _ = split_rows(kept, kept)
     lse = torch.zeros_like(work.logp)
@@ -214,6 +214,7 @@ class _LinearGrpoLoss(torch.autograd.Function):
         tokens: Tokens,
         kept: torch.Tensor,
         cu_seqlens: torch.Tensor | None,
+        cu_runs: torch.Tensor | None,
         scaling: Scaling,
         objective: Any,
         workspace_mb: float | None,
@@ -230,10 +231,11 @@ class _LinearGrpoLoss(torch.autograd.Function):
 
         def total(logp: torch.Tensor, entropy: torch.Tensor) -> Any:
             _, old, ref, adv, weights, _ = tokens
-            return objective_pass(logp, old, ref, adv, entropy, kept, cu_seqlens, weights, 1.0, objective)
+            return objective_pass(logp, old, ref, adv, entropy, kept, cu_seqlens, weights, 1.0, objective,
+                                  cu_runs)  # fmt: skip
 
-        if objective.ratio == "sequence":
-            out = _by_sequence(work, tokens, kept, total).out
+        if objective.shares_ratios:
+            out = _two_passes(work, tokens, kept, total).out
         else:
             _by_token(work, tokens, kept)
             out = total(logp, entropy).out
@@ -250,9 +252,9 @@ class _LinearGrpoLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor | None, _: Any) -> tuple[torch.Tensor | None, ...]:
         if upstream is None:
-            return (None,) * 10
+            return (None,) * 11
         scaled = (None if x is None else (x * upstream).to(x.dtype) for x in ctx.saved_tensors)
-        return *scaled, *(None,) * 8
+        return *scaled, *(None,) * 9
 
 
 def linear_grpo_loss(
@@ -267,7 +269,7 @@ def linear_grpo_loss(
     """
     hidden, weight, targets = states
     hidden, weight = (x if x.stride(1) == 1 else x.contiguous() for x in (hidden, weight))
-    old, ref, adv, _, cu_seqlens, denominator = tokens
+    old, ref, adv, _, cu_seqlens, denominator, cu_runs = tokens
     kept, grad_weight_out = tokens.kept, savings.grad_weight_out
     weights = token_weights(kept, cu_seqlens, objective.aggregation, denominator)
     if savings.skip_zero_advantage:
@@ -278,7 +280,7 @@ def linear_grpo_loss(
               enabled and (grad_weight_out is not None or weight.requires_grad))  # fmt: skip
     loss, out = _LinearGrpoLoss.apply(
         hidden, weight if grad_weight_out is None else weight.detach(),
-        Tokens(targets, *(None if x is None else x.detach() for x in by_token)), kept, cu_seqlens,
+        Tokens(targets, *(None if x is None else x.detach() for x in by_token)), kept, cu_seqlens, cu_runs,
         Scaling(float(objective.temperature), float(objective.softcap or 0.0)), objective, savings.workspace_mb,
         wanted, grad_weight_out,
     )  # fmt: skip

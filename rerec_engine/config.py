@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rerec_engine.types import LOWEST_TEMPERATURE
 
-Estimator = Literal["raae", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae"]
+Estimator = Literal["raae", "rank", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae"]
 QasMode = Literal["shared", "max", "mean"]
 
 
@@ -214,14 +214,16 @@ class AdvantageConfig:
     """How rewards become the tokens' advantages."""
 
     estimator: Estimator = "raae"
-    """Advantage of a token: ReRec's raae, which looks at segments of the reasoning, or one of its peers."""
+    """Advantage of a token: ReRec's raae, which looks at segments of the reasoning; rank, which besides gives each
+    entry of a list answer an advantage of its own (reward.k of at least 2); or one of their peers."""
     w_penalty: float = 0.3
-    """Lower the reward r of a segment with a mistake by w_penalty |r| (raae)."""
+    """Lower the reward r of a segment with a mistake by w_penalty |r| (raae and rank, like the next two)."""
     w_credit: float = 0.0
-    """Raise r by w_credit |r| in a segment that rejects a wrong candidate for an attribute it lacks (raae)."""
+    """Raise r by w_credit |r| in a segment that rejects a wrong candidate for an attribute it lacks."""
     w_false: float = 0.0
-    """Lower r by w_false |r| in a segment that says of an item what the attribute graph denies, besides w_penalty
-    (raae)."""
+    """Lower r by w_false |r| in a segment that says of an item what the attribute graph denies, besides w_penalty."""
+    w_invalid: float = 0.1
+    """Give an entry of a list answer -w_invalid where it repeats an earlier one or is in no catalogue (rank)."""
     outcome_gate: bool = False
     """Give a group in which no answer is right zero advantage, so that shaping alone never trains."""
     gae_gamma: float = 1.0
@@ -233,6 +235,7 @@ class AdvantageConfig:
         _check(0 <= self.w_penalty <= 10, "advantage.w_penalty", "in 0..10", self.w_penalty)
         _check(0 <= self.w_credit <= 10, "advantage.w_credit", "in 0..10", self.w_credit)
         _check(0 <= self.w_false <= 10, "advantage.w_false", "in 0..10", self.w_false)
+        _check(0 <= self.w_invalid <= 10, "advantage.w_invalid", "in 0..10", self.w_invalid)
         _check(0 <= self.gae_gamma <= 1, "advantage.gae_gamma", "in 0..1", self.gae_gamma)
         _check(0 <= self.gae_lambda <= 1, "advantage.gae_lambda", "in 0..1", self.gae_lambda)
 
@@ -271,8 +274,9 @@ class LossConfig:
     """Put the KL into the loss, or take it off every token's reward as PPO does (gae and reinforce_pp only)."""
     entropy: float = 0.0
     """Weight of the entropy bonus."""
-    ratio: Literal["token", "sequence"] = "token"
-    """Take a probability ratio for each token, or one for all tokens of a response (GSPO)."""
+    ratio: Literal["token", "entry", "sequence"] = "token"
+    """Take a probability ratio for each token, one for all tokens of an answer's entry (Rank-GRPO), or one for all
+    tokens of a response (GSPO)."""
     importance_cap: float = 0.0
     """0: take the probability ratio against the rollout engine's log-probs. At least 1, such as 2: truncated importance
     sampling; take it against the trainer's own log-probs before the step's first update, and multiply advantages by
@@ -402,6 +406,8 @@ class Config:
         if self.model.lora_rank:
             rate = self.warm_start.matrix_learning_rate
             _check(rate is None, "warm_start.matrix_learning_rate", "none where model.lora_rank is set", rate)
+        if self.advantage.estimator == "rank":
+            _check(self.reward.k >= 2, "reward.k", ">= 2 where advantage.estimator is rank", self.reward.k)
         if self.loss.kl_in == "reward":
             estimator, expected = self.advantage.estimator, "gae or reinforce_pp where loss.kl_in is reward"
             _check(estimator in ("gae", "reinforce_pp"), "advantage.estimator", expected, estimator)

@@ -120,3 +120,10 @@ def test_shipped_files_hold_known_settings(path: Path) -> None:
 def test_build_tells_an_unknown_setting() -> None:
     with pytest.raises(AssertionError, match="learning_rat"):
         build(c.Config, {"optim": {"learning_rat": 1.0}}, "x.yaml")
+
+
+def test_credit_by_rank_needs_lists() -> None:
+    config = c.Config(advantage=c.AdvantageConfig(estimator="rank"), reward=c.RewardWeights(k=2))
+    config.check()
+    with pytest.raises(ValueError, match=r"reward.k must be >= 2 where advantage.estimator is rank, got 1"):
+        dataclasses.replace(config, reward=c.RewardWeights()).check()

@@ -23,6 +23,27 @@ def group_advantage(rewards: torch.Tensor, group: torch.Tensor, estimator: Group
     return torch.where(varied, deviation, 0.0).float()
 
 
+def entry_advantage(
+    rewards: torch.Tensor,  # [E]
+    place: torch.Tensor,  # [E] int, of the entry in its list, from 0
+    group: torch.Tensor,  # [E] int, of its response
+    sizes: torch.Tensor,  # [Q] int, responses of each group
+) -> torch.Tensor:
+    """(reward - mean) / (sample std + 1e-6) of each entry over the same place of all responses of its group, [E]
+    float32 (Rank-GRPO, arXiv 2510.20150). A response whose list is shorter counts with 0. Exactly 0 where all are
+    equal, and for a response alone in its group.
+    """
+    places = int(place.max()) + 1 if place.numel() else 1
+    keys, key = torch.unique(group.long() * places + place.long(), return_inverse=True)
+    shorter = sizes[keys // places] - torch.bincount(key, minlength=keys.numel())
+    values = torch.cat([rewards.double(), rewards.new_zeros(keys.numel()).double()])
+    weights = torch.cat([torch.ones_like(rewards).double(), shorter.double()])
+    every = torch.cat([key, torch.arange(keys.numel(), device=key.device)])
+    count, deviation, squares, varied = _moments(values, weights, every)
+    deviation = deviation / ((squares / (count - 1).clamp(min=1)).sqrt() + GRPO_STD_EPS)
+    return torch.where(varied, deviation, 0.0)[: rewards.numel()].float()
+
+
 def standardise(values: torch.Tensor, weights: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
     """(value - mean) / population std within each group, weighted, [N] float64; exactly 0 where all are equal."""
     count, deviation, squares, varied = _moments(values.double(), weights.double(), group)

@@ -40,7 +40,12 @@ class Objective:
     @property
     def moves_every_token(self) -> bool:
         """A token may have a gradient though its advantage is 0."""
-        return bool(self.beta or self.entropy_coef) or self.ratio == "sequence"
+        return bool(self.beta or self.entropy_coef) or self.shares_ratios
+
+    @property
+    def shares_ratios(self) -> bool:
+        """The ratio of a token depends on the log-probs of others."""
+        return self.ratio != "token"
 
 
 def check_scaling(temperature: float, softcap: float | None) -> None:

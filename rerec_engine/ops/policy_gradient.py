@@ -27,6 +27,7 @@ def grpo_loss(
     aggregation: Aggregation = "token_mean",
     denominator: float | torch.Tensor | None = None,
     ratio: Ratio = "token",
+    cu_runs: torch.Tensor | None = None,  # [R + 1] int
 ) -> Loss:
     """The loss to minimise (a scalar) and metrics (detached scalars) of packed tokens; everything is in nats.
 
@@ -47,6 +48,9 @@ def grpo_loss(
     ratio "sequence" is GSPO (arXiv 2507.18071; its GSPO-token form, so that A may differ within a response): every
     token of a response has h = exp(mean of logp - old over the response's unmasked tokens), and each token's log-prob
     receives its own share of the gradient, dh / dlogp_t = h. It needs `cu_seqlens`.
+    ratio "entry" is Rank-GRPO's (arXiv 2510.20150), the same for runs of tokens within a response: h is the geometric
+    mean over the run. `cu_runs` bounds them, as `cu_seqlens` bounds responses; it needs no other. An entry of a list
+    answer is such a run; a token that belongs to none is a run of its own, whose ratio is its own.
 
     Give `denominator` (of the same kind, over the whole batch) when the batch is cut into micro-batches of whole
     responses: the losses and gradients then add up to the whole batch's. `cu_seqlens` bounds the responses; the last
@@ -65,7 +69,8 @@ def grpo_loss(
     """
     objective = Objective(clip_low=clip_low, clip_high=clip_high, beta=beta, kl=kl, entropy_coef=entropy_coef,
                           aggregation=aggregation, ratio=ratio)  # fmt: skip
-    return loss_of_logprobs(logp, entropy, LossTokens(old, ref, adv, mask, cu_seqlens, denominator), objective)
+    tokens = LossTokens(old, ref, adv, mask, cu_seqlens, denominator, cu_runs)
+    return loss_of_logprobs(logp, entropy, tokens, objective)
 
 
 def linear_grpo_loss(
@@ -88,6 +93,7 @@ def linear_grpo_loss(
     aggregation: Aggregation = "token_mean",
     denominator: float | torch.Tensor | None = None,
     ratio: Ratio = "token",
+    cu_runs: torch.Tensor | None = None,  # [R + 1] int
     lse_old: torch.Tensor | None = None,  # [T]
     skip_zero_advantage: bool = False,
     grad_weight_out: torch.Tensor | None = None,  # [V, H] float32
@@ -105,8 +111,8 @@ def linear_grpo_loss(
     lse_old: log-sum-exp of the logits under the policy that sampled (`token_logprob(...).lse` then). It changes speed
     alone: a GPU then needs no running maximum and reads the logits once.
     skip_zero_advantage: rows whose advantage is 0 are not computed at all. Loss, gradients and denominators stay the
-    same; the metrics are those of the rows computed. ValueError with `beta`, `entropy_coef` or ratio "sequence",
-    where such rows do count.
+    same; the metrics are those of the rows computed. ValueError with `beta`, `entropy_coef` or a ratio that tokens
+    share, where such rows do count. Such ratios take two passes, and four matrix products.
     grad_weight_out: the gradient of the loss with respect to `weight` is added to it during this call, as for an
     upstream gradient of 1, and autograd gets none for `weight`: no [V, H] buffer but this one. Under `no_grad` it stays
     as it is.
@@ -115,7 +121,7 @@ def linear_grpo_loss(
     """
     objective = Objective(clip_low=clip_low, clip_high=clip_high, beta=beta, kl=kl, entropy_coef=entropy_coef,
                           aggregation=aggregation, ratio=ratio, temperature=temperature, softcap=softcap)  # fmt: skip
-    tokens = LossTokens(old, ref, adv, mask, cu_seqlens, denominator)
+    tokens = LossTokens(old, ref, adv, mask, cu_seqlens, denominator, cu_runs)
     savings = Savings(lse_old, skip_zero_advantage, grad_weight_out, workspace_mb)
     return loss_of_states(States(hidden, weight, targets), tokens, objective, savings)
 
@@ -171,9 +177,18 @@ def _check_tokens(tokens: LossTokens, objective: Objective) -> None:
             raise ValueError(f"aggregation {objective.aggregation} needs cu_seqlens, got None")
         if objective.ratio == "sequence":
             raise ValueError("ratio sequence needs cu_seqlens, got None")
-    elif cu_seqlens.ndim != 1 or cu_seqlens.is_floating_point() or cu_seqlens.shape[0] < 1:
-        raise ValueError(f"cu_seqlens must be int [B + 1], got {cu_seqlens.dtype} {list(cu_seqlens.shape)}")
-    elif cu_seqlens.device.type == "cpu" and (
-        int(cu_seqlens[0]) != 0 or int(cu_seqlens[-1]) != count or bool((cu_seqlens.diff() < 0).any())
+    else:
+        _check_bounds("cu_seqlens", cu_seqlens, "B", count)
+    if tokens.cu_runs is not None:
+        _check_bounds("cu_runs", tokens.cu_runs, "R", count)
+    elif objective.ratio == "entry":
+        raise ValueError("ratio entry needs cu_runs, got None")
+
+
+def _check_bounds(name: str, bounds: torch.Tensor, size: str, count: int) -> None:
+    if bounds.ndim != 1 or bounds.is_floating_point() or bounds.shape[0] < 1:
+        raise ValueError(f"{name} must be int [{size} + 1], got {bounds.dtype} {list(bounds.shape)}")
+    if bounds.device.type == "cpu" and (
+        int(bounds[0]) != 0 or int(bounds[-1]) != count or bool((bounds.diff() < 0).any())
     ):
-        raise ValueError(f"cu_seqlens must rise from 0 to T = {count}, got {int(cu_seqlens[0])}..{int(cu_seqlens[-1])}")
+        raise ValueError(f"{name} must rise from 0 to T = {count}, got {int(bounds[0])}..{int(bounds[-1])}")

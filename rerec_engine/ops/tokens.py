@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rerec_engine.ops.types import Aggregation
+from rerec_engine.ops.types import Aggregation, LossTokens, Ratio
 
 
 def token_weights(
@@ -37,6 +37,17 @@ def sequence_mean(
     pairs = torch.stack([torch.where(kept, values, 0.0), kept.to(values.dtype)])
     total, count = values.new_zeros(2, cu_seqlens.numel() - 1).index_add_(1, owner, pairs)  # [B] each
     return (total / count.clamp(min=1))[owner]
+
+
+def shared_log_ratio(
+    difference: torch.Tensor,  # [T], logp - old, of any value where not kept
+    tokens: LossTokens,
+    ratio: Ratio,
+) -> torch.Tensor:
+    """The log-ratio that a token shares: the mean over its response, or over its run (ratio "entry"), [T]."""
+    bounds = tokens.cu_seqlens if ratio == "sequence" else tokens.cu_runs
+    assert bounds is not None
+    return sequence_mean(difference, tokens.kept, bounds)
 
 
 def owners(cu_seqlens: torch.Tensor, tokens: int) -> torch.Tensor:

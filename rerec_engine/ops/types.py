@@ -9,7 +9,7 @@ import torch
 Kl = Literal["k1", "k2", "k3"]
 Aggregation = Literal["token_mean", "sequence_mean", "dr_grpo"]
 GroupEstimator = Literal["raae", "grpo", "dr_grpo", "rloo"]
-Ratio = Literal["token", "sequence"]
+Ratio = Literal["token", "entry", "sequence"]
 Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
 """A scalar to minimise, and metrics: detached scalars."""
 
@@ -37,6 +37,7 @@ class LossTokens(NamedTuple):
     mask: torch.Tensor | None = None  # [T] bool
     cu_seqlens: torch.Tensor | None = None  # [B + 1] int
     denominator: float | torch.Tensor | None = None
+    cu_runs: torch.Tensor | None = None  # [R + 1] int
 
     @property
     def kept(self) -> torch.Tensor:

@@ -291,14 +291,18 @@ class RewardEngine:
         rewards = _output(out, batch)
         places = np.empty(batch.ids.shape, dtype=np.int32) if entries else None
         try:
-            scores, lengths, kinds, cu, *found = self._run(batch, tokenizer, targets, settings, rewards, places)
+            scores, lengths, kinds, cu, of_entry, cu_entries = self._run(
+                batch, tokenizer, targets, settings, rewards, places
+            )
         except IndexError as error:
             raise UserError(f"token_ids: {error}") from None
         restored = batch.restore(rewards)
         if out is not None and restored is not rewards:
             _numpy(out)[...] = restored
         penalised, credited, is_false = ((kinds & bit).astype(bool) for bit in (PENALISED, CREDITED, FALSE))
-        listed = None if places is None else Entries(batch.restore(places, -1), *found)
+        listed = None
+        if places is not None and cu_entries is not None:
+            listed = Entries(batch.restore(places, -1), of_entry, cu_entries)
         return TokenScores(_scores(scores), restored, lengths, penalised, credited, cu, is_false, listed)
 
     def token_rewards(

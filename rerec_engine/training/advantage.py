@@ -13,6 +13,7 @@ import torch
 from rerec_engine.config import AdvantageConfig, Config
 from rerec_engine.ops.groups import group_advantage, standardise
 from rerec_engine.training.batches import ForwardPasses, ScoredBatch, TrainingBatch
+from rerec_engine.training.entries import ListEntries
 from rerec_engine.training.importance import truncated_weights
 from rerec_engine.training.loss import kl_penalty
 
@@ -34,7 +35,7 @@ def with_advantages(batch: ScoredBatch, passes: ForwardPasses, config: Config) -
     if passes.ref_logprobs is not None and config.loss.kl_in == "reward":
         kl = kl_penalty(old, passes.ref_logprobs.cpu(), config.loss)
     found = token_advantages(
-        batch.token_rewards if config.advantage.estimator == "raae" else None,
+        batch.token_rewards if config.advantage.estimator in ("raae", "rank") else None,
         batch.scores["reward"],
         batch.cu_seqlens,
         batch.group,
@@ -42,6 +43,7 @@ def with_advantages(batch: ScoredBatch, passes: ForwardPasses, config: Config) -
         hits=batch.scores["hit"],
         values=None if passes.values is None else passes.values.cpu(),
         kl=kl,
+        entries=batch.entries,
     )
     advantages = found.advantages
     if config.loss.importance_cap:
@@ -66,20 +68,24 @@ def token_advantages(
     hits: Array | None = None,  # [B] bool
     values: Array | None = None,  # [T]
     kl: Array | None = None,  # [T]
+    entries: ListEntries | None = None,
 ) -> Advantages:
     """Advantage of every token of B packed responses; response i owns tokens cu_seqlens[i]:cu_seqlens[i + 1].
 
     | estimator | advantage |
     |---|---|
     | raae | (token reward - mean) / population std over all response tokens of the group |
+    | rank | of a token of an entry (entry's reward - mean) / (sample std + 1e-6) over the same place of the group's
+    answers, see `ops.groups.entry_advantage`; of any other token raae's |
     | grpo | (reward - mean) / (sample std + 1e-6) over the group's responses |
     | dr_grpo | reward - mean over the group's responses |
     | rloo | reward - mean of the group's other responses; 0 for a response without others |
     | reinforce_pp | (reward - KL still to come), normalised over all tokens of the batch |
     | gae | GAE(gamma, lambda) of `values`, reward at the last token, whitened over all tokens of the batch |
 
-    The first four are exactly 0 in a group whose rewards are all equal, the last two where the whole batch's are.
-    `token_rewards` are the penalised rewards of RAAE and used by raae only (None elsewhere). `kl` is a penalty per
+    The first five are exactly 0 in a group whose rewards are all equal, the last two where the whole batch's are.
+    `token_rewards` are the penalised rewards of RAAE and used by raae and rank only (None elsewhere), `entries` by rank
+    alone. `kl` is a penalty per
     token, already multiplied by its coefficient (`loss.kl_penalty`), for the two estimators that can have the KL in
     the reward (reinforce_pp, gae); leave it None where the loss has the KL term. `hits` (is the answer right) is
     needed with `config.outcome_gate`: a group without a hit then gets 0 after all else, so batch statistics still
@@ -109,8 +115,10 @@ def token_advantages(
             f"advantage.estimator {config.estimator} takes no kl (loss.kl_in reward); only reinforce_pp and gae do"
         )
     returns = None
-    if config.estimator == "raae":
+    if config.estimator == "raae" or config.estimator == "rank":
         advantages = standardise(_needed(inputs, "token_rewards", config), torch.ones_like(owner), groups[owner])
+        if config.estimator == "rank":
+            advantages = _with_entries(advantages, entries, groups, owner)
     elif config.estimator == "reinforce_pp":
         advantages = whiten(_reward_to_go(reward, inputs["kl"], bounds, owner))
     elif config.estimator == "gae":
@@ -126,6 +134,32 @@ def token_advantages(
             raise ValueError("advantage.outcome_gate needs hits, got None")
         advantages = torch.where(_group_hit(_tensor(hits, "hits").to(reward.device), groups)[owner], advantages, 0.0)
     return Advantages(advantages.float(), returns)
+
+
+def _with_entries(
+    advantages: torch.Tensor,  # [T]
+    entries: ListEntries | None,
+    groups: torch.Tensor,  # [B]
+    owner: torch.Tensor,  # [T]
+) -> torch.Tensor:
+    """The advantages with those of the entries at their tokens, [T] float64."""
+    if entries is None:
+        raise ValueError("advantage.estimator rank needs entries, got None")
+    of_token, rewards, cu_entries = (torch.as_tensor(x).to(owner.device) for x in entries)
+    if of_token.shape != owner.shape or cu_entries.shape != (len(groups) + 1,) or len(rewards) != int(cu_entries[-1]):
+        raise ValueError(
+            f"entries must be of_token [T] = {list(owner.shape)}, rewards [E] and cu_entries [B + 1], got "
+            f"{list(of_token.shape)}, {list(rewards.shape)} and {list(cu_entries.shape)}"
+        )
+    bad = (~rewards.isfinite()).nonzero()
+    if bad.numel():
+        raise ValueError(f"the reward of entry {int(bad[0])} must be finite, got {float(rewards[bad[0]])}")
+    if not len(rewards):
+        return advantages
+    of_entry = ListEntries(of_token, rewards, cu_entries).advantages(groups).to(advantages.dtype)  # [E]
+    inside = of_token >= 0
+    at = torch.where(inside, cu_entries[owner] + of_token.long(), 0)
+    return torch.where(inside, of_entry[at], advantages)
 
 
 def gae(

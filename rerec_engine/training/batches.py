@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rerec_engine.errors import RunError
 from rerec_engine.model.sequences import Row
+from rerec_engine.training.entries import ListEntries, joined
 from rerec_engine.types import Query, Rollout
 
 
@@ -74,6 +75,8 @@ class ScoredBatch(Batch):
 
     scores: dict[str, Tensor]  # reward, its parts and hit, statements and true ones where read: [B] float32 each
     token_rewards: Tensor  # [T] float32, RAAE's
+    entries: ListEntries | None = field(default=None, kw_only=True)
+    """Of the list answers, where the settings ask for them."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def select(batches: Sequence[ScoredBatch], keep: Sequence[Tensor]) -> ScoredBatc
     """The chosen groups of several scored batches as one batch. keep: [Q] bool per batch."""
     chosen = [part for batch, kept in zip(batches, keep, strict=True) for part in [(batch, *_chosen(batch, kept))]]
     queries = [b.queries[q] for b, groups, _, _ in chosen for q in groups]
+    listed = [b.entries.chosen(rows, tokens) for b, _, rows, tokens in chosen if b.entries is not None]
     lengths = torch.cat([b.lengths[rows] for b, _, rows, _ in chosen])
     return ScoredBatch(
         queries=queries,
@@ -143,6 +147,7 @@ def select(batches: Sequence[ScoredBatch], keep: Sequence[Tensor]) -> ScoredBatc
         weight_version=torch.cat([b.weight_version[rows] for b, _, rows, _ in chosen]),
         scores={name: torch.cat([b.scores[name][rows] for b, _, rows, _ in chosen]) for name in batches[0].scores},
         token_rewards=torch.cat([b.token_rewards[tokens] for b, _, _, tokens in chosen]),
+        entries=joined(listed) if listed else None,
     )
 
 

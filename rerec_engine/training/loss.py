@@ -53,13 +53,14 @@ def policy_loss(
     cu_seqlens: torch.Tensor | None = None,  # [B + 1]
     mask: torch.Tensor | None = None,  # [T] bool
     denominator: float | None = None,
+    cu_runs: torch.Tensor | None = None,  # [R + 1]
 ) -> Loss:
     """`ops.grpo_loss` of a micro-batch of whole responses, with the options of `config`.
 
     Where `loss.kl_in` is "reward" the loss has no KL term; the metric `kl` is there whenever `ref_logprobs` are given.
     `denominator` is the whole update's `loss_denominator`: the gradients of its micro-batches then add up to it.
     """
-    tokens = LossTokens(old_logprobs, ref_logprobs, advantages, mask, cu_seqlens, denominator)
+    tokens = LossTokens(old_logprobs, ref_logprobs, advantages, mask, cu_seqlens, denominator, cu_runs)
     return loss_of_logprobs(logp, entropy, tokens, objective(config))
 
 
@@ -77,9 +78,10 @@ def linear_policy_loss(
     cu_seqlens: torch.Tensor | None = None,  # [B + 1]
     mask: torch.Tensor | None = None,  # [T] bool
     denominator: float | None = None,
+    cu_runs: torch.Tensor | None = None,  # [R + 1]
 ) -> Loss:
     """`policy_loss` straight from the model's last hidden states, through `ops.linear_grpo_loss`."""
-    tokens = LossTokens(old_logprobs, ref_logprobs, advantages, mask, cu_seqlens, denominator)
+    tokens = LossTokens(old_logprobs, ref_logprobs, advantages, mask, cu_seqlens, denominator, cu_runs)
     return loss_of_states(States(hidden, weight, targets), tokens, objective(config, temperature, softcap), Savings())
 
 

@@ -28,6 +28,7 @@ from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks, whole
 from rerec_engine.model.sequences import Row
 from rerec_engine.training.batches import Batch, ForwardPasses, TrainingBatch
+from rerec_engine.training.entries import ratio_runs
 from rerec_engine.training.fitting import PASS_TOKENS
 from rerec_engine.training.importance import effective_sample_size, mismatch
 from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
@@ -155,14 +156,17 @@ class Updater:
         config, device, temperature = self.config, self.policy.device, self.config.rollout.temperature
         index = batch.token_index(part).to(device)
         rows = [batch.row(i) for i in part.tolist()]
+        cu_seqlens = F.pad(batch.lengths[part].cumsum(0), (1, 0))
         tokens: Any = dict(
             old_logprobs=batch.old_logprobs[index],
             ref_logprobs=batch.ref_logprobs[index] if batch.ref_logprobs is not None else None,
             advantages=batch.advantages[index],
             config=config.loss,
-            cu_seqlens=F.pad(batch.lengths[part].cumsum(0), (1, 0)).to(device),
+            cu_seqlens=cu_seqlens.to(device),
             denominator=denominator,
         )
+        if config.loss.ratio == "entry" and batch.entries is not None:
+            tokens["cu_runs"] = ratio_runs(batch.entries.of_token[index.cpu()], cu_seqlens).to(device)
         if self.policy.output.own:
             loss, metrics = policy_loss(*self.policy.token_logprobs(rows, temperature), **tokens)
         else:

@@ -138,7 +138,7 @@ def others(target: str) -> Iterator[Case]:
     yield Case("target logits", target_logits, target, {**MERGE, "CAP": False}, four, half)
     yield Case("anchored rows", anchored_rows, target, {**ROW_BLOCK, **loss}, four, half)
     yield Case("dense rows", softmax_rows, target, {"BLOCK": BLOCK, **loss, "CAP": False}, eight, {"out": "*bf16"})
-    flags = ("RESPONSES", "MEAN", "SEQUENCE", "HAS_REF", "HAS_MASK", "HAS_ENTROPY", "BONUS")
+    flags = ("RESPONSES", "MEAN", "SEQUENCE", "GIVEN_RATIOS", "HAS_REF", "HAS_MASK", "HAS_ENTROPY", "BONUS")
     grpo = {**dict.fromkeys(flags, True), "HAS_WEIGHTS": False, "BLOCK": 1024, "KL": 3}
     yield Case("grpo", grpo_partials, target, grpo, four, {})
     yield Case("grpo total", grpo_total, target, {"BLOCK": 64, "AGGREGATION": 1, "GIVEN": 0}, four, {})

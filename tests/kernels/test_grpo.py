@@ -14,6 +14,7 @@ from rerec_engine import ops
 pytest.importorskip("triton", reason="no Triton: pip install .[triton]")
 
 BOUNDS = [0, 3, 3, 4, 1500, 2100]  # an empty response, one of a single token, one longer than a block
+RUNS = [0, 1, 3, 4, 5, 9, 9, 1200, 1500, *range(1501, 2101)]
 NAMES = ("logp", "old", "ref", "adv", "entropy")
 Error = Callable[[torch.Tensor, torch.Tensor], float]
 
@@ -61,7 +62,7 @@ def compare(t: dict[str, torch.Tensor], mask: torch.Tensor | None, error: Error,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("aggregation", ["token_mean", "sequence_mean", "dr_grpo"])
-@pytest.mark.parametrize("ratio", ["token", "sequence"])
+@pytest.mark.parametrize("ratio", ["token", "entry", "sequence"])
 @pytest.mark.parametrize("kl", ["k1", "k2", "k3"])
 @pytest.mark.usefixtures("poison")
 def test_equals_the_reference(aggregation: str, ratio: str, kl: str, device: torch.device, error: Error) -> None:
@@ -71,7 +72,8 @@ def test_equals_the_reference(aggregation: str, ratio: str, kl: str, device: tor
     t["ref"][9] += 25.0
     half = torch.rand(BOUNDS[-1], generator=torch.Generator().manual_seed(1)) < 0.7
     half[3] = False  # a response without a token
-    options = {"cu_seqlens": torch.tensor(BOUNDS, device=device), "aggregation": aggregation, "ratio": ratio, "kl": kl}
+    bounds = {"cu_seqlens": torch.tensor(BOUNDS, device=device), "cu_runs": torch.tensor(RUNS, device=device)}
+    options = {**bounds, "aggregation": aggregation, "ratio": ratio, "kl": kl}
     divisors = (None, 100.0, torch.tensor(50, device=device))
     for mask, divisor, bonus in itertools.product((None, half.to(device)), divisors, (0.0, 0.1)):
         compare(t, mask, error, **options, denominator=divisor, entropy_coef=bonus, beta=0.04, clip_high=0.28)

@@ -17,6 +17,7 @@ kernel = pytest.importorskip(
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 4e-3, torch.float16: 1e-3}
 """Of a gradient, relative, by the norm of the whole tensor; of bfloat16 also the median over rows."""
 BOUNDS = [0, 3, 3, 4, 20, 37]
+RUNS = [0, 1, 3, 4, 5, 11, 11, 12, 19, 20, 30, 31, 36, 37]
 TAU = 0.8
 FORMS: dict[str, dict[str, Any]] = {
     "anchored": dict(beta=0.04),
@@ -27,6 +28,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "entropy bonus, capped": dict(entropy_coef=0.1, softcap=20.0, kl="k1", beta=0.04, aggregation="sequence_mean"),
     "by sequence": dict(ratio="sequence", aggregation="sequence_mean"),
     "by sequence, all terms": dict(ratio="sequence", entropy_coef=0.1, beta=0.04, softcap=20.0),
+    "by entry": dict(ratio="entry"),
+    "by entry, all terms": dict(ratio="entry", entropy_coef=0.1, beta=0.04, aggregation="sequence_mean"),
     "by the whole batch": dict(denominator=100.0, beta=0.04),
     "chunks": dict(beta=0.04, workspace_mb=0.06),
     "chunks of logits": dict(entropy_coef=0.1, workspace_mb=0.1),
@@ -71,9 +74,9 @@ def run(
     if not anchor:
         del dirty["lse_old"]
     hidden, weight = (dirty.pop(k).clone().requires_grad_() for k in ("hidden", "weight"))
-    cu = torch.tensor(BOUNDS, device=device)
+    cu, runs = (torch.tensor(bounds, device=device) for bounds in (BOUNDS, RUNS))
     loss, metrics = kernel_loss(
-        hidden, weight, **dirty, mask=mask, cu_seqlens=cu, temperature=TAU, **options
+        hidden, weight, **dirty, mask=mask, cu_seqlens=cu, cu_runs=runs, temperature=TAU, **options
     )  # fmt: skip
     (2 * loss).backward()
     return loss, metrics, hidden.grad, weight.grad
@@ -84,9 +87,9 @@ def truth(batch: Batch, mask: torch.Tensor | None, *, device: torch.device, **op
     del exact["lse_old"]
     hidden, weight = (exact.pop(k).requires_grad_() for k in ("hidden", "weight"))
     options = {k: x for k, x in options.items() if k not in ("workspace_mb", "anchor")}
-    cu = torch.tensor(BOUNDS, device=device)
+    cu, runs = (torch.tensor(bounds, device=device) for bounds in (BOUNDS, RUNS))
     loss, metrics = ops.linear_grpo_loss(
-        hidden, weight, **exact, mask=mask, cu_seqlens=cu, temperature=TAU, **options
+        hidden, weight, **exact, mask=mask, cu_seqlens=cu, cu_runs=runs, temperature=TAU, **options
     )  # fmt: skip
     (2 * loss).backward()
     return loss, metrics, hidden.grad, weight.grad
@@ -183,7 +186,7 @@ def test_entropy_gradient_equals_autograds(device: torch.device, error: Error) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["anchored", "entropy bonus", "by sequence"])
+@pytest.mark.parametrize("form", ["anchored", "entropy bonus", "by sequence", "by entry"])
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_grad_weight_out(form: str, dtype: torch.dtype, device: torch.device, error: Error) -> None:
     batch = make(dtype, device)
@@ -192,10 +195,10 @@ def test_grad_weight_out(form: str, dtype: torch.dtype, device: torch.device, er
     weight = batch.pop("weight").requires_grad_()
     out = torch.ones(weight.shape, device=device)
     hidden = batch.pop("hidden").requires_grad_()
-    cu = torch.tensor(BOUNDS, device=device)
+    cu, runs = (torch.tensor(bounds, device=device) for bounds in (BOUNDS, RUNS))
     options = {k: x for k, x in FORMS[form].items() if k != "anchor"}
     loss, _ = kernel_loss(
-        hidden, weight, **batch, cu_seqlens=cu, temperature=TAU, grad_weight_out=out, **options
+        hidden, weight, **batch, cu_seqlens=cu, cu_runs=runs, temperature=TAU, grad_weight_out=out, **options
     )  # fmt: skip
     loss.backward()
     assert weight.grad is None

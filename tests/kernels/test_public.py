@@ -36,9 +36,10 @@ def test_token_logprob(batch: dict[str, torch.Tensor]) -> None:
     torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ratio", ["token", "sequence"])
+@pytest.mark.parametrize("ratio", ["token", "entry", "sequence"])
 def test_linear_grpo_loss(batch: dict[str, torch.Tensor], ratio: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"beta": 0.1, "ratio": ratio, "cu_seqlens": torch.tensor([0, 6, 13], device=batch["old"].device)}
+    bounds = {"cu_seqlens": torch.tensor([0, 6, 13]), "cu_runs": torch.tensor([0, 2, 3, 6, 11, 13])}
+    options = {"beta": 0.1, "ratio": ratio, **{name: x.to(batch["old"].device) for name, x in bounds.items()}}
     ours = ops.linear_grpo_loss(**batch, **options)
     monkeypatch.setenv("REREC_IMPL", "reference")
     found = [ours, ops.linear_grpo_loss(**batch, **options)]

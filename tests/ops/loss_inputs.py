@@ -12,6 +12,10 @@ LENGTHS = [3, 0, 1, 7, 5]
 CU = torch.tensor([0, 3, 3, 4, 11, 16])
 
 
+RUNS = torch.tensor([0, 1, 3, 4, 5, 8, 8, 10, 11, 15, 16])
+"""Within the responses, one of them empty."""
+
+
 TOKENS = 16
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerec_engine.ops.groups import group_advantage, standardise
+from rerec_engine.ops.groups import entry_advantage, group_advantage, standardise
 
 VALUES = st.sampled_from([-3.0, -0.1, 0.0, 0.1, 0.125, 1.1, 1e6])
 
@@ -88,3 +89,29 @@ def test_ids_of_any_integer_type_and_no_member() -> None:
         1,
     ]
     assert group_advantage(torch.zeros(0), torch.zeros(0).long(), "grpo").shape == (0,)
+
+
+lists = st.lists(st.lists(st.sampled_from([-0.1, 0.0, 0.25, 1 / 3, 1.0]), max_size=5), min_size=1, max_size=5)
+
+
+@given(groups=st.lists(lists, min_size=1, max_size=4))
+def test_entries_against_a_table_of_each_group(groups: list[list[list[float]]]) -> None:
+    """The table has a row a response and a column a place; a shorter list is filled up with 0."""
+    rewards, place, group, wanted = [], [], [], []
+    for g, responses in enumerate(groups):
+        table = np.zeros((len(responses), 5))
+        for i, row in enumerate(responses):
+            table[i, : len(row)] = row
+        for row in responses:
+            for j, reward in enumerate(row):
+                column = table[:, j]
+                varied = len(set(column)) > 1
+                wanted.append((reward - column.mean()) / (column.std(ddof=1) + 1e-6) if varied else 0.0)
+            rewards += row
+            place += range(len(row))
+            group += [g] * len(row)
+    sizes = torch.tensor([len(responses) for responses in groups])
+    numbers = (torch.tensor(x, dtype=torch.long) for x in (place, group))
+    found = entry_advantage(torch.tensor(rewards, dtype=torch.float64), *numbers, sizes)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, wanted, atol=1e-6)

@@ -25,7 +25,7 @@ def test_every_field_is_an_argument_of_the_public_functions(op: str, without: se
     [
         ({"kl": "k4"}, "kl must be k1, k2 or k3, got 'k4'"),
         ({"aggregation": "sum"}, "aggregation must be token_mean, sequence_mean or dr_grpo, got 'sum'"),
-        ({"ratio": "group"}, "ratio must be token or sequence, got 'group'"),
+        ({"ratio": "group"}, "ratio must be token, entry or sequence, got 'group'"),
         ({"clip_low": 1.1}, "clip_low must be in 0..1 and clip_high >= 0, got 1.1 and 0.2"),
         ({"clip_high": -0.1}, "clip_low must be in 0..1 and clip_high >= 0, got 0.2 and -0.1"),
         ({"temperature": 0.0}, "temperature must be finite and >= 1e-6, got 0.0"),
@@ -48,7 +48,13 @@ def test_frozen() -> None:
 
 @pytest.mark.parametrize(
     "options, moves",
-    [({}, False), ({"beta": 0.1}, True), ({"entropy_coef": -0.1}, True), ({"ratio": "sequence"}, True)],
+    [
+        ({}, False),
+        ({"beta": 0.1}, True),
+        ({"entropy_coef": -0.1}, True),
+        ({"ratio": "sequence"}, True),
+        ({"ratio": "entry"}, True),
+    ],
 )
 def test_moves_every_token(options: dict[str, Any], moves: bool) -> None:
     assert Objective(**options).moves_every_token is moves

@@ -82,6 +82,9 @@ def test_optional_inputs_leave_out_their_metrics() -> None:
         ({"denominator": 0}, "denominator"),
         ({"ratio": "sequence"}, "needs cu_seqlens"),
         ({"ratio": "word"}, "ratio must be"),
+        ({"ratio": "entry"}, "ratio entry needs cu_runs"),
+        ({"cu_runs": torch.tensor([0, 5])}, "cu_runs must rise from 0 to T"),
+        ({"cu_runs": torch.tensor([0.0, 16.0])}, "cu_runs must be int"),
     ],
 )
 def test_bad_input(change: dict, message: str) -> None:
@@ -96,11 +99,14 @@ def hidden_states() -> dict[str, torch.Tensor]:
         "weight": torch.zeros(101, 7),
         "targets": torch.arange(3),
         "cu_seqlens": torch.tensor([0, 3]),
+        "cu_runs": torch.tensor([0, 1, 3]),
         **numbers,
     }
 
 
-@pytest.mark.parametrize("change", [{"beta": 0.1}, {"entropy_coef": 0.1}, {"ratio": "sequence"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"beta": 0.1}, {"entropy_coef": 0.1}, {"ratio": "sequence"}, {"ratio": "entry"}], ids=str
+)
 def test_skipping_is_refused_where_it_would_not_be_exact(change: dict) -> None:
     with pytest.raises(ValueError, match="skip_zero_advantage needs"):
         linear_grpo_loss(**hidden_states(), **change, skip_zero_advantage=True)

@@ -14,13 +14,26 @@ from hypothesis import strategies as st
 from rerec_engine.config import AdvantageConfig
 from rerec_engine.ops import expand_segments, segment_advantage
 from rerec_engine.training.advantage import gae, token_advantages
+from rerec_engine.training.entries import ListEntries
 
 LENGTHS = np.array([4, 1, 6, 0, 3, 5, 2])
 CU = np.concatenate([[0], np.cumsum(LENGTHS)])
 GROUP = np.array([0, 0, 0, 1, 1, 1, 4])
 REWARDS = np.array([1.11, 0.1, -0.55, 0.3, 0.25, 1.0, 0.7], dtype=np.float32)
-ESTIMATORS = ("raae", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae")
+ESTIMATORS = ("raae", "rank", "grpo", "dr_grpo", "rloo", "reinforce_pp", "gae")
 OWNER = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+
+
+LISTED = np.array([2, 0, 3, 0, 1, 1, 1])
+"""Entries of each response: some have one, and some several tokens; the last response of the second group is alone at
+its second place, and the third group has one response."""
+PLACES = np.array([0, -1, 1, 1, -1, -1, 0, 0, -1, 1, 2, 0, -1, -1, 0, 0, 0, -1, -1, 0, -1], dtype=np.int32)
+ENTRY_REWARDS = np.array([1.0, -0.1, 0.0, 0.63, 0.5, 0.2, -0.1, 0.5], dtype=np.float32)
+
+
+def entries(rewards: np.ndarray = ENTRY_REWARDS) -> ListEntries:
+    bounds = np.concatenate([[0], np.cumsum(LISTED)])
+    return ListEntries(*(torch.from_numpy(x) for x in (PLACES, rewards, bounds)))
 
 
 def token_rewards(rewards: np.ndarray = REWARDS) -> np.ndarray:
@@ -32,6 +45,8 @@ def compute(estimator: str, rewards: np.ndarray = REWARDS, **more: Any) -> tuple
     options = {k: more.pop(k) for k in ("outcome_gate", "gae_gamma", "gae_lambda") if k in more}
     if estimator == "gae":
         more.setdefault("values", np.linspace(-1, 1, CU[-1], dtype=np.float32))
+    if estimator == "rank":
+        more.setdefault("entries", entries())
     tokens = more.pop("tokens") if "tokens" in more else token_rewards(rewards)
     found = token_advantages(tokens, rewards, CU, GROUP, AdvantageConfig(estimator=estimator, **options), **more)
     assert found.advantages.dtype == torch.float32
@@ -71,6 +86,35 @@ def test_raae() -> None:
             expected[own] = (tokens[own] - tokens[own].mean()) / tokens[own].std()
     assert 0 < np.count_nonzero(expected) < len(expected)
     np.testing.assert_allclose(compute("raae")[0], expected, atol=1e-6)
+
+
+def test_rank() -> None:
+    """raae's, but at the tokens of entries, where it is the entry's against the same place of the group."""
+    expected, start = compute("raae")[0].astype(np.float64), np.concatenate([[0], np.cumsum(LISTED)])
+    for t, place in enumerate(PLACES):
+        if place < 0:
+            continue
+        group = np.flatnonzero(GROUP[OWNER[t]] == GROUP)
+        column = np.array([ENTRY_REWARDS[start[i] + place] if place < LISTED[i] else 0.0 for i in group])
+        own = ENTRY_REWARDS[start[OWNER[t]] + place]
+        expected[t] = (own - column.mean()) / (column.std(ddof=1) + 1e-6) if len(set(column)) > 1 else 0.0
+    found = compute("rank")[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(found - compute("raae")[0]).max() > 0.1
+
+
+def test_rank_without_a_list_is_raae() -> None:
+    none = ListEntries(torch.full((CU[-1],), -1), torch.zeros(0), torch.zeros(len(LENGTHS) + 1, dtype=torch.long))
+    np.testing.assert_array_equal(compute("rank", entries=none)[0], compute("raae")[0])
+
+
+def test_rank_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="estimator rank needs entries, got None"):
+        compute("rank", entries=None)
+    with pytest.raises(ValueError, match=r"entries must be of_token \[T\]"):
+        compute("rank", entries=entries()._replace(of_token=torch.zeros(3)))
+    with pytest.raises(ValueError, match="reward of entry 2 must be finite, got nan"):
+        compute("rank", entries=entries(np.where(np.arange(8) == 2, np.nan, ENTRY_REWARDS).astype(np.float32)))
 
 
 def test_raae_equals_segment_advantage() -> None:
@@ -194,7 +238,8 @@ def test_no_response_at_all() -> None:
     none = np.zeros(0)
     for estimator in ESTIMATORS:
         config = AdvantageConfig(estimator=estimator, outcome_gate=True)
-        found = token_advantages(none, none, np.zeros(1, int), none.astype(int), config, hits=none, values=none)
+        more = {"hits": none, "values": none, "entries": ListEntries(*torch.zeros(2, 0), torch.zeros(1).long())}
+        found = token_advantages(none, none, np.zeros(1, int), none.astype(int), config, **more)
         assert found.advantages.shape == (0,)
 
 

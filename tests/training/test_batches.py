@@ -9,6 +9,7 @@ import torch
 
 from rerec_engine.errors import RunError
 from rerec_engine.training.batches import ScoredBatch, TrainingBatch, informative, pack, select
+from rerec_engine.training.entries import ListEntries
 from rerec_engine.types import Query, Rollout
 
 
@@ -50,6 +51,28 @@ def test_pack_lays_responses_one_after_the_other():
 def test_pack_refuses_what_an_engine_left_out(rollouts, told):
     with pytest.raises(RunError, match=told):
         pack([Query("a", (), (0,))], [[1]], rollouts, 2)
+
+
+def with_entries(batch):
+    """The first token of every other response is an entry."""
+    listed = torch.arange(len(batch.group)) % 2
+    of_token = torch.full((len(batch.token_ids),), -1, dtype=torch.int32)
+    of_token[batch.cu_seqlens[:-1][listed > 0]] = 0
+    bounds = torch.nn.functional.pad(listed.cumsum(0), (1, 0))
+    rewards = batch.scores["reward"][listed > 0]
+    return dataclasses.replace(batch, entries=ListEntries(of_token, rewards, bounds))
+
+
+def test_entries_go_with_their_groups():
+    batches = [with_entries(scored(seed)) for seed in (0, 1)]
+    chosen = select(batches, [torch.tensor([True, False, True, False]), torch.tensor([False, True, False, False])])
+    wanted = with_entries(dataclasses.replace(chosen, entries=None))
+    rows = torch.cat([torch.arange(3), torch.arange(6, 9), torch.arange(3, 6)]) % 2
+    assert chosen.entries.cu_entries.diff().tolist() == rows.tolist()
+    assert torch.equal(chosen.entries.rewards, chosen.scores["reward"][rows > 0])
+    assert len(chosen.entries.of_token) == len(wanted.entries.of_token)
+    assert (chosen.entries.of_token >= 0).sum() == rows.sum()
+    assert select([scored()], [torch.ones(4, dtype=torch.bool)]).entries is None
 
 
 def test_only_the_inputs_of_the_loss_move_to_a_device():

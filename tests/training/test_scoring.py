@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rerec_engine.config import AdvantageConfig, Config
+from rerec_engine.config import AdvantageConfig, Config, LossConfig
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.reward import RewardEngine
 from rerec_engine.training.batches import pack
@@ -102,6 +102,19 @@ def test_a_true_reason_against_a_wrong_candidate_earns_its_credit(policy, datase
     assert torch.equal(plain.token_rewards, torch.full_like(plain.token_rewards, value))
     assert credited.token_rewards[0].item() == pytest.approx(value + 0.25 * abs(value))
     assert credited.token_rewards[-2].item() == pytest.approx(value)
+
+
+@pytest.mark.parametrize("config", [config_of(estimator="rank", w_invalid=0.5), Config(loss=LossConfig(ratio="entry"))])
+def test_entries_are_read_where_they_are_asked_for(policy, dataset, reward, config):
+    query = next(iter(dataset.queries("train")))
+    first, other = (dataset.titles[i] for i in (query.ground_truth[0], query.candidates[0]))
+    batch = batch_of(policy, [query], [f"so \\boxed{{{first}\n{first}}}", "none"], 2)
+    found = score_batch(batch, reward=reward, policy=policy, config=config).entries
+    assert found.cu_entries.tolist() == [0, 2, 2]
+    assert found.rewards[1].item() == pytest.approx(-config.advantage.w_invalid)
+    assert found.rewards[0] > 1 and other
+    assert set(found.of_token.tolist()) == {-1, 0, 1} and len(found.of_token) == len(batch.token_ids)
+    assert score_batch(batch, reward=reward, policy=policy, config=Config()).entries is None
 
 
 def test_without_candidates_the_whole_catalogue_may_be_named(policy, dataset, reward):

@@ -13,6 +13,7 @@ from rerec_engine.errors import RunError
 from rerec_engine.model.critic import Critic
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.training.batches import TrainingBatch, pack
+from rerec_engine.training.entries import ListEntries
 from rerec_engine.training.update import Updater
 from rerec_engine.types import Query, Sampling
 
@@ -67,6 +68,21 @@ def test_micro_batches_change_nothing(tiny_policy, beta):
     assert torch.allclose(found[0][0], found[1][0], atol=1e-7)
     assert found[0][1]["loss"] == pytest.approx(found[1][1]["loss"], rel=1e-4)
     assert found[0][1]["kl" if beta else "entropy"] == pytest.approx(found[1][1]["kl" if beta else "entropy"], rel=1e-4)
+
+
+def test_micro_batches_change_nothing_with_ratios_by_entry(tiny_policy):
+    found = []
+    for ratio, tokens in (("entry", 60), ("entry", 100_000), ("token", 100_000)):
+        policy = tiny_policy(seed=1)
+        config = dataclasses.replace(config_of(0.0, tokens), loss=LossConfig(beta=0.0, ratio=ratio))
+        updater, batch = Updater(policy, config, None, None), batch_of(policy)
+        away = torch.randn(len(batch.token_ids), generator=torch.Generator().manual_seed(3)) * 0.3
+        of_token = torch.arange(len(batch.token_ids), dtype=torch.int32) // 3 % 4 - 1
+        entries = ListEntries(of_token, torch.zeros(0), torch.zeros(len(batch.group) + 1, dtype=torch.long))
+        updater.update(dataclasses.replace(batch, old_logprobs=batch.old_logprobs + away, entries=entries), 1)
+        found.append(gradient(updater))
+    assert torch.allclose(found[0], found[1], atol=1e-7)
+    assert not torch.allclose(found[1], found[2], atol=1e-4)
 
 
 def test_rows_without_advantage_are_skipped_exactly(tiny_policy, monkeypatch):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from rerec_engine.ops.native.head import Chunk, Gradients, Head
-from rerec_engine.ops.native.policy_gradient import LossSums, Precomputed, response_log_ratio
+from rerec_engine.ops.native.policy_gradient import LossSums, Precomputed, shared_ratios
 from rerec_engine.ops.native.rows import pick, spread
 from rerec_engine.ops.objective import Objective
-from rerec_engine.ops.types import Loss, LossTokens, Savings, States
+from rerec_engine.ops.types import Loss, LossTokens, Ratio, Savings, States
 
 
 def linear_grpo_loss(states: States, tokens: LossTokens, objective: Objective, savings: Savings) -> Loss:
@@ -23,8 +23,8 @@ def linear_grpo_loss(states: States, tokens: LossTokens, objective: Objective, s
         rows.want_gradients(hidden.requires_grad, weight.requires_grad, grad_weight_out)
 
     def job() -> None:
-        if objective.ratio == "sequence":
-            rows.by_sequence()
+        if objective.shares_ratios:
+            rows.with_shared_ratios(objective.ratio)
             return
         rows.with_gradient(_index(live))
         if not savings.skip_zero_advantage:
@@ -101,13 +101,13 @@ class _Rows:
         found = self.head.statistics(*self._rows(index))
         self.sums.add(index, found.logp, found.entropy)
 
-    def by_sequence(self) -> None:
-        """All log-probs first, since a ratio is its whole response's; then the gradients, from logits formed anew."""
+    def with_shared_ratios(self, ratio: Ratio) -> None:
+        """All log-probs first, since a ratio is that of several tokens; then the gradients, from logits formed anew."""
         index = _index(self.tokens.kept)
         states, targets = self._rows(index)
         found = self.head.statistics(states, targets)
         logp = spread(found.logp, index, self.targets.shape)
-        log_ratio = pick(response_log_ratio(logp, self.tokens), index)
+        log_ratio = pick(shared_ratios(logp, self.tokens, ratio), index)
         gradients = Gradients(*self.sums.add(index, found.logp, found.entropy, log_ratio))
         d_states = None if self.d_hidden is None else torch.empty_like(states)
         if d_states is not None or self.d_weight is not None:

@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 from rerec_engine import _core
 from rerec_engine.ops.native.rows import pick, spread
 from rerec_engine.ops.objective import Objective
-from rerec_engine.ops.tokens import sequence_mean, token_weights
-from rerec_engine.ops.types import Loss, LossTokens
+from rerec_engine.ops.tokens import shared_log_ratio, token_weights
+from rerec_engine.ops.types import Loss, LossTokens, Ratio
 
 
 class LossSums:
@@ -44,7 +44,7 @@ class LossSums:
         index: torch.Tensor | None,  # [R] int64, the tokens; None: all
         logp: torch.Tensor,  # [R]
         entropy: torch.Tensor | None,  # [R]
-        log_ratio: torch.Tensor | None = None,  # [R] float32, of the response
+        log_ratio: torch.Tensor | None = None,  # [R] float32, of the tokens that share one
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Gradients with respect to logp and entropy (None without a bonus), [R] float32."""
         gradient = torch.empty(logp.shape)
@@ -85,14 +85,14 @@ class LossSums:
         return dict(zip(found, values, strict=True)) | {"tokens": torch.tensor(self.tokens)}
 
 
-def response_log_ratio(
+def shared_ratios(
     logp: torch.Tensor,  # [T], of any value where not kept
     tokens: LossTokens,
+    ratio: Ratio,
 ) -> torch.Tensor:
-    """GSPO's log-ratio of every token's response, [T] float32."""
-    assert tokens.cu_seqlens is not None
+    """The log-ratio of every token's response or run, [T] float32."""
     difference = logp.detach().double() - tokens.old.detach().double()
-    return sequence_mean(difference, tokens.kept, tokens.cu_seqlens).float()
+    return shared_log_ratio(difference, tokens, ratio).float()
 
 
 def grpo_loss(logp: torch.Tensor, entropy: torch.Tensor | None, tokens: LossTokens, objective: Objective) -> Loss:
@@ -100,8 +100,8 @@ def grpo_loss(logp: torch.Tensor, entropy: torch.Tensor | None, tokens: LossToke
     sums = LossSums(tokens, objective)
     index = None if tokens.mask is None else tokens.mask.nonzero().squeeze(1)
     log_ratio = None
-    if objective.ratio == "sequence":
-        log_ratio = pick(response_log_ratio(logp, tokens), index)
+    if objective.shares_ratios:
+        log_ratio = pick(shared_ratios(logp, tokens, objective.ratio), index)
     live_entropy = None if entropy is None else pick(entropy.detach(), index)
     gradients = sums.add(index, pick(logp.detach(), index), live_entropy, log_ratio)
     spread_out = (None if x is None else spread(x, index, logp.shape) for x in gradients)

@@ -6,7 +6,7 @@ import torch
 
 from rerec_engine.ops.objective import Objective
 from rerec_engine.ops.reference.logprob import token_logprob
-from rerec_engine.ops.tokens import sequence_mean, token_weights
+from rerec_engine.ops.tokens import shared_log_ratio, token_weights
 from rerec_engine.ops.types import LOG_RATIO_LIMIT, Kl, Loss, LossTokens, Savings, States
 
 
@@ -15,9 +15,8 @@ def grpo_loss(logp: torch.Tensor, entropy: torch.Tensor | None, tokens: LossToke
     kept, ref, cu_seqlens = tokens.kept, tokens.ref, tokens.cu_seqlens
     logp, old, adv = _keep(kept, logp), _keep(kept, tokens.old.detach()), _keep(kept, tokens.adv.detach())
     log_ratio = _clamp(logp - old)  # [T]
-    if objective.ratio == "sequence":
-        assert cu_seqlens is not None
-        h = _sequence_ratio(logp, old, kept, cu_seqlens)
+    if objective.shares_ratios:
+        h = _shared_ratio(logp, shared_log_ratio((logp - old).detach(), tokens, objective.ratio))
     else:
         h = log_ratio.exp()
     free = h * adv
@@ -78,14 +77,11 @@ def _clamp(log_ratio: torch.Tensor) -> torch.Tensor:
     return log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
 
 
-def _sequence_ratio(
+def _shared_ratio(
     logp: torch.Tensor,  # [T], 0 where masked
-    old: torch.Tensor,  # [T], 0 where masked
-    kept: torch.Tensor,  # [T] bool
-    cu_seqlens: torch.Tensor,  # [B + 1]
+    mean: torch.Tensor,  # [T], of logp - old over the tokens that share the ratio
 ) -> torch.Tensor:
-    """GSPO-token's ratio of every token, [T]: its response's in value, with the gradient of its own log-prob."""
-    mean = sequence_mean((logp - old).detach(), kept, cu_seqlens)  # [T]
+    """GSPO-token's ratio of every token, [T]: the shared one in value, with the gradient of its own log-prob."""
     own = torch.where(mean.abs() <= LOG_RATIO_LIMIT, logp, logp.detach())
     return torch.exp(_clamp(mean) + (own - logp.detach()))
 

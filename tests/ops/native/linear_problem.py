@@ -14,6 +14,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"beta": 0.1, "entropy_coef": 0.1, "aggregation": "sequence_mean"},
     {"ratio": "sequence", "beta": 0.1, "aggregation": "sequence_mean"},
     {"ratio": "sequence", "entropy_coef": 0.3},
+    {"ratio": "entry", "beta": 0.1, "entropy_coef": 0.1, "aggregation": "sequence_mean"},
+    {"ratio": "entry"},
     {"skip_zero_advantage": True},
     {"aggregation": "dr_grpo", "kl": "k2", "beta": 0.1, "temperature": 0.7, "softcap": 3.0},
     {"kl": "k1", "beta": 0.1, "clip_high": 0.28, "denominator": 77.0},
@@ -37,7 +39,14 @@ def problem(shape: tuple[int, int, int], dtype: torch.dtype = torch.float32) -> 
     inputs["adv"][::3] = 0.0
     inputs["mask"] = torch.rand(tokens, generator=g) > 0.2
     inputs["cu_seqlens"] = torch.tensor([0, tokens // 3, tokens // 3, tokens // 2, tokens])
+    inputs["cu_runs"] = runs(tokens)
     return inputs
+
+
+def runs(tokens: int) -> torch.Tensor:
+    """Bounds of runs of one token to five, and of an empty one."""
+    bounds = torch.tensor([1, 2, 0, 5, 1, 3]).repeat(tokens // 12 + 1).cumsum(0)
+    return torch.tensor([0, *bounds[bounds < tokens].tolist(), tokens])
 
 
 def in_float64(

@@ -60,7 +60,7 @@ def test_chunks_and_threads_change_nothing_but_rounding(two_threads: None) -> No
     assert all(torch.equal(a, b) for a, b in zip(again, whole, strict=True))
 
 
-@pytest.mark.parametrize("ratio", ["token", "sequence"])
+@pytest.mark.parametrize("ratio", ["token", "entry", "sequence"])
 @pytest.mark.parametrize("tokens", [0, 5], ids=["no token", "all masked"])
 def test_nothing_to_train_on(tokens: int, ratio: str) -> None:
     hidden, weight = torch.randn(tokens, 7, requires_grad=True), torch.randn(101, 7, requires_grad=True)
@@ -69,6 +69,7 @@ def test_nothing_to_train_on(tokens: int, ratio: str) -> None:
         *(hidden, weight, numbers.long(), numbers, None, numbers),
         mask=torch.zeros(tokens, dtype=torch.bool),
         cu_seqlens=torch.tensor([0, tokens]),
+        cu_runs=torch.tensor([0, tokens]),
         ratio=ratio,
     )
     loss.backward()
@@ -91,7 +92,7 @@ def test_mixed_dtypes_are_not_rounded(fast: bool, monkeypatch: pytest.MonkeyPatc
     assert_relative(found[1], gradients[1], 4e-3)
 
 
-@pytest.mark.parametrize("ratio", ["token", "sequence"])
+@pytest.mark.parametrize("ratio", ["token", "entry", "sequence"])
 def test_weight_gradient_into_a_given_buffer(ratio: str) -> None:
     inputs = problem((50, 8, 97))
     expected = torch.autograd.grad(ops.linear_grpo_loss(**inputs, ratio=ratio)[0], [inputs["hidden"], inputs["weight"]])

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from linear_problem import OPTIONS, assert_relative
+from linear_problem import OPTIONS, assert_relative, runs
 
 from rerec_engine import _core, ops
-from rerec_engine.ops.native.policy_gradient import LossSums, Precomputed, grpo_loss, response_log_ratio
+from rerec_engine.ops.native.policy_gradient import LossSums, Precomputed, grpo_loss, shared_ratios
 from rerec_engine.ops.objective import Objective
 from rerec_engine.ops.types import LossTokens
 
@@ -36,7 +36,8 @@ def test_loss_of_log_probs_equals_float64(level: str, tokens: int, options: dict
     t = dict(zip(names, torch.randn(len(names), tokens, generator=g) * 0.3, strict=True))
     t["old"][::11] -= 25.0
     t["ref"][::13] += 25.0
-    options = {"mask": torch.arange(tokens) % 6 != 5, "cu_seqlens": torch.tensor([0, tokens // 3, tokens]), **options}
+    bounds = {"cu_seqlens": torch.tensor([0, tokens // 3, tokens]), "cu_runs": runs(tokens)}
+    options = {"mask": torch.arange(tokens) % 6 != 5, **bounds, **options}
     exact = {k: x.double() for k, x in t.items()}
     for leaves in (t, exact):
         leaves["logp"].requires_grad_()
@@ -104,9 +105,12 @@ def test_log_ratio_of_a_response_is_the_mean_of_its_kept_tokens() -> None:
     dirty = logp.masked_fill(~MASK, torch.nan)
     difference = (logp.double() - tokens.old.double()).tolist()
     middle = sum(difference[2:5]) / 3
-    found = response_log_ratio(dirty, tokens)
+    found = shared_ratios(dirty, tokens, "sequence")
     assert found.dtype == torch.float32
     assert found.tolist() == pytest.approx([difference[0]] * 2 + [middle] * 3 + [0.0], rel=1e-6)
+    found = shared_ratios(dirty, tokens._replace(cu_runs=torch.tensor([0, 1, 2, 4, 6])), "entry")
+    pair = (difference[2] + difference[3]) / 2
+    assert found.tolist() == pytest.approx([difference[0], 0.0, pair, pair, difference[4], difference[4]], rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)

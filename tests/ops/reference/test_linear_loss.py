@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from loss_inputs import AGGREGATIONS, MASK, TOKENS, linear_inputs
+from loss_inputs import AGGREGATIONS, MASK, RUNS, TOKENS, linear_inputs
 
 from rerec_engine.ops import grpo_loss, linear_grpo_loss, token_logprob
 
@@ -28,11 +28,11 @@ def test_linear_loss_is_the_composition() -> None:
     assert not found[0][~MASK].any()
 
 
-@pytest.mark.parametrize("ratio", ["token", "sequence"])
+@pytest.mark.parametrize("ratio", ["token", "entry", "sequence"])
 def test_linear_loss_gradcheck(ratio: str) -> None:
     inputs, options = linear_inputs()
-    if ratio == "sequence":  # its value moves with all tokens of a response, its gradient goes to each alone
-        options |= {"ratio": ratio}
+    if ratio != "token":  # its value moves with all tokens that share it, its gradient goes to each alone
+        options |= {"ratio": ratio, "cu_runs": RUNS}
         found, composed = (f(inputs, options) for f in (linear_gradient, composed_gradient))
         torch.testing.assert_close(found, composed)
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from loss_inputs import AGGREGATIONS, CU, LENGTHS, MASK, TOKENS, make
+from loss_inputs import AGGREGATIONS, CU, LENGTHS, MASK, RUNS, TOKENS, make
 
 from rerec_engine.ops import grpo_loss
 
@@ -80,6 +80,40 @@ def test_sequence_ratio_lets_advantages_differ_within_a_response() -> None:
     for start, end in pairwise(CU.tolist()):
         s = (t["logp"] - t["old"])[start:end].mean().exp()
         torch.testing.assert_close(gradient[start:end], (-s * t["adv"][start:end] / TOKENS).detach())
+
+
+@pytest.mark.parametrize("mask", [torch.ones(TOKENS).bool(), MASK], ids=["all", "masked"])
+def test_entry_ratio_is_rank_grpo(mask: torch.Tensor) -> None:
+    """Of a run with one advantage, value and gradient are those of its geometric mean, as often as it has tokens
+    (arXiv 2510.20150); a token alone has its own ratio."""
+    t = make(6)
+    t["adv"] = torch.randn(len(RUNS) - 1, dtype=torch.float64).repeat_interleave(RUNS.diff())
+    loss, metrics = grpo_loss(t["logp"], t["old"], None, t["adv"], mask=mask, cu_runs=RUNS, ratio="entry")
+    terms, ratios = [], []
+    for start, end in pairwise(RUNS.tolist()):
+        live = mask[start:end]
+        if live.any():
+            w = (t["logp"] - t["old"])[start:end][live].sum().div(int(live.sum())).exp()
+            adv = t["adv"][start]
+            terms.append(-torch.minimum(w * adv, w.clamp(0.8, 1.2) * adv) * int(live.sum()))
+            ratios += [w.item()] * int(live.sum())
+    expected = torch.stack(terms).sum() / int(mask.sum())
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(x, t["logp"])[0] for x in (loss, expected)))
+    assert metrics["ratio_mean"] == pytest.approx(sum(ratios) / len(ratios))
+    assert metrics["ratio_max"] == pytest.approx(max(ratios))
+
+
+def test_runs_of_one_token_and_of_responses_are_the_other_ratios() -> None:
+    t = make(7)
+    for other, runs in (("token", torch.arange(TOKENS + 1)), ("sequence", CU)):
+        found = [
+            grpo_loss(**t, cu_seqlens=CU, cu_runs=runs, mask=MASK, ratio=ratio, entropy_coef=0.1)
+            for ratio in ("entry", other)
+        ]
+        torch.testing.assert_close(found[0], found[1])
+        gradients = [torch.autograd.grad(loss, t["logp"])[0] for loss, _ in found]
+        torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.slow
