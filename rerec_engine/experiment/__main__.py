@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     places = prepare(suite, output)
     runs = arm_runs(suite, output, places, list(suite.arms), suite.seeds)
     rows = write_results(suite, output / suite.name, runs)
-    Console().print(terminal_table(rows, suite.against))
+    Console().print(terminal_table(rows, suite.against, suite.judge))
     print(f"{output / suite.name / 'results.md'}, results.json, results.png")
     if failure is not None:
         raise failure

@@ -19,31 +19,33 @@ from rerec_engine.runs.records import read_records, token_count
 BLUE, GREY = "#0072b2", "#7f7f7f"
 
 
-def collect(runs: Sequence[Run]) -> Results:
+def collect(runs: Sequence[Run], judge: str = "accuracy") -> Results:
     """The figures of the finished ones, by arm and seed; the share of true reasons where an arm asks for them."""
     judges = any(run.config.advantage.w_false for run in runs)
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for run in runs:
         of_arm = found.setdefault(run.arm, {})
         if finished(run):
-            of_arm[run.seed] = figures(run, judges)
+            of_arm[run.seed] = figures(run, judges, judge)
     return found
 
 
-def figures(run: Run, true_reasons: bool = False) -> dict[str, Any]:
+def figures(run: Run, true_reasons: bool = False, judge: str = "accuracy") -> dict[str, Any]:
     """Of a finished run: accuracy and by_category on the first of its tests (without tests: after training, on its own
     data), more (accuracy on the further tests, what is retained, on request true reasons), tokens of all its steps,
-    processor minutes."""
+    processor minutes. judge: the figure that stands for accuracy, which then is one of `more`."""
     judged, more = evaluations(run.path)[-1], {}
     if run.measures:
         measured = json.loads((run.path / "measured.json").read_text())
         tests = list(measured["tests"].items())
         judged = tests[0][1] if tests else judged
         more = {name: test["accuracy"] for name, test in tests[1:]} | measured["known"]
+    if judge != "accuracy":
+        more["first right"] = judged["accuracy"]
     if true_reasons and judged.get("true_reasons") is not None:
         more["true reasons"] = judged["true_reasons"]
     return {
-        "accuracy": judged["accuracy"],
+        "accuracy": judged[judge],
         "by_category": judged["by_category"],
         "more": more,
         "mean_length": judged["mean_length"],
@@ -54,12 +56,13 @@ def figures(run: Run, true_reasons: bool = False) -> dict[str, Any]:
 
 def write_results(suite: Suite, output: Path, runs: Sequence[Run]) -> list[Comparison]:
     """Write the table and the picture of what is finished; returns the table's rows."""
-    results = collect(runs)
+    results = collect(runs, suite.judge)
     rows = compare(results, suite.against)
     record = {
         "suite": suite.name,
         "title": suite.title,
         "against": suite.against,
+        "judge": suite.judge,
         "environment": describe(),
         "settings": suite.settings,
         "data": str(suite.data) if isinstance(suite.data, Path) else suite.data,
@@ -71,13 +74,13 @@ def write_results(suite: Suite, output: Path, runs: Sequence[Run]) -> list[Compa
     }
     write_text(output / "results.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     commands = "\n".join(f"- {arm}: `{command_line(suite, arm)}`" for arm in suite.arms)
-    text = f"# {suite.title}\n\n{markdown(rows, suite.against)}\nCommands, for one seed:\n\n{commands}\n"
+    text = f"# {suite.title}\n\n{markdown(rows, suite.against, suite.judge)}\nCommands, for one seed:\n\n{commands}\n"
     write_text(output / "results.md", text)
-    picture(rows, suite.title, suite.against, output / "results.png")
+    picture(rows, suite.title, suite.against, output / "results.png", suite.judge)
     return rows
 
 
-def picture(rows: Sequence[Comparison], title: str, against: str, path: Path) -> None:
+def picture(rows: Sequence[Comparison], title: str, against: str, path: Path, judge: str = "accuracy") -> None:
     """Every run as a dot and the means; beside it the differences with their intervals. Nothing without matplotlib."""
     try:
         import matplotlib
@@ -96,7 +99,7 @@ def picture(rows: Sequence[Comparison], title: str, against: str, path: Path) ->
             right.plot([row.difference_low, row.difference_high], [place, place], color=BLUE, linewidth=2)
         right.plot([row.difference], [place], "D", color=BLUE, markersize=6)
     left.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
-    left.set_xlabel("test accuracy: runs and their mean")
+    left.set_xlabel(f"test {judge}: runs and their mean")
     right.axvline(0, color="black", linewidth=1)
     right.set_xlabel(f"difference from {against}, 95 % interval")
     for axes in (left, right):

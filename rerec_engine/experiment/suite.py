@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ KNOWN = {
     "seeds",
     "against",
     "arms",
+    "judge",
 }
 
 
@@ -38,7 +40,7 @@ class Suite:
     final model is evaluated on; the first is what arms are compared by (none: the test split of the arm's own data).
     permutations: orders of the candidates in which each of the tests is asked. retention: whether what the models still
     know is measured. settings: those of all arms, over the base's; an arm's own come on top. against: the arm that
-    the others are compared with."""
+    the others are compared with. judge: the figure of eval.jsonl that they are compared by, accuracy or ndcg@K."""
 
     name: str
     title: str
@@ -53,6 +55,7 @@ class Suite:
     against: str
     arms: dict[str, dict[str, str]]
     inputs: Path = Path("INPUTS")
+    judge: str = "accuracy"
 
     def config(self, arm: str, places: Mapping[str, Path]) -> Config:
         """The settings of an arm; `{data}`, `{answers}`, `{inputs}`, `{NAME}` and `{NAME_answers}` of a
@@ -116,6 +119,8 @@ def _suite(path: Path, tree: Any, movielens: Path | None, inputs: Path | None) -
         raise file_error(path, "datasets and retention go with the demo's data alone")
     if not isinstance(tests, list) or not set(tests) <= set(datasets):
         raise file_error(path, f"tests: expected a list of datasets ({', '.join(datasets) or 'there is none'})")
+    if not re.fullmatch(r"accuracy|ndcg@[1-9]\d*", judge := str(tree.get("judge", "accuracy"))):
+        raise file_error(path, f"judge: expected accuracy or ndcg@K, got {judge!r}")
     permutations = tree.get("permutations", 1)
     if not isinstance(permutations, int) or permutations < 1 or (permutations > 1 and not tests):
         raise file_error(path, f"permutations: expected how many orders of `tests`, at least 1, got {permutations!r}")
@@ -132,6 +137,7 @@ def _suite(path: Path, tree: Any, movielens: Path | None, inputs: Path | None) -
         seeds=tuple(range(seeds)),
         against=against,
         arms=arms,
+        judge=judge,
         **({} if inputs is None else {"inputs": inputs.resolve()}),
     )
 

@@ -15,9 +15,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm over its seeds. Accuracies are of the test split after training; low and high: Student's 95 % interval of
-    the mean (NaN for one seed). difference: from the arm it is compared with, over the seeds that both have; p: paired
-    t-test, two-sided; p_holm: adjusted for all arms of the table (Holm). NaN where there is nothing to compare.
+    """An arm over its seeds. Accuracies, or what else the suite judges by, are of the test split after training; low
+    and high: Student's 95 % interval of the mean (NaN for one seed). difference: from the arm it is compared with, over
+    the seeds that both have; p: paired t-test, two-sided; p_holm: adjusted for all arms of the table (Holm). NaN where
+    there is nothing to compare.
     """
 
     arm: str
@@ -109,10 +110,10 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(x) for x in adjusted]
 
 
-def markdown(rows: Sequence[Comparison], against: str) -> str:
+def markdown(rows: Sequence[Comparison], against: str, judge: str = "accuracy") -> str:
     """The table as Markdown, with the categories."""
     categories = list(dict.fromkeys(name for row in rows for name in [*row.by_category, *row.more]))
-    heads = ["", "accuracy", *categories, f"against {against}", "p (Holm)", "CPU minutes", "tokens"]
+    heads = ["", judge, *categories, f"against {against}", "p (Holm)", "CPU minutes", "tokens"]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for row in rows:
         told = {**row.by_category, **row.more}
@@ -122,9 +123,9 @@ def markdown(rows: Sequence[Comparison], against: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def terminal_table(rows: Sequence[Comparison], against: str) -> Table:
+def terminal_table(rows: Sequence[Comparison], against: str, judge: str = "accuracy") -> Table:
     """The table without the categories, as narrow as a terminal."""
-    table = Table("arm", "accuracy", f"against {against}", "p (Holm)")
+    table = Table("arm", judge, f"against {against}", "p (Holm)")
     for row in rows:
         table.add_row(*cells(row))
     return table

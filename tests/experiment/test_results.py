@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
@@ -89,6 +90,17 @@ def test_only_what_is_finished_is_collected(make_run):
         "warm": {},
     }
     assert collect([]) == {}
+
+
+def test_a_suite_may_be_judged_by_ndcg(make_run, suite, tmp_path):
+    run = make_run("plain", 0, 0.4)
+    lines = (run.path / "eval.jsonl").read_text().splitlines()
+    told = [json.dumps({**json.loads(line), "ndcg@3": 0.625}) + "\n" for line in lines]
+    (run.path / "eval.jsonl").write_text("".join(told))
+    found = figures(run, judge="ndcg@3")
+    assert (found["accuracy"], found["more"]) == (0.625, {"first right": 0.4})
+    write_results(dataclasses.replace(suite, judge="ndcg@3"), tmp_path, [run])
+    assert "|  | ndcg@3 | explicit | first right |" in (tmp_path / "results.md").read_text()
 
 
 def test_the_files_tell_what_was_found(suite, make_run, tmp_path):

@@ -49,6 +49,12 @@ def test_advantages_are_against_the_same_place() -> None:
     assert entries().advantages(torch.tensor([0, 1, 2])).tolist() == [0, 0, 0]
 
 
+def test_the_worked_example_of_the_docs() -> None:
+    rewards = torch.tensor([0, 1 / np.log2(3), -0.1, -0.1, 1, 0, 0], dtype=torch.float32)
+    found = ListEntries(NONE, rewards, torch.tensor([0, 4, 7, 7])).advantages(torch.zeros(3, dtype=torch.long))
+    np.testing.assert_allclose(found, [-0.577, 1.155, -1.155, -1.155, 1.155, -0.577, 0.577], atol=1e-3)
+
+
 def test_runs_of_entries_and_tokens_alone() -> None:
     assert ratio_runs(entries().of_token, torch.tensor([0, 4, 5, 7])).tolist() == [0, 1, 3, 4, 5, 6, 7]
     same = torch.tensor([0, 0, 0, 0])

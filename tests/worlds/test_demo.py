@@ -62,6 +62,20 @@ def test_prompts_can_be_made_anew(tmp_path, options):
             Prompter(Knowledge.of(dataset)).check(dataset.queries(split), dataset.path / f"{split}.parquet", "none")
 
 
+def test_requests_for_several_items(tmp_path, options):
+    write_demo(tmp_path / "d", options(listed=3))
+    dataset = load_dataset(tmp_path / "d")
+    for split in dataset.splits:
+        for query in dataset.queries(split):
+            assert query.messages[0]["content"].split("\n")[0].endswith(" ; name 3")
+            assert len(query.ground_truth) == 1
+    traces = read_traces(tmp_path / "d" / "warm_start.parquet")
+    assert {trace.response.split("\n")[-1].count(" ; ") for trace in traces} == {2}
+    assert all(" ; name 3\n" in trace.prompt[0]["content"] for trace in traces)
+    with pytest.raises(UserError, match="listed is 1 to the number of candidates"):
+        write_demo(tmp_path / "e", options(listed=11))
+
+
 def test_unknown_domain_or_taste(tmp_path, options):
     for own, message in (({"domain": "song"}, "domain is film or book"), ({"taste": "bad"}, "taste is told or untold")):
         with pytest.raises(UserError, match=message):

@@ -8,7 +8,7 @@ from rerec_engine.types import CATEGORIES
 from rerec_engine.worlds.beliefs import Beliefs
 from rerec_engine.worlds.options import TraceOptions
 from rerec_engine.worlds.requests import DemoQuery, draw_query, split_of
-from rerec_engine.worlds.traces import make_traces, trace
+from rerec_engine.worlds.traces import asked, make_traces, trace
 
 SEED = 5
 
@@ -45,6 +45,19 @@ def test_a_trace_checks_candidate_by_candidate(world):
         f"3) {titles[3]} {genre} yes {director} yes",
         f"\\boxed{{ {titles[3]}}}",
     ]
+
+
+def test_a_list_goes_on_with_what_came_nearest(world):
+    facts, titles = world.facts, world.titles
+    wanted = {"Genre": facts[3]["Genre"], "Directed_by": facts[3]["Directed_by"]}
+    wrong = next(i for i in range(200) if facts[i]["Genre"] != wanted["Genre"])
+    same = [i for i in range(200) if facts[i]["Genre"] == wanted["Genre"]]
+    half = next(i for i in same if facts[i]["Directed_by"] != wanted["Directed_by"])
+    query = DemoQuery("explicit", "Find it", wanted, "", 3, (wrong, half, 3, 9), 0)
+    for listed, named in ((1, [3]), (3, [3, half, wrong]), (4, [3, half, wrong, 9]), (9, [3, half, wrong, 9])):
+        last = trace(world, query, wanted, np.random.default_rng(0), listed=listed).split("\n")[-1]
+        assert last == f"\\boxed{{ {' ; '.join(titles[i] for i in named)}}}"
+    assert (asked("Find it", 1), asked("Find it", 3)) == ("Find it", "Find it ; name 3")
 
 
 def test_phases_come_in_order_and_leak_nothing(world):
