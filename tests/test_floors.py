@@ -133,7 +133,7 @@ INSIDE = {
         "__main__",
     ),
     "reward": (
-        "opened phrases pieces tables tokens",
+        "entries opened phrases pieces tables tokens",
         "reasons targets vocabulary",
         "engine",
     ),
@@ -163,7 +163,8 @@ INSIDE = {
         "__main__",
     ),
     "training": (
-        "batches clock curriculum fitting importance interrupt loss muon orders",
+        "clock curriculum entries fitting importance interrupt loss muon orders",
+        "batches",
         "advantage records rollout_worker scoring shares warm_start_recipe",
         "update warm_start",
         "start_model trainer",
