@@ -193,6 +193,9 @@ class RolloutConfig:
     """Draw further queries until the step has enough groups whose rewards differ (DAPO)."""
     max_draws: int = 3
     """With dynamic sampling, draw at most so many times the step's queries."""
+    constrain: Literal["off", "candidates", "catalogue"] = "off"
+    """Within the answer's box allow only tokens that continue or end a title, of the query's candidates or of the
+    catalogue: no answer is invented, and log-probs are those of what could be drawn."""
     cache_gb: float = 0.0
     """Memory for the sampler's keys and values in GiB: prompts that do not fit wait until responses end. 0: 2 on a CPU,
     0.4 of what is free on a GPU."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from rerec_engine.errors import UserError
@@ -58,6 +59,14 @@ class Sampling:
     seed: int = 0
     first: int = 0
     """Place of the first prompt in the whole call, where ranks share it: draws depend on seed and place alone."""
+    candidates: Sequence[Sequence[int]] | None = None
+    """Items that each prompt's answer may name (none: any of the catalogue), for an engine that constrains answers;
+    None: answers are free. Log-probs are those of what could be drawn."""
+
+    def part(self, prompts: slice) -> Sampling:
+        """Of some of a call's prompts, start to stop."""
+        some = None if self.candidates is None else self.candidates[prompts]
+        return replace(self, first=self.first + prompts.start, candidates=some)
 
     def __post_init__(self) -> None:
         if self.temperature != 0 and not LOWEST_TEMPERATURE <= self.temperature < float("inf"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import os
@@ -128,6 +129,33 @@ def tiny_policy() -> Callable[..., Policy]:
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.05)
         return make_policy(model, tokenizer, "tiny")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def boxing_policy(tiny_policy: Callable[..., Policy]) -> Callable[..., tuple[Policy, Any]]:
+    """A random policy to which a box's beginning is one token, so that it often begins one, and a catalogue's titles as
+    answers: `boxing_policy(architecture)` -> policy, `AnswerTitles`."""
+    from tokenizers import AddedToken
+
+    from rerec_engine.constrain.titles import AnswerTitles
+    from rerec_engine.graph.catalogue import Catalogue
+    from rerec_engine.model.policy import make_policy
+
+    def make(architecture: str = "qwen2", seed: int = 0) -> tuple[Policy, Any]:
+        policy = tiny_policy(architecture, seed)
+        tokenizer = copy.deepcopy(policy.tokenizer)
+        tokenizer.add_tokens([AddedToken("\\boxed{", normalized=False), AddedToken("\\boxed{\nNe", normalized=False)])
+        torch.manual_seed(seed)
+        policy.model.resize_token_embeddings(len(tokenizer))
+        with torch.no_grad():
+            head = policy.model.get_output_embeddings().weight
+            head[-2:] = torch.randn(2, head.shape[1]) * head.std()
+        titles = [
+            f"{name} ({year})" for name in ("Silent", "Need", "Needed", "The River") for year in range(1980, 2000)
+        ]
+        return make_policy(policy.model, tokenizer, "tiny"), AnswerTitles(Catalogue(titles), tokenizer)
 
     return make
 

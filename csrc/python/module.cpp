@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, module) {
   register_scores(module);
   register_steps(module);
   register_ops(module);
+  register_constrain(module);
 }

@@ -7,3 +7,4 @@ void register_catalogue(pybind11::module_& module);
 void register_scores(pybind11::module_& module);
 void register_steps(pybind11::module_& module);
 void register_ops(pybind11::module_& module);
+void register_constrain(pybind11::module_& module);

@@ -41,23 +41,25 @@ def evaluate_queries(
     progress: bool = False,
     watched: Sampler | None = None,
     opened: bool = False,
+    constrain: bool = False,
 ) -> EvalReport:
     """Answer every query greedily and score the answers.
 
     generate: as `Sampler.generate`. batch_size: queries generated at once. seed: of the bootstrap; the answers are
     greedy. catalogue_size: items that an open query may name, for its chance level; default: those of the engine.
     opened: whether the prompts open a block of reasoning. watched: the sampler behind `generate`, whose finished
-    responses then move the bar, not whole batches
-    alone. Raises ValueError where there is no query.
+    responses then move the bar, not whole batches alone. constrain: hand `generate` the candidates that an answer may
+    name. Raises ValueError where there is no query.
     """
     if not queries:
         raise ValueError("no query to evaluate")
     replies: list[Reply] = []
     bar = progress_bar(len(queries), f"evaluate {split}".rstrip(), "query", shown=progress)
-    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=0.0)
     for start in range(0, len(queries), batch_size):
         batch = queries[start : start + batch_size]
         prompts = [encode_prompt(query.messages) for query in batch]
+        candidates = [query.candidates for query in batch] if constrain else None
+        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=0.0, candidates=candidates)
         with _followed(watched if progress else None, bar):
             rollouts = generate(prompts, 1, sampling)
         replies += [Reply(decode(tokenizer, r.token_ids), len(r.token_ids), r.finish == "length") for r in rollouts]

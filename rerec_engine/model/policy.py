@@ -25,7 +25,8 @@ from rerec_engine.model.ranks import shard, whole
 from rerec_engine.model.sequences import Row, response_states
 from rerec_engine.model.source import Loading, find_model, no_model
 from rerec_engine.model.templates import set_template
-from rerec_engine.ops import token_logprob
+from rerec_engine.ops import AllowedTokens, TokenLogprob, token_logprob
+from rerec_engine.ops.allowed import allowed_logprob
 from rerec_engine.ops.native.onednn import multiply_with_onednn
 from rerec_engine.types import Message
 
@@ -103,17 +104,53 @@ class Policy:
         return self.chat.encode(messages)
 
     def token_logprobs(
-        self, rows: Sequence[Row], temperature: float = 1.0, return_entropy: bool = True
+        self,
+        rows: Sequence[Row],
+        temperature: float = 1.0,
+        return_entropy: bool = True,
+        allowed: AllowedTokens | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Log-probs and entropies (nats, fp32, [T]) of the responses' tokens at the sampling temperature."""
+        """Log-probs and entropies (nats, fp32, [T]) of the responses' tokens at the sampling temperature.
+
+        allowed: where not all tokens could be drawn; there they are of the distribution over those that could.
+        """
         hidden, targets = self.response_states(rows)
+        if allowed is None or not len(allowed):
+            return self._logprobs(hidden, targets, temperature, return_entropy)
+        free = torch.ones(len(targets), dtype=torch.bool, device=targets.device)
+        free[allowed.at] = False
+        logp, entropy = self._logprobs(hidden, targets, temperature, return_entropy, free)
+        some = self.allowed_logprobs(hidden[allowed.at], targets[allowed.at], temperature, allowed)
+        logp = logp.index_copy(0, allowed.at, some.logp.to(logp.dtype))
+        if entropy is not None and some.entropy is not None:
+            entropy = entropy.index_copy(0, allowed.at, some.entropy.to(entropy.dtype))
+        return logp, entropy
+
+    def allowed_logprobs(
+        self, hidden: Tensor, targets: Tensor, temperature: float, allowed: AllowedTokens
+    ) -> TokenLogprob:
+        """`ops.allowed_logprob` of the constrained rows of `response_states`."""
+        if self.output.own:
+            return allowed_logprob(hidden, None, targets, allowed, temperature=temperature)
+        temperature, softcap = self.output.scaling(temperature)
+        return allowed_logprob(hidden, self.head, targets, allowed, temperature=temperature, softcap=softcap)
+
+    def _logprobs(
+        self, hidden: Tensor, targets: Tensor, temperature: float, return_entropy: bool, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         if self.output.own:
             every = (hidden.float() / temperature).log_softmax(-1)  # [T, V]
             logp = every.gather(1, targets[:, None])[:, 0]
             return logp, -(every.exp() * every).sum(1) if return_entropy else None
         temperature, softcap = self.output.scaling(temperature)
         out = token_logprob(
-            hidden, self.head, targets, temperature=temperature, softcap=softcap, return_entropy=return_entropy
+            hidden,
+            self.head,
+            targets,
+            temperature=temperature,
+            softcap=softcap,
+            rows=rows,
+            return_entropy=return_entropy,
         )
         return out.logp, out.entropy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,6 +27,45 @@ class TokenLogprob(NamedTuple):
     logp: torch.Tensor  # [T], log p(target)
     entropy: torch.Tensor | None  # [T], of the whole distribution; None where it was not asked for
     lse: torch.Tensor  # [T], log-sum-exp of the scaled logits
+
+
+@dataclass(frozen=True)
+class AllowedTokens:
+    """Which tokens could be drawn where not all could; all tensors on one device.
+
+    Row r stands at token at[r] of T, ascending, and holds ids[ptr[r]:ptr[r + 1]]: the only ones that could be drawn
+    there, or, where `denied`, the only ones that could not.
+    """
+
+    at: torch.Tensor  # [R] int64
+    denied: torch.Tensor  # [R] bool
+    ptr: torch.Tensor  # [R + 1] int64
+    ids: torch.Tensor  # [X] int64
+
+    def __len__(self) -> int:
+        """R."""
+        return len(self.at)
+
+    def rows(self, index: torch.Tensor) -> AllowedTokens:
+        """Some rows, [R'] int64, with their places as they are."""
+        sizes = self.ptr.diff()[index]
+        ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        owner = torch.arange(len(index), device=index.device).repeat_interleave(sizes)
+        place = torch.arange(int(ptr[-1]), device=index.device) - ptr[owner] + self.ptr[index][owner]
+        return AllowedTokens(self.at[index], self.denied[index], ptr, self.ids[place])
+
+    def among(self, tokens: torch.Tensor) -> AllowedTokens:
+        """Of a part of the tokens, [T'] int64, as places in that part."""
+        where = torch.full((int(torch.cat([tokens, self.at]).max()) + 1 if len(self) else 1,), -1, device=tokens.device)
+        where[tokens] = torch.arange(len(tokens), device=tokens.device)
+        place = where[self.at]
+        index = (place >= 0).nonzero()[:, 0]
+        index = index[place[index].argsort()]
+        return replace(self.rows(index), at=place[index])
+
+    def on(self, device: torch.device) -> AllowedTokens:
+        """The same on a device."""
+        return AllowedTokens(*(x.to(device) for x in (self.at, self.denied, self.ptr, self.ids)))
 
 
 class LossTokens(NamedTuple):

@@ -41,6 +41,13 @@ class Pieces:
         ends = np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)))
         return np.maximum(ends - (len(joined) - len(text)), 0)
 
+    def table(self, tokenizer: Any) -> list[bytes] | None:
+        """What every id adds to a text, [len(tokenizer)]; None: its tokens cannot be told apart so."""
+        ids = range(len(tokenizer))
+        if not self._learn(tokenizer, set(ids).difference(self._of)):
+            return None
+        return [self._of[id] for id in ids]
+
     def _learn(self, tokenizer: Any, ids: set[int]) -> bool:
         """False: the tokenizer's tokens cannot be told apart so."""
         backend = getattr(tokenizer, "backend_tokenizer", None)

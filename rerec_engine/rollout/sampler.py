@@ -13,6 +13,7 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
+from rerec_engine.constrain.titles import AnswerTitles
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.selfcheck import Proof
 from rerec_engine.rollout.decoder import make_decoder
@@ -75,6 +76,33 @@ def _below(x: Tensor, end: Tensor) -> Tensor:
     return torch.minimum(x.clamp(min=0), torch.nextafter(end, torch.zeros_like(end)))
 
 
+class Answers:
+    """The rows of a call whose answers are constrained, where they are."""
+
+    def __init__(self, titles: AnswerTitles | None, sampling: Sampling) -> None:
+        self.candidates = sampling.candidates
+        self.rows = None if titles is None or self.candidates is None else titles.rows()
+
+    def join(self, prompts: Sequence[int], n: int) -> None:
+        """n responses each to the prompts at these places of the call."""
+        if self.rows is not None and self.candidates is not None:
+            self.rows.join([self.candidates[i] for i in prompts], n)
+
+    def mask(self, logits: Tensor) -> Tensor:
+        """logits [rows, V], -inf for what may not follow."""
+        return logits if self.rows is None else self.rows.mask(logits)
+
+    def advance(self, tokens: Tensor) -> None:
+        """tokens [rows], drawn under the mask."""
+        if self.rows is not None:
+            self.rows.advance(tokens)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        if self.rows is not None:
+            self.rows.keep(rows)
+
+
 class Sampler:
     """Generates with the live policy. A response's draws depend on the seed and its place in the call alone."""
 
@@ -85,6 +113,8 @@ class Sampler:
     """Whether prompts of several lengths are decoded at once. Some models' states do not stand padding."""
     proof = Proof()
     """See `rollout.selfcheck`."""
+    titles: AnswerTitles | None = None
+    """What a call's `candidates` are named by; without it they are not looked at."""
 
     def __init__(self, policy: Policy, max_rows: int = 1024, version: int = 0, cache_gb: float = 0.0) -> None:
         """max_rows: responses decoded at once; cache_gb: GiB of their keys and values, 0: what suits the device."""
@@ -122,10 +152,13 @@ class Sampler:
         """Token ids of one response as they are drawn, the end token left out."""
         generator = torch.Generator().manual_seed(sampling.seed)
         self.decoder.open(len(prompt) + sampling.max_new_tokens, sampling.max_new_tokens)
+        answers = Answers(self.titles, sampling)
+        answers.join([0], 1)
         logits = self.decoder.join([prompt], 1)
         for t in range(sampling.max_new_tokens):
             uniform = torch.rand(1, generator=generator, dtype=torch.float64).to(logits.device)
-            token, _ = draw(logits, sampling.temperature, uniform)
+            token, _ = draw(answers.mask(logits), sampling.temperature, uniform)
+            answers.advance(token)
             if int(token) in self.policy.end_ids:
                 return
             yield int(token)
@@ -139,6 +172,7 @@ class Sampler:
         eager = decoder.grows and device.type == "cpu"
         responses = Responses(len(prompts), n, limit, self.policy.end_ids, device, eager)
         waiting = Waiting(prompts, n, partial(decoder.cache_bytes, max_new=limit), self.max_rows, self._room())
+        answers = Answers(self.titles, sampling)
         length = max(map(len, prompts)) + limit
         if decoder.grows:
             decoder.open(length, limit, prompts[0][: common_beginning(prompts)])
@@ -149,15 +183,18 @@ class Sampler:
             for piece in self._pieces(waiting, responses) if settled else ():
                 fresh = decoder.join([prompts[i] for i in piece], n)
                 responses.join(piece)
+                answers.join(piece, n)
                 logits = torch.cat([logits, fresh]) if len(logits) else fresh
                 self._tell(responses)
-            token, logp = draw(logits, sampling.temperature, uniform[responses.alive, responses.at])
+            token, logp = draw(answers.mask(logits), sampling.temperature, uniform[responses.alive, responses.at])
             responses.put(token, logp)
+            answers.advance(token)
             self._tell(responses)
             going = responses.settle()
             settled = going is not None
             if going is not None:
                 decoder.keep(going)
+                answers.keep(going)
                 token = token[going]
             logits = decoder.step(token) if len(token) else logits[:0]
         decoder.close()

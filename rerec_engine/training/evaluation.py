@@ -44,6 +44,7 @@ def evaluate(trainer: Trainer, split: str, moment: str) -> None:
         step=trainer.step,
         progress=main,
         opened=trainer.policy.chat.opens_reasoning(),
+        constrain=trainer.config.rollout.constrain != "off",
         watched=engine if type(engine) is Sampler else None,  # a replica may still be generating ahead
     )
     if not most:

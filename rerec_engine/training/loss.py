@@ -85,6 +85,20 @@ def linear_policy_loss(
     return loss_of_states(States(hidden, weight, targets), tokens, objective(config, temperature, softcap), Savings())
 
 
+def join_losses(parts: Sequence[Loss]) -> Loss:
+    """Losses of the parts of a micro-batch's tokens over one denominator: their sum, and metrics of all tokens."""
+    loss = torch.stack([loss for loss, _ in parts]).sum()
+    tokens = torch.stack([metrics["tokens"] for _, metrics in parts]).to(loss)
+    joined = {"tokens": tokens.sum()}
+    for name in parts[0][1]:
+        values = torch.stack([metrics[name] for _, metrics in parts]).to(loss)
+        if name != "tokens":
+            joined[name] = (
+                values.max() if name.endswith("_max") else (values * tokens).sum() / tokens.sum().clamp(min=1)
+            )
+    return loss, joined
+
+
 def kl_penalty(
     old_logprobs: torch.Tensor,  # [T]
     ref_logprobs: torch.Tensor,  # [T]

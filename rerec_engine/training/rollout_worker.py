@@ -124,8 +124,11 @@ class RolloutWorker:
     def _request(self, indices: Sequence[int], step: int, attempt: int) -> tuple[list[list[int]], int, Sampling]:
         rollout = self.config.rollout
         seed = derive_seed(self.config.seed, "rollout", step - 1, attempt)
-        sampling = Sampling(rollout.max_new_tokens, rollout.temperature, seed)
-        return self._asked(tuple(indices), step, attempt)[1], rollout.responses_per_query, sampling
+        queries, prompts = self._asked(tuple(indices), step, attempt)
+        free = rollout.constrain == "off"
+        candidates = None if free else [query.candidates for query in queries]
+        sampling = Sampling(rollout.max_new_tokens, rollout.temperature, seed, candidates=candidates)
+        return prompts, rollout.responses_per_query, sampling
 
     def _ask(self, indices: Sequence[int], step: int, attempt: int) -> tuple[list[Query], list[list[int]]]:
         """The queries as they are asked in a step, and their prompts: the same on every rank, and after a resume."""
@@ -139,8 +142,7 @@ class RolloutWorker:
 
     def _generate_share(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[Rollout]:
         mine = self.ranks.share(len(prompts), self._group)
-        place = Sampling(sampling.max_new_tokens, sampling.temperature, sampling.seed, sampling.first + mine.start)
-        return self.engine.generate(prompts[mine], n, place)
+        return self.engine.generate(prompts[mine], n, sampling.part(mine))
 
     def _join(self, share: list[Rollout]) -> list[Rollout]:
         return [rollout for part in self.ranks.gather(share) for rollout in part]

@@ -9,6 +9,7 @@ import torch
 
 from rerec_engine.cli import waiting
 from rerec_engine.config import Config
+from rerec_engine.constrain.titles import AnswerTitles
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.data.lengths import left_out, longer
 from rerec_engine.errors import UserError
@@ -114,7 +115,9 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
     score = partial(score_batch, reward=reward, policy=policy, config=config)
     with waiting(f"starting the rollout engine ({config.rollout.engine})", ranks.main):
         engine = _engine(config, policy, source, run, ranks, done or 0)
+    titles = _titles(config, reward, policy, ranks)
     if isinstance(engine, Sampler):
+        engine.titles = titles
         with waiting("the self-check of the sampler", ranks.main):
             proof = proof.join(prove_sampler(engine, policy, REMEDY))
     for told in proof.told if ranks.main else ():
@@ -128,7 +131,7 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
         policy=policy,
         reward=reward,
         worker=worker,
-        updater=Updater(policy, config, reference, critic, ranks),
+        updater=Updater(policy, config, reference, critic, ranks, titles),
         selfcheck=proof.logprob_max,
     )
     if checkpoint is not None:
@@ -175,6 +178,15 @@ def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ran
     if ranks.size > 1 or config.rollout.overlap:
         return ReplicaSampler(policy, step, config.rollout.cache_gb)
     return Sampler(policy, version=step, cache_gb=config.rollout.cache_gb)
+
+
+def _titles(config: Config, reward: RewardEngine, policy: Policy, ranks: Ranks) -> AnswerTitles | None:
+    """What answers may name, where the settings constrain them."""
+    if config.rollout.constrain == "off":
+        return None
+    among = config.rollout.constrain == "candidates"
+    with waiting("ordering the titles", ranks.main):
+        return AnswerTitles(reward.catalogue, policy.tokenizer, among, reward.threads, policy.source)
 
 
 def _device(config: Config, ranks: Ranks) -> torch.device:

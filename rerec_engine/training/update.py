@@ -20,6 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from rerec_engine.config import Config
+from rerec_engine.constrain.titles import AnswerTitles
 from rerec_engine.errors import RunError
 from rerec_engine.model.critic import Critic
 from rerec_engine.model.lora import without_adapter
@@ -27,11 +28,19 @@ from rerec_engine.model.memory import checkpointed, on_device
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.ranks import Ranks, whole
 from rerec_engine.model.sequences import Row
+from rerec_engine.ops.types import AllowedTokens, Loss
 from rerec_engine.training.batches import Batch, ForwardPasses, TrainingBatch
 from rerec_engine.training.entries import ratio_runs
 from rerec_engine.training.fitting import PASS_TOKENS
 from rerec_engine.training.importance import effective_sample_size, mismatch
-from rerec_engine.training.loss import linear_policy_loss, loss_denominator, merge_metrics, policy_loss, value_loss
+from rerec_engine.training.loss import (
+    join_losses,
+    linear_policy_loss,
+    loss_denominator,
+    merge_metrics,
+    policy_loss,
+    value_loss,
+)
 from rerec_engine.training.shares import rank_share
 
 FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
@@ -41,7 +50,8 @@ GAP = ("log_ratio_mean", "log_ratio_max", "ratio_square_mean")
 
 
 class Updater:
-    """Owns the optimizers. `reference` is the frozen start of training, for the KL term; `critic` is PPO's.
+    """Owns the optimizers. `reference` is the frozen start of training, for the KL term; `critic` is PPO's; `titles`
+    are those that answers were constrained to.
 
     Among several ranks each one trains on its share of the rows; gradients, and the metrics, are those of the whole.
     """
@@ -53,8 +63,10 @@ class Updater:
         reference: Policy | None,
         critic: Critic | None,
         ranks: Ranks | None = None,
+        titles: AnswerTitles | None = None,
     ) -> None:
         self.policy, self.config, self.reference, self.critic = policy, config, reference, critic
+        self.titles = titles
         self.ranks = ranks or Ranks()
         self.optimizers = {"policy": _adamw(policy.model, config, config.optim.learning_rate)}
         if critic is not None:
@@ -75,8 +87,8 @@ class Updater:
                 reference = self._logprobs(self.policy, batch)
         if self.config.loss.importance_cap:
             own = self._logprobs(self.policy, batch)
-        if self.critic is not None:
-            values = self._every_token(batch, self.critic)
+        if (critic := self.critic) is not None:
+            values = self._every_token(batch, lambda part: critic(_rows(batch, part)))
         return ForwardPasses(reference, own, values)
 
     def update(self, batch: TrainingBatch, step: int) -> dict[str, float]:
@@ -109,19 +121,24 @@ class Updater:
     def _logprobs(self, policy: Policy, batch: Batch) -> Tensor:
         temperature = self.config.rollout.temperature
         found = self._every_token(
-            batch, lambda rows: policy.token_logprobs(rows, temperature, return_entropy=False)[0], policy.autocast()
+            batch,
+            lambda part: policy.token_logprobs(_rows(batch, part), temperature, False, self._allowed(batch, part))[0],
+            policy.autocast(),
         )
         policy.reshard()
         return found
 
     def _every_token(
-        self, batch: Batch, compute: Callable[[list[Row]], Tensor], context: AbstractContextManager[Any] | None = None
+        self, batch: Batch, compute: Callable[[Tensor], Tensor], context: AbstractContextManager[Any] | None = None
     ) -> Tensor:
-        """One number for each response token, [T] float32, without gradients. Each rank computes its share."""
+        """One number for each response token, [T] float32, without gradients. Each rank computes its share.
+
+        compute: those of some responses, given by their places.
+        """
         found = torch.zeros(len(batch.token_ids), device=self.policy.device)
         for part, live in self._share(batch, batch.rows):
             with torch.no_grad(), context or self.policy.autocast():
-                values = compute([batch.row(i) for i in part.tolist()])
+                values = compute(part)
             if live:
                 found[batch.token_index(part).to(found.device)] = values.float()
         return self.ranks.sum(found)
@@ -155,7 +172,7 @@ class Updater:
     ) -> dict[str, Tensor]:
         config, device, temperature = self.config, self.policy.device, self.config.rollout.temperature
         index = batch.token_index(part).to(device)
-        rows = [batch.row(i) for i in part.tolist()]
+        rows, allowed = _rows(batch, part), self._allowed(batch, part)
         cu_seqlens = F.pad(batch.lengths[part].cumsum(0), (1, 0))
         tokens: Any = dict(
             old_logprobs=batch.old_logprobs[index],
@@ -167,15 +184,11 @@ class Updater:
         )
         if config.loss.ratio == "entry" and batch.entries is not None:
             tokens["cu_runs"] = ratio_runs(batch.entries.of_token[index.cpu()], cu_seqlens).to(device)
-        if self.policy.output.own:
-            loss, metrics = policy_loss(*self.policy.token_logprobs(rows, temperature), **tokens)
+        whole = config.loss.ratio != "token" or config.loss.aggregation == "sequence_mean"
+        if self.policy.output.own or (whole and allowed is not None):
+            loss, metrics = policy_loss(*self.policy.token_logprobs(rows, temperature, True, allowed), **tokens)
         else:
-            temperature, softcap = self.policy.output.scaling(temperature)
-            hidden, targets = self.policy.response_states(rows)
-            head = self.policy.head
-            loss, metrics = linear_policy_loss(
-                hidden, head, targets, temperature=temperature, softcap=softcap, **tokens
-            )
+            loss, metrics = self._fused_loss(rows, allowed, temperature, tokens)
         if self.critic is not None and batch.values is not None and batch.returns is not None:
             with self.policy.autocast():
                 values = self.critic(rows)
@@ -187,6 +200,34 @@ class Updater:
         (loss * (self.ranks.size if live else 0)).backward()
         metrics["loss"] = loss.detach() * denominator / max(len(index), 1)
         return dict(metrics)
+
+    def _fused_loss(
+        self, rows: list[Row], allowed: AllowedTokens | None, temperature: float, tokens: dict[str, Any]
+    ) -> Loss:
+        """From hidden states; tokens that could not be drawn freely take the way over their log-probs."""
+        scale, softcap = self.policy.output.scaling(temperature)
+        hidden, targets = self.policy.response_states(rows)
+        scaling: Any = dict(temperature=scale, softcap=softcap)
+        if allowed is None:
+            return linear_policy_loss(hidden, self.policy.head, targets, **scaling, **tokens)
+        some = torch.zeros(len(targets), dtype=torch.bool, device=targets.device)
+        some[allowed.at] = True
+        free = linear_policy_loss(hidden, self.policy.head, targets, mask=~some, **scaling, **tokens)
+        logp, entropy, _ = self.policy.allowed_logprobs(hidden[allowed.at], targets[allowed.at], temperature, allowed)
+        assert entropy is not None
+        zero = torch.zeros(len(targets), dtype=logp.dtype, device=logp.device)
+        logp, entropy = (zero.index_copy(0, allowed.at, x) for x in (logp, entropy))
+        return join_losses([free, policy_loss(logp, entropy, mask=some, **tokens)])
+
+    def _allowed(self, batch: Batch, part: Tensor) -> AllowedTokens | None:
+        """Which tokens could be drawn, where not all could, in some responses; places are those of their tokens."""
+        if self.titles is None:
+            return None
+        tokens = batch.token_ids[batch.token_index(part)]
+        bounds = F.pad(batch.lengths[part].cumsum(0), (1, 0))
+        candidates = [batch.queries[g].candidates for g in batch.group[part].tolist()]
+        allowed = self.titles.read(tokens, bounds, candidates)
+        return allowed.on(self.policy.device) if len(allowed) else None
 
     def _step(self) -> float:
         """Clip and step; returns the policy's gradient norm. A gradient that is not finite changes nothing.
@@ -247,6 +288,10 @@ class Updater:
         module = self.policy.model if name == "policy" else self.critic
         assert module is not None
         return module
+
+
+def _rows(batch: Batch, part: Tensor) -> list[Row]:
+    return [batch.row(i) for i in part.tolist()]
 
 
 def _clip(module: torch.nn.Module, limit: float) -> float:

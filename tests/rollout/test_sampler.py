@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rerec_engine.model.text import decode
 from rerec_engine.rollout.decoder import FusedDecoder, GenericDecoder
 from rerec_engine.rollout.sampler import Sampler, draw
 from rerec_engine.types import Sampling
@@ -38,6 +39,57 @@ def test_logprobs_equal_the_trainers(tiny_policy, architecture, temperature):
         logp, _ = policy.token_logprobs(rows, temperature)
     sampled = torch.tensor([x for r in rollouts for x in r.logprobs])
     assert (logp - sampled).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("architecture", "temperature"), [("qwen2", 1.0), ("llama", 0.7), ("gpt2", 0.7)])
+def test_constrained_answers_name_items_alone_and_the_trainer_agrees(boxing_policy, architecture, temperature):
+    policy, titles = boxing_policy(architecture)
+    asked, candidates = prompts(policy), [(3, 7, 21), (5,), (), (40, 41, 42), (79, 1)]
+    sampler = Sampler(policy, max_rows=9)
+    sampler.titles = titles
+    sampling = Sampling(250, temperature, seed=1, candidates=candidates)
+    rollouts = sampler.generate(asked, 4, sampling)
+    rows = [(asked[i // 4], torch.tensor(r.token_ids)) for i, r in enumerate(rollouts)]
+    named = 0
+    for i, rollout in enumerate(rollouts):
+        boxes = decode(policy.tokenizer, rollout.token_ids).split("\\boxed{")[1:]
+        for box in boxes[: len(boxes) - (rollout.finish == "length")]:
+            content, closed, _ = box.partition("}")
+            items = [titles.catalogue.match(title) for title in content.split("\n") if title]
+            assert closed
+            assert items
+            assert len(set(items)) == len(items)
+            assert set(items) <= set(candidates[i // 4] or range(80))
+            named += len(items)
+    assert named > 8
+    bounds = torch.tensor([0, *np.cumsum([len(r.token_ids) for r in rollouts])])
+    tokens = torch.cat([response for _, response in rows])
+    allowed = titles.read(tokens, bounds, [candidates[i // 4] for i in range(len(rows))])
+    assert len(allowed) > 100
+    assert bool(allowed.denied.any()), "the token that begins a box and a title"
+    with torch.no_grad():
+        logp, _ = policy.token_logprobs(rows, temperature, allowed=allowed)
+        free, _ = policy.token_logprobs(rows, temperature)
+    sampled = torch.tensor([x for r in rollouts for x in r.logprobs])
+    assert (logp - sampled).abs().max() < 1e-4
+    assert (free - sampled)[allowed.at[~allowed.denied]].mean() < -1, (
+        "ignoring the constraint is a bias, and not a small one"
+    )
+    again = sampler.generate(asked[2:], 4, sampling.part(slice(2, 5)))
+    assert [r.token_ids for r in again] == [r.token_ids for r in rollouts[8:]]
+
+
+def test_a_streamed_answer_is_constrained_too(boxing_policy):
+    policy, titles = boxing_policy()
+    sampler = Sampler(policy)
+    sampler.titles = titles
+    for seed in range(4):
+        asked = prompts(policy, 1, seed)
+        sampling = Sampling(200, 1.0, seed=seed, candidates=[(3, 7)])
+        rollout = sampler.generate(asked, 1, sampling)[0]
+        streamed = list(sampler.stream(asked[0], sampling))
+        assert streamed == rollout.token_ids[: len(streamed)]
+        assert len(rollout.token_ids) - len(streamed) == (rollout.finish == "stop")
 
 
 def test_who_watches_changes_nothing(tiny_policy):

@@ -11,6 +11,7 @@ import torch
 from rerec_engine import ops
 from rerec_engine.config import LossConfig
 from rerec_engine.training.loss import (
+    join_losses,
     kl_penalty,
     linear_policy_loss,
     loss_denominator,
@@ -162,6 +163,18 @@ def test_micro_batches_of_an_update_equal_the_whole(aggregation: Any) -> None:
     assert merged == pytest.approx({name: float(x) for name, x in whole_metrics.items()})
     if aggregation != "dr_grpo":  # whose own denominator is the longest response, not a constant
         torch.testing.assert_close(whole, policy_loss(**t, config=config, cu_seqlens=CU)[0])
+
+
+def test_losses_of_parts_of_the_tokens_add_up_to_the_whole() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logp, old, adv = (torch.randn(12, generator=generator) * 0.3 for _ in range(3))
+    entropy = torch.rand(12, generator=generator)
+    config, some = LossConfig(beta=0.0), torch.rand(12, generator=generator) < 0.4
+    whole, metrics = policy_loss(logp, entropy, old, None, adv, config, denominator=12.0)
+    parts = [policy_loss(logp, entropy, old, None, adv, config, mask=m, denominator=12.0) for m in (some, ~some)]
+    loss, joined = join_losses(parts)
+    assert float(loss) == pytest.approx(float(whole), rel=1e-6)
+    assert {name: float(x) for name, x in joined.items()} == pytest.approx({n: float(x) for n, x in metrics.items()})
 
 
 def test_merge_metrics() -> None:

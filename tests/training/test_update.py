@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -14,6 +15,7 @@ from rerec_engine.model.critic import Critic
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.training.batches import TrainingBatch, pack
 from rerec_engine.training.entries import ListEntries
+from rerec_engine.training.loss import loss_denominator, policy_loss
 from rerec_engine.training.update import Updater
 from rerec_engine.types import Query, Sampling
 
@@ -180,3 +182,56 @@ def test_critic_learns_its_returns(tiny_policy):
     other = Updater(policy, config, None, Critic(policy))
     other.load_state_parts(updater.state_parts())
     assert torch.equal(other.forward_passes(batch).values, updater.forward_passes(batch).values)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "gpt2"])
+@pytest.mark.parametrize(
+    "loss", [{}, {"aggregation": "sequence_mean"}, {"ratio": "sequence"}, {"entropy": 0.01}], ids=str
+)
+def test_constrained_tokens_have_the_gradient_of_what_could_be_drawn(boxing_policy, architecture, loss):
+    """Against autograd over the whole vocabulary with all that was not allowed at minus infinity, in float64."""
+    policy, titles = boxing_policy(architecture)
+    sampler = Sampler(policy)
+    sampler.titles = titles
+    queries = [Query(str(i), (), (0,), candidates) for i, candidates in enumerate([(3, 7, 21), (), (40, 41)])]
+    rng = np.random.default_rng(0)
+    asked = [rng.integers(5, len(policy.tokenizer), int(k)).tolist() for k in rng.integers(2, 30, 3)]
+    rollouts = sampler.generate(asked, 3, Sampling(200, 1.0, 5, candidates=[q.candidates for q in queries]))
+    batch = pack(queries, asked, rollouts, 3)
+    advantages = torch.from_numpy(rng.standard_normal(len(batch.token_ids)).astype(np.float32))
+    batch = TrainingBatch(
+        **vars(batch), scores={}, token_rewards=advantages, advantages=advantages, old_logprobs=batch.rollout_logprobs
+    )
+    config = dataclasses.replace(config_of(), loss=LossConfig(beta=0.0, **loss))
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, max_grad_norm=1e9))
+    truth = copy.deepcopy(policy.model).double()
+    allowed = titles.read(batch.token_ids, batch.cu_seqlens, [queries[g].candidates for g in batch.group])
+    assert len(allowed) > 30
+    updater = Updater(policy, config, None, None, titles=titles)
+    metrics = updater.update(batch, 1)
+    assert metrics["logprob_mismatch_max"] < 1e-4
+    found = gradient(updater) * 10
+
+    logits = []
+    for i in range(len(batch.group)):
+        prompt, response = batch.row(i)
+        whole = truth(torch.tensor([[*prompt, *response.tolist()]])).logits[0]
+        logits.append(whole[len(prompt) - 1 : -1])
+    logits = torch.cat(logits)
+    mask = torch.ones_like(logits, dtype=torch.bool)
+    for row, (at, denied) in enumerate(zip(allowed.at.tolist(), allowed.denied.tolist(), strict=True)):
+        ids = allowed.ids[allowed.ptr[row] : allowed.ptr[row + 1]]
+        mask[at] = denied
+        mask[at, ids] = not denied
+    every = logits.masked_fill(~mask, float("-inf")).log_softmax(-1)
+    logp = every.gather(1, batch.token_ids[:, None])[:, 0]
+    entropy = -(every.exp() * every.masked_fill(~mask, 0.0)).sum(1)
+    denominator = loss_denominator(config.loss, batch.lengths, config.rollout.max_new_tokens)
+    old = batch.old_logprobs.double()
+    value, _ = policy_loss(
+        logp, entropy, old, None, advantages.double(), config.loss, cu_seqlens=batch.cu_seqlens, denominator=denominator
+    )
+    value.backward()
+    right = torch.cat([p.grad.flatten() for p in truth.parameters()])
+    assert float((found.double() - right).norm() / right.norm()) < 2e-3
+    assert metrics["loss"] == pytest.approx(float(value) * denominator / len(batch.token_ids), rel=1e-3, abs=1e-5)

@@ -1,0 +1,27 @@
+"""The bytes of each token, whichever tokenizer: what a text of tokens is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rerec_engine import _core
+from rerec_engine.errors import UserError
+from rerec_engine.reward.pieces import Pieces
+from rerec_engine.reward.vocabulary import token_bytes
+
+
+def token_tree(tokenizer: Any, source: str = "the tokenizer") -> _core.TokenTree:
+    """All tokens by their bytes, as they follow other tokens; special ones have none.
+
+    Raises UserError for a tokenizer whose tokens do not say on their own what they add to a text.
+    """
+    table = token_bytes(tokenizer)
+    if table is None:
+        table = Pieces().table(tokenizer)
+    if table is None:
+        raise UserError(f"{source}: its tokens cannot be told apart, so that answers cannot be constrained")
+    ptr = np.zeros(len(table) + 1, dtype=np.int64)
+    np.cumsum([len(token) for token in table], out=ptr[1:])
+    return _core.TokenTree(ptr, b"".join(table))
