@@ -143,8 +143,8 @@ def boxing_policy(tiny_policy: Callable[..., Policy]) -> Callable[..., tuple[Pol
     from rerec_engine.graph.catalogue import Catalogue
     from rerec_engine.model.policy import make_policy
 
-    def make(architecture: str = "qwen2", seed: int = 0) -> tuple[Policy, Any]:
-        policy = tiny_policy(architecture, seed)
+    def make(architecture: str = "qwen2", seed: int = 0, **options: object) -> tuple[Policy, Any]:
+        policy = tiny_policy(architecture, seed, **options)
         tokenizer = copy.deepcopy(policy.tokenizer)
         tokenizer.add_tokens([AddedToken("\\boxed{", normalized=False), AddedToken("\\boxed{\nNe", normalized=False)])
         torch.manual_seed(seed)

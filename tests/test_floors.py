@@ -145,8 +145,8 @@ INSIDE = {
         "engine",
     ),
     "rollout": (
-        "base cache child.__init__ child.engine_program child.engine_weights child.engine_wire child.guard "
-        "responses shared_memory",
+        "base cache child.__init__ child.engine_answers child.engine_program child.engine_weights "
+        "child.engine_wire child.guard responses shared_memory",
         "prompt_attention waiting",
         "decoder process",
         "sampler vllm",

@@ -112,9 +112,15 @@ class Rows {
     return found.arrays();
   }
 
-  // logits [rows, V], changed in place: -inf for what may not follow. Ids beyond V are not looked at.
-  void mask(py::array_t<float, py::array::c_style> logits) const {
-    if (static_cast<size_t>(logits.shape(0)) != rows_.size()) throw std::invalid_argument("logits of each row are needed");
+  // logits [L, V], changed in place: -inf for what may not follow. Row i's are logits[places[i]]. Ids beyond V are not
+  // looked at.
+  void mask(py::array_t<float, 0> logits, const Array<int64_t>& places) const {
+    if (static_cast<size_t>(places.size()) != rows_.size()) throw std::invalid_argument("a place for each row is needed");
+    for (py::ssize_t i = 0; i < places.size(); ++i) {
+      if (places.data()[i] < 0 || places.data()[i] >= logits.shape(0)) throw std::invalid_argument("no such logits");
+    }
+    if (logits.strides(1) != sizeof(float)) throw std::invalid_argument("a row of logits must lie together");
+    const py::ssize_t stride = logits.strides(0) / static_cast<py::ssize_t>(sizeof(float));
     const auto width = static_cast<size_t>(logits.shape(1));
     float* const all = logits.mutable_data();
     py::gil_scoped_release release;
@@ -123,7 +129,7 @@ class Rows {
     for (size_t i = 0; i < rows_.size(); ++i) {
       titles_->walk().allowed(rows_[i], some);
       if (!some.constrained) continue;
-      float* const row = all + i * width;
+      float* const row = all + places.data()[i] * stride;
       const auto known = std::lower_bound(some.ids.begin(), some.ids.end(), static_cast<int32_t>(width));
       kept.clear();
       if (!some.denied) {
@@ -136,12 +142,13 @@ class Rows {
     }
   }
 
-  void advance(const Array<int64_t>& tokens) {
-    if (static_cast<size_t>(tokens.size()) != rows_.size()) throw std::invalid_argument("a token for each row is needed");
-    for (size_t i = 0; i < rows_.size(); ++i) {
-      const int64_t token = tokens.data()[i];
-      if (!titles_->walk().advance(rows_[i], static_cast<int32_t>(token)))
-        throw std::invalid_argument("row " + std::to_string(i) + ": token " + std::to_string(token) + " cannot follow");
+  // The next token of some rows.
+  void advance(const Array<int64_t>& tokens, const Array<int64_t>& rows) {
+    if (tokens.size() != rows.size()) throw std::invalid_argument("a token for each row is needed");
+    for (py::ssize_t i = 0; i < rows.size(); ++i) {
+      const int64_t token = tokens.data()[i], row = rows.data()[i];
+      if (!titles_->walk().advance(rows_.at(static_cast<size_t>(row)), static_cast<int32_t>(token)))
+        throw std::invalid_argument("row " + std::to_string(row) + ": token " + std::to_string(token) + " cannot follow");
     }
   }
 
@@ -218,8 +225,8 @@ void register_constrain(py::module_& module) {
       .def("join", &Rows::join, "ptr"_a, "candidates"_a, "n"_a)
       .def("keep", &Rows::keep, "rows"_a)
       .def("allowed", &Rows::allowed)
-      .def("mask", &Rows::mask, py::arg("logits").noconvert())
-      .def("advance", &Rows::advance, "tokens"_a)
+      .def("mask", &Rows::mask, py::arg("logits").noconvert(), "places"_a)
+      .def("advance", &Rows::advance, "tokens"_a, "rows"_a)
       .def("answer", &Rows::answer, "row"_a)
       .def("inside", &Rows::inside, "row"_a);
 }

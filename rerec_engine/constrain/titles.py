@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rerec_engine import _core
-from rerec_engine.constrain.tokens import token_tree
+from rerec_engine.constrain.tokens import token_table
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.ops import AllowedTokens
@@ -36,13 +37,23 @@ class AnswerTitles:
         source: str = "the tokenizer",
     ) -> None:
         self.catalogue, self.only_candidates = catalogue, only_candidates
-        tokens = token_tree(tokenizer, source)
+        table = token_table(tokenizer, source)
+        tokens = _core.TokenTree(*table)
         order = _core.title_order(catalogue.core, tokens, threads)
         self.unsaid = len(catalogue) - len(order)
         """Items that no answer can name: the title is another's too, or holds braces, or the tokens do not spell it."""
         if len(catalogue) and not len(order):
             raise UserError(f"{source}: its tokens spell none of the catalogue's titles")
         self.core = _core.Titles(catalogue.core, tokens, order)
+        self._tokens, self._order = table, order
+
+    def save(self, folder: Path) -> None:
+        """Write what another process opens in our place, see `rollout.child.engine_answers`."""
+        ptr, text = self._tokens
+        arrays: dict[str, NDArray[Any]] = dict(self.catalogue.arrays)
+        arrays |= {"order": self._order, "token_ptr": ptr, "token_bytes": np.frombuffer(text, dtype=np.uint8)}
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
 
     def rows(self) -> AnswerRows:
         """Responses that are about to be drawn; none yet."""
@@ -81,13 +92,13 @@ class AnswerRows:
 
     def advance(self, tokens: Tensor) -> None:
         """The next token of each row, [rows] int64. Raises ValueError for one that may not follow."""
-        self.core.advance(np.ascontiguousarray(tokens.cpu().numpy(), dtype=np.int64))
+        self.core.advance(np.ascontiguousarray(tokens.cpu().numpy(), dtype=np.int64), np.arange(len(self.core)))
 
     @torch.inference_mode()
     def mask(self, logits: Tensor) -> Tensor:
         """logits [rows, V], changed in place: -inf for what may not follow."""
-        if logits.device.type == "cpu" and logits.dtype == torch.float32 and logits.is_contiguous():
-            self.core.mask(logits.numpy())
+        if logits.device.type == "cpu" and logits.dtype == torch.float32 and logits.stride(1) == 1:
+            self.core.mask(logits.numpy(), np.arange(len(self.core)))
             return logits
         at, denied, ptr, ids = (torch.from_numpy(x).to(logits.device) for x in self.core.allowed())
         if not len(at):

@@ -11,13 +11,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rerec_engine import _core
 from rerec_engine.config import VllmConfig
+from rerec_engine.constrain.titles import AnswerTitles
 from rerec_engine.errors import RunError, UserError
 from rerec_engine.rollout.base import derive_seed
 from rerec_engine.rollout.process import EngineProcess
@@ -37,7 +40,7 @@ class VllmEngine:
     weights: gives every parameter whole, under its Hugging Face name. Called at the start and by `update_weights`, in
         the calling thread, so that the ranks of a sharded policy can gather together.
     end_ids: tokens that end a response. max_tokens: the most that prompt and response have together.
-    trust_remote_code: run code that the model brings along.
+    trust_remote_code: run code that the model brings along. titles: what a call's `candidates` are named by.
     dtype: of the engine's weights and arithmetic. log: file that the engine's output is appended to.
     run_dir: named in errors as what to resume. version: the step after which the weights are the policy's.
 
@@ -59,24 +62,32 @@ class VllmEngine:
         run_dir: Path | None = None,
         version: int = 0,
         trust_remote_code: bool = False,
+        titles: AnswerTitles | None = None,
     ) -> None:
         self.weights, self.end_ids, self.max_tokens = weights, tuple(end_ids), max_tokens
         self.settings, self.device = settings, device
-        self._asleep = False
+        self._titles, self._asleep = titles, False
         self._lock = threading.Lock()
         self._memory = WeightMemory(dtype)
+        self._answers: TemporaryDirectory[str] | None = None
+        environment = child_environment(os.environ, str(model), device, settings)
+        if titles is not None:
+            self._answers = TemporaryDirectory(prefix="rerec-answers-")
+            titles.save(Path(self._answers.name))
+            environment |= answer_environment(self._answers.name)
         if settings.sleep and device.type != "cuda":
             print("rollout.vllm.sleep: only a GPU's engine sleeps; nothing happens here", file=sys.stderr)
         self._process = EngineProcess(
             settings.python or sys.executable,
             PROGRAM,
             log,
-            child_environment(os.environ, str(model), device, settings),
+            environment,
             [self._memory.descriptor],
             remedy=f"; go on with --resume {run_dir}" if run_dir else "",
         )
         arguments = engine_arguments(str(model), max_tokens, dtype, device, settings)
         arguments |= {"trust_remote_code": True} if trust_remote_code else {}
+        arguments |= ANSWER_ARGUMENTS if titles is not None else {}
         self._ask("start", arguments=arguments)
         self.update_weights(version)
 
@@ -96,8 +107,16 @@ class VllmEngine:
                 temperature=float(sampling.temperature),
                 max_tokens=sampling.max_new_tokens,
                 ends=list(self.end_ids),
+                candidates=self._candidates(sampling, len(prompts), n),
             )
         return _rollouts(answer, len(prompts) * n, version)
+
+    def _candidates(self, sampling: Sampling, prompts: int, n: int) -> list[list[int] | None]:
+        """Of each response; None where its answer is free."""
+        if self._titles is None or sampling.candidates is None:
+            return [None] * (prompts * n)
+        among = self._titles.only_candidates
+        return [[int(item) for item in some] if among else [] for some in sampling.candidates for _ in range(n)]
 
     def update_weights(self, version: int) -> None:
         """Push the weights as they are into the engine; its prefix cache is emptied."""
@@ -126,6 +145,8 @@ class VllmEngine:
             if idle:
                 self._lock.release()
         self._memory.close()
+        if self._answers is not None:
+            self._answers.cleanup()
 
     def _push(self) -> None:
         layout = self._memory.write(self.weights())
@@ -175,6 +196,15 @@ def engine_arguments(
         seed=0,
         **({} if on_cuda else whole_prompts),
     )
+
+
+ANSWER_ARGUMENTS = {"logits_processors": ["engine_answers:Answers"], "async_scheduling": False}
+"""Of an engine that constrains answers: what was drawn last must be known before the next logits are looked at."""
+
+
+def answer_environment(folder: str) -> dict[str, str]:
+    """Where such an engine's processes find the titles, written there, and the code that walks them."""
+    return {"REREC_ANSWERS": folder, "REREC_CORE": str(_core.__file__), "VLLM_USE_V2_MODEL_RUNNER": "0"}
 
 
 def child_environment(

@@ -113,9 +113,9 @@ def _set_up(config: Config, ranks: Ranks, run: RunDir, checkpoint: Path | None, 
     with waiting("loading the reward engine", ranks.main):
         reward = RewardEngine.load(dataset.path, weights=config.reward, threads=config.threads)
     score = partial(score_batch, reward=reward, policy=policy, config=config)
-    with waiting(f"starting the rollout engine ({config.rollout.engine})", ranks.main):
-        engine = _engine(config, policy, source, run, ranks, done or 0)
     titles = _titles(config, reward, policy, ranks)
+    with waiting(f"starting the rollout engine ({config.rollout.engine})", ranks.main):
+        engine = _engine(config, policy, source, run, ranks, done or 0, titles)
     if isinstance(engine, Sampler):
         engine.titles = titles
         with waiting("the self-check of the sampler", ranks.main):
@@ -154,7 +154,15 @@ def _place(config: Config, resume: Path | None) -> tuple[RunDir, Path | None]:
     return run, checkpoint
 
 
-def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ranks, step: int) -> RolloutEngine:
+def _engine(
+    config: Config,
+    policy: Policy,
+    source: str,
+    run: RunDir,
+    ranks: Ranks,
+    step: int,
+    titles: AnswerTitles | None,
+) -> RolloutEngine:
     """The engine with the policy's weights, which are those after `step`."""
     if config.rollout.engine == "vllm":
         group = config.rollout.vllm.tensor_parallel
@@ -174,6 +182,7 @@ def _engine(config: Config, policy: Policy, source: str, run: RunDir, ranks: Ran
             run_dir=run.path,
             version=step,
             trust_remote_code=config.model.trust_remote_code,
+            titles=titles,
         )
     if ranks.size > 1 or config.rollout.overlap:
         return ReplicaSampler(policy, step, config.rollout.cache_gb)

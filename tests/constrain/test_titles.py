@@ -84,7 +84,7 @@ def walk(rng: random.Random, core: _core.Titles, titles: set[bytes], tokens: lis
         box = [i for i in right if b"x" in tokens[i] or b"\\" in tokens[i]]
         token = rng.choice(sorted(box or right) if not inside and rng.random() < 0.7 else sorted(right))
         text += tokens[token]
-        rows.advance(np.array([token]))
+        rows.advance(np.array([token]), np.array([0]))
 
 
 @settings(max_examples=25, deadline=None)
@@ -172,6 +172,11 @@ def test_a_mask_leaves_what_may_follow_as_it_is() -> None:
         logits = torch.randn(2, len(tokenizer) + 5)
         masked = rows.mask(logits.clone())
         assert torch.equal(masked, rows.mask(logits.double()).float())  # not in the core
+        wider = torch.zeros(2, logits.shape[1] + 3)
+        wider[:, : logits.shape[1]] = logits
+        rows.mask(wider[:, : logits.shape[1]])
+        assert torch.equal(wider[:, : logits.shape[1]], masked)
+        assert not wider[:, logits.shape[1] :].any()
         assert torch.equal(masked[0], logits[0])
         kept = masked[1].isfinite()
         assert torch.equal(masked[1][kept], logits[1][kept])

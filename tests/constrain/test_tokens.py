@@ -9,8 +9,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from rerec_engine import _core
 from rerec_engine.constrain.titles import AnswerTitles
-from rerec_engine.constrain.tokens import token_tree
+from rerec_engine.constrain.tokens import token_table
 from rerec_engine.errors import UserError
 from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.model.small_model import corpus_tokenizer
@@ -62,11 +63,11 @@ def test_an_answer_in_any_tokens_is_a_title_to_the_letter(make):
         rows.join([()], 1)
         ids = tokenizer.encode("the \\boxed{", add_special_tokens=False)
         for token in ids:
-            rows.core.advance(np.array([token]))
+            rows.core.advance(np.array([token]), np.array([0]))
         while rows.core.inside(0) and len(ids) < 200:
             some = rows.core.allowed()[3].tolist()
             ids.append(rng.choice(some))
-            rows.core.advance(np.array([ids[-1]]))
+            rows.core.advance(np.array([ids[-1]]), np.array([0]))
         text = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         content = text.partition("\\boxed{")[2].partition("}")[0]
         named = [line.strip(" ") for line in content.split("\n") if line.strip(" ")]
@@ -88,7 +89,7 @@ def test_tokens_without_bytes_of_their_own_are_refused():
 
 def test_the_tree_holds_every_token_with_bytes():
     tokenizer = corpus_tokenizer(TITLES * 3, 320)
-    tree = token_tree(tokenizer)
+    tree = _core.TokenTree(*token_table(tokenizer))
     assert len(tree) == len(tokenizer)
     texts = {tokenizer.decode([i]).encode("utf-8", "replace") for i in range(len(tokenizer))}
     assert tree.nodes >= len(texts)

@@ -51,6 +51,7 @@ class SamplingParams:
     logprobs: int
     flat_logprobs: bool
     detokenize: bool
+    extra_args: dict | None
 
 
 @dataclass

@@ -48,7 +48,7 @@ def gone(group: int, seconds: float = 20) -> bool:
     return not members(group)
 
 
-def start(policy, folder: Path, **settings) -> VllmEngine:
+def start(policy, folder: Path, titles=None, **settings) -> VllmEngine:
     policy.model.config.architectures = [type(policy.model).__name__]
     policy.model.config.save_pretrained(folder / "model")
     return VllmEngine(
@@ -61,6 +61,7 @@ def start(policy, folder: Path, **settings) -> VllmEngine:
         settings=VllmConfig(**{"kv_cache_gb": 0.25, "timeout": 300.0, **settings}),
         log=folder / "engine.log",
         run_dir=folder,
+        titles=titles,
     )
 
 
@@ -279,3 +280,35 @@ def test_architecture_that_vllm_does_not_know(tiny_policy, tmp_path):
         )
     message = "vLLM does not know the architecture ['NoSuchForCausalLM']; use --rollout.engine sampler"
     assert str(caught.value) == message
+
+
+def test_constrained_answers_have_the_trainers_log_probs(boxing_policy, tmp_path):
+    """In the real engine: titles alone, at the temperature's distribution over what could be drawn; some are free."""
+    policy, titles = boxing_policy("qwen2", tie_word_embeddings=True, **SIZES)
+    engine = start(policy, tmp_path, titles)
+    try:
+        rng = np.random.default_rng(0)
+        asked = [rng.integers(5, 300, int(k)).tolist() for k in rng.integers(3, 40, 5)]
+        candidates = [(3, 7, 21), (5,), (), (40, 41, 42), (79, 1)]
+        for temperature in (1.0, 0.7):
+            sampling = Sampling(200, temperature, seed=1, candidates=candidates)
+            rollouts = engine.generate(asked, 4, sampling)
+            rows = [(asked[i // 4], torch.tensor(r.token_ids)) for i, r in enumerate(rollouts)]
+            bounds = torch.tensor([0, *np.cumsum([len(r.token_ids) for r in rollouts])])
+            allowed = titles.read(torch.cat([r for _, r in rows]), bounds, [candidates[i // 4] for i in range(20)])
+            assert int((~allowed.denied).sum()) > 30
+            with torch.no_grad():
+                logp, _ = policy.token_logprobs(rows, temperature, allowed=allowed)
+                free, _ = policy.token_logprobs(rows, temperature)
+            sampled = torch.tensor([x for r in rollouts for x in r.logprobs])
+            assert (logp - sampled).abs().max() < 1e-4
+            assert (free - sampled)[allowed.at[~allowed.denied]].mean() < -1
+        again = engine.generate(asked[2:], 4, sampling.part(slice(2, 5)))
+        assert [r.token_ids for r in again] == [r.token_ids for r in rollouts[8:]]
+        unbound = engine.generate(asked, 4, Sampling(200, 1.0, seed=1))
+        bounds = torch.tensor([0, *np.cumsum([len(r.token_ids) for r in unbound])])
+        tokens = torch.tensor([t for r in unbound for t in r.token_ids])
+        read = titles.read(tokens, bounds, [candidates[i // 4] for i in range(20)])
+        assert int((~read.denied).sum()) < 30, "without candidates nothing is constrained"
+    finally:
+        engine.close()

@@ -75,8 +75,9 @@ class Engine:
                 logprobs=0,
                 flat_logprobs=True,
                 detokenize=False,
+                extra_args=None if some is None else {"candidates": some},
             )
-            for seed in message["seeds"]
+            for seed, some in zip(message["seeds"], message["candidates"], strict=True)
         ]
         prompts = [{"prompt_token_ids": ids} for ids in message["prompts"]]
         finished = [out.outputs[0] for out in self.llm.generate(prompts, parameters, use_tqdm=False)]

@@ -15,6 +15,7 @@ from rerec_engine.rollout.process import EngineProcess
 from rerec_engine.rollout.vllm import PROGRAM
 
 ASKED = {"prompts": [[5], [6, 7]], "seeds": [11, 12], "temperature": 0.5, "max_tokens": 3, "ends": [1, 2]}
+ASKED |= {"candidates": [None, [4]]}
 
 
 def output(tokens, logprobs, finish):
@@ -69,7 +70,7 @@ def test_responses_of_any_length_are_packed(engine):
 
 
 def test_no_response_is_packed_as_nothing(engine):
-    assert engine.generate({**ASKED, "prompts": [], "seeds": []}) == dict.fromkeys(
+    assert engine.generate({**ASKED, "prompts": [], "seeds": [], "candidates": []}) == dict.fromkeys(
         ("lengths", "token_ids", "logprobs", "stopped"), b""
     )
 
