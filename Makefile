@@ -32,7 +32,7 @@ WITH_VLLM := $(findstring vllm,$(ARGS))
 SOURCES := pyproject.toml setup.py CMakeLists.txt $(shell find csrc -type f)
 
 .NOTPARALLEL:
-.PHONY: help train real test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) bench next-item office fuzz clean distclean FORCE
+.PHONY: help train real test quick lint types unit test-vllm test-integrations $(LIBRARIES:%=test-%) test-rectools bench next-item office fuzz clean distclean FORCE
 
 help:
 	@echo "make train              train the demo; ARGS=\"--train.steps 20\" passes on settings,"
@@ -43,6 +43,7 @@ help:
 	@echo "make quick              the tests that are not marked slow"
 	@echo "make test-vllm          the rollout engine on real vLLM"
 	@echo "make test-integrations  the adapters in TRL, verl and OpenRLHF"
+	@echo "make test-rectools      SASRec, and ranking metrics against those of RecTools"
 	@echo "make bench              benchmarks"
 	@echo "make next-item          SASRec beside the suite next_item; ARGS as of"
 	@echo "                        bench/experiments/next_item.py"
@@ -81,6 +82,10 @@ $(LIBRARIES:%=test-%): test-%: $(VENV)/integrations/%/.ready
 	OMP_NUM_THREADS=1 $(VENV)/integrations/$*/bin/python -m pytest --quiet --disable-warnings \
 	  tests/integrations/test_shared.py tests/integrations/test_docs.py tests/integrations/test_$*.py \
 	  $(if $(filter trl,$*),tests/test_recipes.py) $(ARGS)
+
+test-rectools: $(VENV)/integrations/rectools/.ready
+	OMP_NUM_THREADS=1 $(VENV)/integrations/rectools/bin/python -m pytest --quiet --disable-warnings \
+	  tests/metrics/test_sasrec.py tests/metrics/ranking/test_measures.py $(ARGS)
 
 next-item: $(VENV)/integrations/rectools/.ready
 	$(VENV)/integrations/rectools/bin/python -m bench.experiments.next_item $(ARGS)

@@ -93,7 +93,7 @@ def test_what_is_missing_is_told(ring: Callable[..., Dataset], monkeypatch: pyte
 
 @pytest.mark.slow
 def test_it_learns_what_comes_next(ring: Callable[..., Dataset]) -> None:
-    pytest.importorskip("rectools", reason="RecTools is missing: pip install .[sasrec], in an environment of its own")
+    pytest.importorskip("rectools", reason="RecTools is missing: make test-rectools")
     data = ring()
     test = data.queries("test")
     asked = [*test[1:], replace(test[0], id="none", history=())]

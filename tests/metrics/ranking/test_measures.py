@@ -61,8 +61,7 @@ def test_equal_to_ranx() -> None:
 
 
 def test_equal_to_rectools() -> None:
-    """In an environment that has RecTools: see the Makefile, next-item."""
-    metrics = pytest.importorskip("rectools.metrics", reason="RecTools is missing: pip install .[sasrec] elsewhere")
+    metrics = pytest.importorskip("rectools.metrics", reason="RecTools is missing: make test-rectools")
     import pandas as pd
 
     rng = np.random.default_rng(1)
