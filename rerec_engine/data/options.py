@@ -45,6 +45,9 @@ class SequenceOptions:
 
     history: int = 10
     """Items of the user's past in a prompt at most."""
+    listed: int = 1
+    """Items that a query asks for, the likeliest first, and that the answers for a warm start name: the right one, then
+    what most often followed the user's last item, then what is popular."""
 
 
 @dataclass(frozen=True)

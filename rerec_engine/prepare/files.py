@@ -101,7 +101,9 @@ class Files:
         from rerec_engine.data.next_items import prepare_next_items
 
         with waiting("reading who took what next"):
-            prepared = prepare_next_items(sources, self.options, self.sequence, read)
+            prepared = prepare_next_items(
+                sources, self.options, self.sequence, read, self.requests.traces, self.requests.seed
+            )
         settings = {"sources": str(sources), "task": self.task, **asdict(self.options), **asdict(self.sequence)}
         with waiting(f"embedding {len(read.items.titles)} items ({self.embedding.embeddings})"):
             told = finish(self.output, prepared, self.embedding, self.requests.seed, settings)

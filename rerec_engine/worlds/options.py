@@ -57,7 +57,8 @@ class CatalogueRequestOptions(SizeOptions):
     """Kinds of requests, separated by commas, of: explicit, exclusion, years, numbers, several, implicit, misinformed,
     interest, demographics. Empty: all that the catalogue allows."""
     traces: int = -1
-    """Reasoning traces for a warm start; -1: 800 in the form chat, 24,000 in sentences."""
+    """Reasoning traces for a warm start; -1: 800 in the form chat, 24,000 in sentences. With --task next-item answers
+    without reasoning; -1: to all of train."""
     llm: str = ""
     """Address of an OpenAI-compatible server (http://localhost:8000/v1) that says the requests in other words."""
     llm_model: str = ""

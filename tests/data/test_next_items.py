@@ -12,6 +12,8 @@ from rerec_engine.data.dataset import load_dataset
 from rerec_engine.data.options import EmbeddingOptions, SequenceOptions
 from rerec_engine.data.traces import read_traces
 from rerec_engine.errors import UserError
+from rerec_engine.reward import RewardEngine
+from rerec_engine.worlds.options import CatalogueRequestOptions
 
 GAMES = Path(__file__).parent / "files" / "games"
 SMALL = EmbeddingOptions("attributes", dim=8)
@@ -51,6 +53,28 @@ def test_published_splits(tmp_path: Path) -> None:
     traces = read_traces(tmp_path / "data" / "warm_start.parquet")
     assert [trace.response for trace in traces] == ["\\boxed{Pen B}", "\\boxed{Pen C}", "\\boxed{Pen A}"]
     assert traces[0].prompt == list(train[0].messages)
+
+
+def test_several_items_may_be_asked_for(tmp_path: Path) -> None:
+    games = GAMES / "games.csv", GAMES / "orders.csv"
+    few = CatalogueRequestOptions(traces=5, seed=3)
+    sequence = SequenceOptions(listed=4)
+    task = prepare.Files(tmp_path / "data", *games, task="next-item", sequence=sequence, requests=few, embedding=SMALL)
+    prepare.run(task)
+    data = load_dataset(tmp_path / "data")
+    train = {query.messages[0]["content"]: query for query in data.queries("train")}
+    assert "Which items should I choose next? Name 4, one a line, the likeliest first." in next(iter(train))
+    traces = read_traces(tmp_path / "data" / "warm_start.parquet")
+    assert len(traces) == 5
+    engine = RewardEngine.load(tmp_path / "data")
+    for trace in traces:
+        query = train[trace.prompt[0]["content"]]
+        items = engine.score([trace.response], [query.ground_truth]).items[0].tolist()
+        assert len(set(items)) == len(items) == 4
+        assert items[0] == query.ground_truth[0]
+        assert min(items) >= 0
+    with pytest.raises(UserError, match="listed must be 1 to the number of items"):
+        prepare.run(prepare.Files(tmp_path / "x", *games, task="next-item", sequence=SequenceOptions(listed=0)))
 
 
 def test_a_plain_log(tmp_path: Path) -> None:
