@@ -1,6 +1,7 @@
 """What is measured of a final model besides: accuracy on further test sets, and what it still knows.
 
-    python -m rerec_engine.experiment.measure RUN_DIR [--tests NAME=DATA ...] [--permutations N] [--world '{"seed": 0}']
+    python -m rerec_engine.experiment.measure RUN_DIR [--tests NAME=DATA ...] [--permutations N] [--rank-by WAY]
+        [--limit N] [--world '{"seed": 0}']
 
 Writes measured.json into the run directory.
 """
@@ -8,6 +9,7 @@ Writes measured.json into the run directory.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from rerec_engine.config import RewardWeights
 from rerec_engine.data.dataset import Dataset, load_dataset
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.prompter import Prompter
+from rerec_engine.evaluate import main as evaluate
 from rerec_engine.experiment.retention import facts, perplexity, world_of
 from rerec_engine.files import write_json
 from rerec_engine.metrics.evaluation import evaluate_queries
@@ -28,20 +31,48 @@ from rerec_engine.reward import RewardEngine
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.types import Query
 
+RANKED = ("HR@3", "NDCG@3", "HR@5", "NDCG@5", "HR@10", "NDCG@10")
+"""Of the lists of a test."""
 
-def accuracy(policy: Policy, data: Path, max_new_tokens: int) -> dict[str, Any]:
-    """Of greedy answers to a dataset's test queries: as a line of eval.jsonl."""
+
+def accuracy(policy: Policy, data: Path, max_new_tokens: int, limit: int | None = None) -> dict[str, Any]:
+    """Of greedy answers to a dataset's test queries, the first `limit`: as a line of eval.jsonl."""
     dataset = load_dataset(data)
-    return _evaluation(policy, dataset, max_new_tokens)(dataset.queries("test")).line()
+    return _evaluation(policy, dataset, max_new_tokens)(dataset.some_queries("test", limit)).line()
 
 
-def dependence(policy: Policy, data: Path, max_new_tokens: int, orders: int) -> tuple[dict[str, Any], OrderReport]:
+def dependence(
+    policy: Policy, data: Path, max_new_tokens: int, orders: int, limit: int | None = None
+) -> tuple[dict[str, Any], OrderReport]:
     """`accuracy`, and what depends on the order of the candidates."""
     dataset = load_dataset(data)
-    queries, prompter = dataset.queries("test"), Prompter(Knowledge.of(dataset, users=False))
+    queries, prompter = dataset.some_queries("test", limit), Prompter(Knowledge.of(dataset, users=False))
     prompter.check(queries, data / "test.parquet", "leave --permutations out")
     report, found = evaluate_orders(_evaluation(policy, dataset, max_new_tokens), queries, prompter.shuffled, orders)
     return report.line(), found
+
+
+def ranking(run: Path, data: str, rank_by: str, max_new_tokens: int, limit: int | None = None) -> dict[str, float]:
+    """HR and NDCG of a final model's lists, as `evaluate --ranking` finds them on the test queries."""
+    words = [
+        "--model",
+        str(run),
+        "--data",
+        data,
+        "--ranking",
+        "--rank-by",
+        rank_by,
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]
+    words += ["--max-new-tokens", str(max_new_tokens), *(["--limit", str(limit)] if limit else [])]
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate([*words, "--output", str(Path(folder) / "ranking.json")])
+        systems = json.loads((Path(folder) / "ranking.json").read_text())["ranking"]["systems"]
+    (own,) = systems.values()
+    return {name: own["groups"]["all"]["measures"][name]["mean"] for name in RANKED}
 
 
 def _evaluation(policy: Policy, dataset: Dataset, max_new_tokens: int) -> Callable[[Sequence[Query]], EvalReport]:
@@ -66,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--permutations", type=positive, default=1, metavar="N", help="ask the tests in N orders of their candidates"
     )
+    parser.add_argument("--rank-by", metavar="WAY", help="rank the tests too, as evaluate does")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N queries of each test")
     parser.add_argument(
         "--world", type=json.loads, metavar="JSON", help="options of `prepare demo`: measure what is known"
     )
@@ -76,10 +109,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     tests: dict[str, Any] = {}
     known: dict[str, float] = {}
     for name, _, data in named:
+        if args.rank_by:
+            ranked = ranking(args.run, data, args.rank_by, args.max_new_tokens, args.limit)
+            known |= {f"{name} {measure}": value for measure, value in ranked.items()}
         if args.permutations == 1:
-            tests[name] = accuracy(policy, Path(data), args.max_new_tokens)
+            tests[name] = accuracy(policy, Path(data), args.max_new_tokens, args.limit)
             continue
-        tests[name], orders = dependence(policy, Path(data), args.max_new_tokens, args.permutations)
+        tests[name], orders = dependence(policy, Path(data), args.max_new_tokens, args.permutations, args.limit)
         known[f"{name} in {orders.orders} orders"] = orders.accuracy.mean
         known[f"{name}, depends on the order"] = orders.depends.mean
         known |= {f"{name}, right one in the {place}": x for place, x in orders.accuracy_by_place.items()}

@@ -148,6 +148,10 @@ def _measures(suite: Suite, places: Places, run: Run) -> tuple[str, ...]:
     tests = ["--tests", *(f"{name}={places[name]}" for name in suite.tests)] if suite.tests else []
     if suite.permutations > 1:
         tests += ["--permutations", str(suite.permutations)]
+    if suite.rank_by:
+        tests += ["--rank-by", suite.rank_by]
+    if tests and suite.limit:
+        tests += ["--limit", str(suite.limit)]
     world = ["--world", json.dumps(suite.data)] if suite.retention else []
     limit = ["--max-new-tokens", str(run.config.rollout.max_new_tokens)]
     return (*tests, *world, *limit) if tests or world else ()

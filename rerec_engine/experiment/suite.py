@@ -16,6 +16,8 @@ from rerec_engine.errors import UserError, file_error
 from rerec_engine.runs.settings import CONFIGS, flatten, read_yaml, with_settings
 
 BUILT_IN = Path(__file__).parent / "suites"
+OWN_DATA = "data"
+"""The suite's own dataset among its tests."""
 KNOWN = {
     "title",
     "base",
@@ -23,6 +25,8 @@ KNOWN = {
     "datasets",
     "tests",
     "permutations",
+    "rank_by",
+    "limit",
     "retention",
     "settings",
     "seeds",
@@ -35,12 +39,14 @@ KNOWN = {
 @dataclass(frozen=True)
 class Suite:
     """name: of the file. base: the file of the package's settings over which the suite's come. data: options of
-    `prepare demo` (or of the command that `prepare` names), or a dataset directory. inputs: what `{inputs}` stands for.
-    datasets: further ones by name, each options over those of data. tests: those whose test split every
-    final model is evaluated on; the first is what arms are compared by (none: the test split of the arm's own data).
-    permutations: orders of the candidates in which each of the tests is asked. retention: whether what the models still
-    know is measured. settings: those of all arms, over the base's; an arm's own come on top. against: the arm that
-    the others are compared with. judge: the figure of eval.jsonl that they are compared by, accuracy or ndcg@K."""
+    `prepare demo` (or of the command that `prepare` names), or a dataset directory. inputs: what `{inputs}` stands
+    for. datasets: further ones by name, each options over those of data. tests: those whose test split every final
+    model is evaluated on, "data" the suite's own; the first is what arms are compared by (none: the test split of the
+    arm's own data). permutations: orders of the candidates in which each of the tests is asked. rank_by: how each of
+    them is ranked too, by `evaluate --ranking`; empty: not at all. limit: queries of a test at most. retention:
+    whether what the models still know is measured. settings: those of all arms, over the base's; an arm's own come on
+    top. against: the arm that the others are compared with. judge: the figure of eval.jsonl that they are compared by,
+    accuracy or ndcg@K."""
 
     name: str
     title: str
@@ -49,6 +55,8 @@ class Suite:
     datasets: dict[str, dict[str, Any]]
     tests: tuple[str, ...]
     permutations: int
+    rank_by: str
+    limit: int | None
     retention: bool
     settings: dict[str, str]
     seeds: tuple[int, ...]
@@ -117,13 +125,18 @@ def _suite(path: Path, tree: Any, movielens: Path | None, inputs: Path | None) -
         raise file_error(path, "datasets: expected options of `prepare demo` by name")
     if (datasets or retention) and not isinstance(data, dict):
         raise file_error(path, "datasets and retention go with the demo's data alone")
-    if not isinstance(tests, list) or not set(tests) <= set(datasets):
-        raise file_error(path, f"tests: expected a list of datasets ({', '.join(datasets) or 'there is none'})")
+    if not isinstance(tests, list) or not set(tests) <= {*datasets, OWN_DATA}:
+        raise file_error(path, f"tests: expected a list of datasets ({', '.join([OWN_DATA, *datasets])})")
     if not re.fullmatch(r"accuracy|ndcg@[1-9]\d*", judge := str(tree.get("judge", "accuracy"))):
         raise file_error(path, f"judge: expected accuracy or ndcg@K, got {judge!r}")
     permutations = tree.get("permutations", 1)
     if not isinstance(permutations, int) or permutations < 1 or (permutations > 1 and not tests):
         raise file_error(path, f"permutations: expected how many orders of `tests`, at least 1, got {permutations!r}")
+    rank_by, limit = str(tree.get("rank_by") or ""), tree.get("limit")
+    if rank_by and not tests:
+        raise file_error(path, "rank_by: there are no `tests` to rank")
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise file_error(path, f"limit: expected how many queries of a test, at least 1, got {limit!r}")
     return Suite(
         name=path.stem,
         title=str(tree.get("title", path.stem)),
@@ -132,6 +145,8 @@ def _suite(path: Path, tree: Any, movielens: Path | None, inputs: Path | None) -
         datasets=datasets,
         tests=tuple(tests),
         permutations=permutations,
+        rank_by=rank_by,
+        limit=limit,
         retention=retention,
         settings=_settings(path, "settings", tree.get("settings")),
         seeds=tuple(range(seeds)),

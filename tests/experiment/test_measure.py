@@ -10,7 +10,7 @@ from rerec_engine.config import ModelConfig
 from rerec_engine.data.dataset import load_dataset
 from rerec_engine.errors import UserError
 from rerec_engine.experiment import measure
-from rerec_engine.experiment.measure import accuracy, main
+from rerec_engine.experiment.measure import RANKED, accuracy, main
 from rerec_engine.model.small_model import make_small_policy, phrase_tokenizer
 from rerec_engine.types import Rollout
 
@@ -74,6 +74,16 @@ def test_tests_in_several_orders(run, mini_demo, policy):
     places = [f"one, right one in the {place}" for place in ("first third", "middle third", "last third")]
     assert list(found["known"]) == ["one in 2 orders", "one, depends on the order", *places]
     assert all(0 <= value <= 1 for value in found["known"].values())
+
+
+def test_tests_may_be_ranked_too_and_cut(run, mini_demo, policy):
+    words = [str(run), "--tests", f"one={mini_demo}", "--rank-by", "scores", "--limit", "3", "--max-new-tokens", "4"]
+    main(words)
+    found = json.loads((run / "measured.json").read_text())
+    assert found["tests"]["one"]["queries"] == 3
+    assert list(found["known"]) == [f"one {measure}" for measure in RANKED]
+    assert found["known"]["one HR@10"] == 1  # there are six candidates
+    assert 0 <= found["known"]["one NDCG@3"] <= found["known"]["one HR@3"] <= 1
 
 
 @pytest.mark.slow

@@ -99,8 +99,10 @@ def test_an_arms_settings_come_over_the_suites_over_the_demos(tmp_path):
         ("arms: {a: {train.step: 3}}", "arm a: unknown setting 'train.step'"),
         ("arms: {a: {}}\ndatasets: [b]", "datasets: expected options of `prepare demo` by name"),
         ("arms: {a: {}}\ndata: D\nretention: true", "datasets and retention go with the demo's data alone"),
-        ("arms: {a: {}}\ndatasets: {b: {}}\ntests: [b, c]", "tests: expected a list of datasets (b)"),
+        ("arms: {a: {}}\ndatasets: {b: {}}\ntests: [b, c]", "tests: expected a list of datasets (data, b)"),
         ("arms: {a: {}}\npermutations: 3", "permutations: expected how many orders of `tests`"),
+        ("arms: {a: {}}\nrank_by: scores", "rank_by: there are no `tests` to rank"),
+        ("arms: {a: {}}\nlimit: 0", "limit: expected how many queries of a test"),
         ("arms: {a: 3}", "arm a: expected settings by name"),
     ],
 )
@@ -109,6 +111,13 @@ def test_mistakes_name_the_file(tmp_path, text, message):
     with pytest.raises(UserError, match=r"suite\.yaml: ") as caught:
         load_suite(path)
     assert message in str(caught.value)
+
+
+def test_what_is_measured_of_the_suites_own_data(tmp_path):
+    text = "arms: {a: {}}\ntests: [data]\nrank_by: votes\nlimit: 7\nsettings: {rollout.max_new_tokens: 9}"
+    suite = load_suite(write(tmp_path / "s.yaml", text))
+    (run,) = arm_runs(suite, Path("O"), PLACES, ["a"], (0,))
+    assert run.measures == ("--tests", "data=D", "--rank-by", "votes", "--limit", "7", "--max-new-tokens", "9")
 
 
 def test_a_bad_value_names_the_arm(tmp_path):
