@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=positive, metavar="N", help="the first N seeds (default: all of the suite)")
     parser.add_argument("--arms", nargs="+", metavar="ARM", help="these arms alone")
     parser.add_argument("--movielens", type=Path, metavar="DIR", help="MovieLens 100K, for suites of real sequences")
-    parser.add_argument("--inputs", type=Path, metavar="DIR", help="what `make real` fills, for suites of real films")
+    parser.add_argument("--inputs", type=Path, metavar="DIR", help="what `make real` fills, for suites of real data")
     parser.add_argument("--table", **SWITCH, help="run nothing, put what is there into the table")
     args = parser.parse_args(argv)
     from rich.console import Console

@@ -115,7 +115,9 @@ def _suite(path: Path, tree: Any, movielens: Path | None, inputs: Path | None) -
         data = {**data, "movielens": str(movielens.resolve())}
     if isinstance(data, str) and data.startswith("{inputs}"):
         if inputs is None:
-            raise UserError(f"suite {path.stem} is of real films: give --inputs, the folder that `make real` fills")
+            raise UserError(
+                f"suite {path.stem} is of real data: give --inputs, the folder that holds {data[9:]} and model"
+            )
         data = data.format(inputs=inputs.resolve())
     base = str(tree.get("base", "demo"))
     if not (CONFIGS / f"{base}.yaml").is_file():

@@ -12,7 +12,7 @@ from rerec_engine.experiment.suite import BUILT_IN, load_suite
 from rerec_engine.runs.settings import CONFIGS, read_yaml
 
 PLACES = {"data": Path("D"), "answers": Path("A.parquet"), "starts": Path("S")}
-NAMES = sorted(path.stem for path in BUILT_IN.glob("*.yaml") if path.stem != "real")
+NAMES = sorted(path.stem for path in BUILT_IN.glob("*.yaml") if "{inputs}" not in path.read_text())
 
 
 def write(path: Path, text: str) -> str:
@@ -51,7 +51,9 @@ def test_a_suite_of_real_sequences_needs_the_folder():
 
 
 def test_a_suite_of_real_films_takes_model_and_requests_from_its_inputs(tmp_path):
-    with pytest.raises(UserError, match="suite real is of real films: give --inputs"):
+    with pytest.raises(
+        UserError, match="suite real is of real data: give --inputs, the folder that holds films and model"
+    ):
         load_suite("real")
     suite = load_suite("real", inputs=tmp_path)
     assert suite.data == tmp_path / "films"
@@ -59,6 +61,14 @@ def test_a_suite_of_real_films_takes_model_and_requests_from_its_inputs(tmp_path
     assert config.model.path == str(tmp_path / "model")
     assert config.rollout == read_yaml(CONFIGS / "real.yaml").rollout
     assert suite.config("grpo", {}).advantage.estimator == "grpo"
+
+
+def test_the_suite_of_products_ranks_its_own_data(tmp_path):
+    suite = load_suite("office", inputs=tmp_path)
+    runs = arm_runs(suite, Path("O"), PLACES, list(suite.arms), (0,))
+    assert [run.config.advantage.estimator for run in runs][1:] == ["grpo", "rank"]
+    assert {run.config.reward.k for run in runs} == {5}
+    assert {run.measures[:4] for run in runs} == {("--tests", "data=D", "--rank-by", "answers")}
 
 
 def test_an_unknown_base_is_told(tmp_path):
