@@ -91,7 +91,7 @@ INSIDE = {
         "als lightgcn",
     ),
     "integrations": (
-        "shared",
+        "rank shared",
         "openrlhf trl verl_raae",
         "verl_agent",
         "verl",

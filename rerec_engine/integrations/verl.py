@@ -57,7 +57,8 @@ def compute_score_batched(
 
 
 def register() -> None:
-    """Register with verl the advantage estimator `raae`, the reward manager `raae` and the agent loop `raae_agent`.
+    """Register with verl the advantage estimators `raae` and `rank`, the reward manager `raae` and the agent loop
+    `raae_agent`.
 
     In this process alone. verl does it in each of its own, Ray's workers included, where the environment has
     `VERL_USE_EXTERNAL_MODULES=rerec_engine.integrations.verl_agent`.

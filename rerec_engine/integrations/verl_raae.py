@@ -6,10 +6,10 @@ of verl up to 0.6; to those of later versions, whose reward managers give one nu
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from verl import DataProto
@@ -18,6 +18,7 @@ from verl.workers.reward_manager import register
 from verl.workers.reward_manager.abstract import AbstractRewardManager
 
 from rerec_engine.errors import UserError
+from rerec_engine.integrations.rank import coded_advantage, coded_rewards, groups_of
 from rerec_engine.integrations.shared import candidates_of, plain, reward_info, row_names, shared_engine, with_row
 from rerec_engine.ops.groups import standardise
 from rerec_engine.reward import TokenScores
@@ -37,7 +38,7 @@ def raae_advantage(
     rewards are all equal.
     """
     mask = response_mask.bool()
-    group = torch.from_numpy(np.unique(np.asarray(index).astype(str), return_inverse=True)[1]).to(mask.device)
+    group = groups_of(index).to(mask.device)
     rewards = token_level_rewards[mask]  # [T]
     owner = group.unsqueeze(1).expand_as(mask)[mask]  # [T]
     advantages = torch.zeros_like(token_level_rewards)
@@ -45,11 +46,29 @@ def raae_advantage(
     return advantages, advantages
 
 
+@register_adv_est("rank")
+def rank_advantage(
+    token_level_rewards: torch.Tensor,  # [B, L], of `score_tokens` with rank
+    response_mask: torch.Tensor,  # [B, L]
+    index: NDArray[Any],  # [B], the prompt's uid
+    **_: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Credit by rank (`advantage.estimator: rank`), twice: as advantages and as returns.
+
+    [B, L] in the dtype of the rewards: at an entry's tokens against the same place of the group's answers, elsewhere as
+    `raae_advantage` over the tokens that belong to no entry; 0 on masked tokens.
+    """
+    mask = response_mask.bool()
+    advantages = coded_advantage(token_level_rewards, mask, groups_of(index).to(mask.device))
+    advantages = advantages.to(token_level_rewards.dtype)
+    return advantages, advantages
+
+
 @register("raae")
 class RaaeRewardManager(AbstractRewardManager):
     """The reward of every response token, [B, L] float32; 0 on padding and on what the model did not write.
 
-    options: `data_dir`, `threads`, `weights` (see `shared_engine`), `w_penalty` and `opened` (see
+    options: `data_dir`, `threads`, `weights` (see `shared_engine`), `w_penalty`, `rank`, `w_invalid` and `opened` (see
     `score_tokens`). compute_score is not used.
     """
 
@@ -88,10 +107,13 @@ def score_tokens(
     *,
     opened: bool | None = None,
     w_penalty: float = 0.3,
+    rank: bool = False,
+    w_invalid: float = 0.1,
     **options: Any,
 ) -> TokenScores:
     """`RewardEngine.score_tokens` of verl's rows. opened: whether the prompts open a block of reasoning; None: as their
-    ids tell, and not without them. Errors: `UserError` that names the row."""
+    ids tell, and not without them. rank: token rewards hold those of entries too, coded for the estimator `rank`; it
+    needs weights with k of at least 2. Errors: `UserError` that names the row."""
     extras = [row.get("extra_info") for row in rows]
     names = row_names([str(row.get(source)) for row in rows], extras)
     truths = [plain(row["reward_model"].get("ground_truth")) for row in rows]
@@ -100,7 +122,13 @@ def score_tokens(
     if opened is None and prompts is not None:
         opens = [ids_end_opened(plain(prompt), tokenizer) for prompt in prompts]
     engine = shared_engine(**options)
+    if rank and engine.weights.k < 2:
+        raise UserError(f"rank needs weights with k >= 2, got {engine.weights.k}: reward_kwargs.weights.k=3")
+    more = {"opened": opens, "entries": rank, "w_invalid": w_invalid}
     try:
-        return engine.score_tokens(responses, mask, truths, tokenizer, among, w_penalty, opened=opens)
+        scored = engine.score_tokens(responses, mask, truths, tokenizer, among, w_penalty, **more)
     except UserError as error:
         raise with_row(error, names) from None
+    if scored.entries is None:
+        return scored
+    return dataclasses.replace(scored, token_rewards=coded_rewards(scored.token_rewards, scored.entries))

@@ -76,7 +76,7 @@ def token_advantages(
     |---|---|
     | raae | (token reward - mean) / population std over all response tokens of the group |
     | rank | of a token of an entry (entry's reward - mean) / (sample std + 1e-6) over the same place of the group's
-    answers, see `ops.groups.entry_advantage`; of any other token raae's |
+    answers, see `ops.groups.entry_advantage`; of any other token raae's, over such tokens |
     | grpo | (reward - mean) / (sample std + 1e-6) over the group's responses |
     | dr_grpo | reward - mean over the group's responses |
     | rloo | reward - mean of the group's other responses; 0 for a response without others |
@@ -115,10 +115,10 @@ def token_advantages(
             f"advantage.estimator {config.estimator} takes no kl (loss.kl_in reward); only reinforce_pp and gae do"
         )
     returns = None
-    if config.estimator == "raae" or config.estimator == "rank":
+    if config.estimator == "raae":
         advantages = standardise(_needed(inputs, "token_rewards", config), torch.ones_like(owner), groups[owner])
-        if config.estimator == "rank":
-            advantages = _with_entries(advantages, entries, groups, owner)
+    elif config.estimator == "rank":
+        advantages = _by_rank(_needed(inputs, "token_rewards", config), entries, groups, owner)
     elif config.estimator == "reinforce_pp":
         advantages = whiten(_reward_to_go(reward, inputs["kl"], bounds, owner))
     elif config.estimator == "gae":
@@ -136,13 +136,13 @@ def token_advantages(
     return Advantages(advantages.float(), returns)
 
 
-def _with_entries(
-    advantages: torch.Tensor,  # [T]
+def _by_rank(
+    token_rewards: torch.Tensor,  # [T]
     entries: ListEntries | None,
     groups: torch.Tensor,  # [B]
     owner: torch.Tensor,  # [T]
 ) -> torch.Tensor:
-    """The advantages with those of the entries at their tokens, [T] float64."""
+    """Those of the entries at their tokens, and RAAE's among all others, [T] float64."""
     if entries is None:
         raise ValueError("advantage.estimator rank needs entries, got None")
     of_token, rewards, cu_entries = (torch.as_tensor(x).to(owner.device) for x in entries)
@@ -154,10 +154,11 @@ def _with_entries(
     bad = (~rewards.isfinite()).nonzero()
     if bad.numel():
         raise ValueError(f"the reward of entry {int(bad[0])} must be finite, got {float(rewards[bad[0]])}")
+    inside = of_token >= 0
+    advantages = standardise(token_rewards, ~inside, groups[owner])
     if not len(rewards):
         return advantages
     of_entry = ListEntries(of_token, rewards, cu_entries).advantages(groups).to(advantages.dtype)  # [E]
-    inside = of_token >= 0
     at = torch.where(inside, cu_entries[owner] + of_token.long(), 0)
     return torch.where(inside, of_entry[at], advantages)
 

@@ -78,6 +78,24 @@ def test_rewards_of_ragged_responses(score: Any, byte_tokenizer: Any, rows: list
     assert harsh[1, 0] == pytest.approx(total[1] - 0.6 * abs(total[1]))
 
 
+def test_rewards_by_rank_reach_their_estimator(
+    verl: Any, score: Any, byte_tokenizer: Any, rows: list[dict[str, Any]]
+) -> None:
+    """Alien is right: first in one answer and second in the other, which repeats itself behind it."""
+    ids, mask = padded(byte_tokenizer, ["\\boxed{Alien (1979)\nSolaris}", "\\boxed{Solaris\nAlien (1979)\nSolaris}"])
+    options = {"rank": True, "weights": {"k": 3, "qas": 0, "pas": 0}}
+    scored = score(ids, mask, rows_of(rows, 4, 4), **options)
+    advantages, returns = verl.estimators["rank"](torch.from_numpy(scored.token_rewards), mask, np.array(["a", "a"]))
+    assert advantages.dtype == torch.float32 and torch.equal(advantages, returns)
+    places = scored.entries.of_token
+    for row, signs in enumerate([[1, -1], [-1, 1, -1]]):
+        for place, sign in enumerate(signs):
+            found = advantages[row][torch.from_numpy(places[row] == place)]
+            assert found == pytest.approx(sign * 0.5**0.5, abs=1e-3)
+    with pytest.raises(UserError, match="rank needs weights with k >= 2, got 1"):
+        score(ids, mask, rows_of(rows, 4, 4), rank=True)
+
+
 def test_a_wrong_row_is_named_by_its_source_and_id(score: Any, byte_tokenizer: Any, rows: list[dict[str, Any]]) -> None:
     ids, mask = padded(byte_tokenizer, [RIGHT, RIGHT])
     wrong = {"data_source": "books", "reward_model": {"ground_truth": ["Emma"]}, "extra_info": None}

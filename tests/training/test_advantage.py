@@ -89,8 +89,13 @@ def test_raae() -> None:
 
 
 def test_rank() -> None:
-    """raae's, but at the tokens of entries, where it is the entry's against the same place of the group."""
-    expected, start = compute("raae")[0].astype(np.float64), np.concatenate([[0], np.cumsum(LISTED)])
+    """At the tokens of entries the entry's against the same place of the group; raae's over the others."""
+    tokens, start = token_rewards().astype(np.float64), np.concatenate([[0], np.cumsum(LISTED)])
+    expected = np.zeros(CU[-1])
+    for g in set(GROUP):
+        own = (GROUP[OWNER] == g) & (PLACES < 0)
+        if len(set(tokens[own])) > 1:
+            expected[own] = (tokens[own] - tokens[own].mean()) / tokens[own].std()
     for t, place in enumerate(PLACES):
         if place < 0:
             continue
