@@ -124,7 +124,7 @@ def score_tokens(
     engine = shared_engine(**options)
     if rank and engine.weights.k < 2:
         raise UserError(f"rank needs weights with k >= 2, got {engine.weights.k}: reward_kwargs.weights.k=3")
-    more = {"opened": opens, "entries": rank, "w_invalid": w_invalid}
+    more: dict[str, Any] = {"opened": opens, "entries": rank, "w_invalid": w_invalid}
     try:
         scored = engine.score_tokens(responses, mask, truths, tokenizer, among, w_penalty, **more)
     except UserError as error:
