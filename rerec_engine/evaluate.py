@@ -10,9 +10,9 @@ With --ranking: ranked lists of all of these, at several cut-offs.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,20 +65,15 @@ def evaluate_model(args: argparse.Namespace) -> tuple[EvalReport, OrderReport | 
 def evaluate_others(args: argparse.Namespace) -> tuple[EvalReport, dict[str, Any], str]:
     """Answers of a server, or of a file, to the split; with what to say of them, as JSON and as text."""
     with waiting("loading the libraries"):
-        from rerec_engine.metrics.outside import Asked, evaluate_file, evaluate_server, spent_line
-        from rerec_engine.metrics.server import Server
+        from rerec_engine.metrics.outside import Asked, ask_server, evaluate_file
 
-    how = {"skip_bad": args.skip_bad, "k": args.k, "seed": args.seed}
-    if args.server is None:
-        report, skipped = evaluate_file(Asked.of(args.data, args.split, args.limit), args.predictions, **how)
-        left = ", ".join(f"{count} {kind}" for kind, count in skipped.items() if count)
-        return report, {"predictions": args.predictions, "skipped": skipped}, f"left out: {left}" if left else ""
-    server = Server(args.server, args.model, max_tokens=args.max_new_tokens, temperature=args.temperature)
     asked = Asked.of(args.data, args.split, args.limit)
-    name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', args.model)}.{args.split}.answers.jsonl"
-    answers = args.answers or Path(args.output or name).parent / name
-    report, spent = evaluate_server(asked, server, answers, concurrency=args.concurrency, **how)
-    return report, {"model": args.model, "server": spent}, spent_line(spent)
+    if args.server is not None:
+        return ask_server(asked, args)
+    how = {"skip_bad": args.skip_bad, "k": args.k, "seed": args.seed}
+    report, skipped = evaluate_file(asked, args.predictions, **how)
+    left = ", ".join(f"{count} {kind}" for kind, count in skipped.items() if count)
+    return report, {"predictions": args.predictions, "skipped": skipped}, f"left out: {left}" if left else ""
 
 
 def baselines(
@@ -122,52 +117,6 @@ def evaluate_baselines(args: argparse.Namespace, report: EvalReport | None = Non
     rankers, notes = baselines(args, dataset, queries)
     how = {"k": args.k, "seed": args.seed, "split": args.split, "notes": notes}
     return compare(rankers, queries, dataset.item_count, report=report, progress=True, **how)
-
-
-def evaluate_ranking(args: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
-    """Ranked lists of a model, a server or a file, and of what needs no model: JSON, and what is printed."""
-    with waiting("loading the libraries"):
-        from rerec_engine.data.dataset import load_dataset
-        from rerec_engine.metrics.outside import Asked, rank_file
-        from rerec_engine.metrics.ranking.popularity import Popularity
-        from rerec_engine.metrics.ranking.report import report_rankings
-        from rerec_engine.metrics.ranking.sources import by_answers, by_rankers
-
-    result: dict[str, Any] = {"data": args.data}
-    printed: list[Any] = []
-    systems: dict[str, Any] = {}
-    notes: list[str] = []
-    dataset = load_dataset(args.data)
-    queries: Sequence[Query] = dataset.some_queries(args.split, args.limit)
-    if args.predictions:
-        asked = Asked.of(args.data, args.split, args.limit)
-        how = {"skip_bad": args.skip_bad, "k": args.k, "seed": args.seed}
-        systems[Path(args.predictions).name], report, skipped = rank_file(asked, args.predictions, **how)
-        result |= {"predictions": args.predictions, "skipped": skipped}
-        printed += [report.table()] if report else []
-        notes += [f"left out: {count} {kind}" for kind, count in skipped.items() if count]
-    elif args.server:
-        report, place, told = evaluate_others(args)
-        systems[args.model] = by_answers(report.rows)
-        result |= place
-        printed += [report.table(), told]
-    elif args.model:
-        opened = open_model(args)
-        queries = opened.queries
-        systems[args.model] = opened.ranking()
-        result |= {"model": args.model, "rank_by": args.rank_by, **opened.measured}
-        notes += [f"not asked, since their prompts are too long: {opened.left_out}"] if opened.left_out else []
-    if systems:
-        queries = [query for query in queries if any(query.id in lists for lists in systems.values())]
-    if args.baselines:
-        rankers, left_out = baselines(args, dataset, queries)
-        over = {"over": args.over, "seed": args.seed, "progress": True}
-        systems |= by_rankers(rankers, queries, dataset.item_count, **over)
-        notes += left_out
-    popularity = Popularity.of(dataset.interactions)
-    how = {"over": args.over, "seed": args.seed, "split": args.split, "notes": notes}
-    ranking = report_rankings(systems, queries, popularity, **how)
-    return {**result, "ranking": ranking.to_json()}, [*printed, *ranking.tables()]
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -303,6 +252,14 @@ def _on_dataset(args: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
     return result, printed
 
 
+def _ranked(args: argparse.Namespace) -> tuple[dict[str, Any], list[Any]]:
+    """The same of ranked lists."""
+    with waiting("loading the libraries"):
+        from rerec_engine.metrics.ranked import rank
+
+    return rank(args, partial(baselines, args) if args.baselines else None)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     args = _arguments(argv)
@@ -322,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result = evaluate_predictions(args.predictions, args.queries, args.matcher, args.data, args.skip_bad)
         tables = [predictions_table(result)]
     else:
-        result, tables = evaluate_ranking(args) if args.ranking else _on_dataset(args)
+        result, tables = _ranked(args) if args.ranking else _on_dataset(args)
     console = Console()
     for part in tables:
         console.print(part, highlight=False, soft_wrap=isinstance(part, str))  # a path stays in one piece

@@ -102,6 +102,7 @@ INSIDE = {
         "comparison evaluation orders ranking.report server",
         "answer_file outside ranking.model",
         "own",
+        "ranked",
     ),
     "model": (
         "disk lora memory output pre_tokenizers ranks source templates thinking tiled_attention",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -90,6 +92,16 @@ def evaluate_server(
         "unanswered": failed,
     }
     return report, spent
+
+
+def ask_server(asked: Asked, args: argparse.Namespace) -> tuple[EvalReport, dict[str, Any], str]:
+    """`evaluate_server` as the command's words say, with what to say of it, as JSON and as text."""
+    server = Server(args.server, args.model, max_tokens=args.max_new_tokens, temperature=args.temperature)
+    name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', args.model)}.{args.split}.answers.jsonl"
+    answers = args.answers or Path(args.output or name).parent / name
+    how = {"skip_bad": args.skip_bad, "k": args.k, "seed": args.seed}
+    report, spent = evaluate_server(asked, server, answers, concurrency=args.concurrency, **how)
+    return report, {"model": args.model, "server": spent}, spent_line(spent)
 
 
 def evaluate_file(
