@@ -21,6 +21,8 @@ ALL = "all"
 Lists = Mapping[str, Sequence[int]]
 """Of one system, by query id: items, best first, none twice; a negative one is a title in no catalogue, which holds its
 place. A query that the system cannot rank for is not there; an empty list finds nothing."""
+_NAME = 24
+"""Columns of a system's name, which may be a path."""
 _HEADED = ("HR@10", "NDCG@10")
 """In the table with intervals, which fits 80 columns."""
 
@@ -122,7 +124,7 @@ class RankingReport:
         ranked = f"{self.catalogue} items ranked" if self.over == "catalogue" else "candidates ranked"
         title = f"{self.split or 'ranking'}: {self.queries} queries, {ranked}, {of}"
         table = Table(title=title, title_justify="left", caption_justify="left")
-        table.add_column("", no_wrap=True)
+        table.add_column("", overflow="fold", max_width=_NAME)
         for name in columns:
             table.add_column(name, justify="right", no_wrap=True)
         return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from rich.console import Console
 from rich.table import Table
 
 from rerec_engine.metrics.ranking.popularity import Popularity
@@ -72,6 +74,16 @@ def test_who_ranks_for_none_is_told() -> None:
     assert report.notes == ("x: y", "none: left out, it ranks for none of the queries")
     with pytest.raises(ValueError, match="no system ranks"):
         report_rankings({"none": {}}, QUERIES, LOG)
+
+
+def test_a_long_name_leaves_room_for_the_figures() -> None:
+    report = report_rankings({"a/" * 40: SYSTEMS["ours"]}, QUERIES, LOG)
+    for table, figures in zip(report.tables(), ("0.667 [0.000, 1.000]", "0.6667"), strict=True):
+        console = Console(width=80, file=io.StringIO())
+        console.print(table)
+        assert isinstance(console.file, io.StringIO)
+        assert figures in console.file.getvalue()
+        assert "…" not in console.file.getvalue()
 
 
 def test_tables_and_json(printed: Callable[[Table], list[str]], cells: Callable[[list[str]], list[list[str]]]) -> None:
