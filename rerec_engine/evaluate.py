@@ -147,7 +147,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     model.add_argument(
         "--max-prompt-tokens", type=positive, metavar="N", help="leave out and count longer prompts (default: none)"
     )
-    parser.share("max-new-tokens", to=model)
+    parser.share("max-new-tokens", "constrain", to=model)
     model.add_argument("--batch-size", type=positive, default=256, metavar="N", help="queries at once (default: 256)")
     parser.share("device", "threads", to=model)
     parser.share("seed", to=model, help="seed of the intervals' bootstrap; answers are greedy (default: 0)")
@@ -187,10 +187,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     lists.add_argument(
         "--rank-by",
-        choices=("scores", "votes", "answers"),
+        choices=("scores", "beams", "votes", "answers"),
         default="scores",
-        help="how a model ranks: by the log-prob of every title in the box, by the votes of --samples answers, or as "
-        "its greedy answer names them (default: scores)",
+        help="how a model ranks: by the log-prob of every title in the box, by a beam search of 20 over titles, by the "
+        "votes of --samples answers, or as its greedy answer names them (default: scores)",
     )
     lists.add_argument(
         "--over",

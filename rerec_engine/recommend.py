@@ -31,11 +31,12 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
         from rerec_engine.assistant.answer import Assistant
         from rerec_engine.model.context import context_of
         from rerec_engine.model.source import Loading
-        from rerec_engine.rollout.loading import load_sampler, open_inputs
+        from rerec_engine.rollout.loading import constrain_answers, load_sampler, open_inputs
 
     loading = Loading.of(args)
     dataset = open_inputs(args.model, args.data, args.threads, loading)
     sampler = load_sampler(args.model, args.device, loading)
+    constrain_answers(sampler, dataset.catalogue, args.constrain, args.threads)
     policy, search = sampler.policy, None
     if args.search_model is not None:
         from rerec_engine.assistant.search import TextIndex
@@ -137,7 +138,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--search-model", metavar="DIR|NAME", help="order ties by a sentence-embedding model (extra `search`)"
     )
     parser.add_argument("--json", **SWITCH, help="one JSON object a request")
-    parser.share("max-new-tokens", "temperature", "seed", "device", "threads", *LOADING)
+    parser.share("max-new-tokens", "temperature", "seed", "device", "threads", "constrain", *LOADING)
     return parser.parse_args(argv)
 
 

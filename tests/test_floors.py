@@ -151,7 +151,7 @@ INSIDE = {
         "prompt_attention waiting",
         "decoder process",
         "sampler vllm",
-        "replica selfcheck",
+        "beams replica selfcheck",
         "loading",
     ),
     "runs": (

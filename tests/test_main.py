@@ -53,7 +53,7 @@ def test_help_has_examples_and_the_shared_flags(command, monkeypatch, capsys):
     assert max(map(len, told.splitlines())) <= 80
     assert "options options" not in told
     assert not re.search(r"^ {26}(Of |G\.$)", told, re.MULTILINE)
-    assert len(TABLE) == 13
+    assert len(TABLE) == 14
     for flag, commands in TABLE:
         if command != "prepare" and command in commands.replace("and all of prepare", "").split(", "):
             assert re.search(rf"{flag}\b", told), flag

@@ -202,6 +202,16 @@ void Walk::allowed(const Row& row, Allowed& out) const {
   std::sort(out.ids.begin(), out.ids.end());
 }
 
+Walk::Fate Walk::fate(const Row& row, int32_t token) const {
+  Place place = row.place;
+  for (char byte : tokens_->bytes(token)) {
+    step(place, static_cast<unsigned char>(byte), *row.titles, row.named);
+    if (!place.inside) return Fate::kEnds;
+    if (place.fresh_count > 0) return Fate::kSeveral;
+  }
+  return Fate::kGoesOn;
+}
+
 std::shared_ptr<const Walk::Known> Walk::known(const Row& row) const {
   const Place& place = row.place;
   const Key key{place.range.lo, place.range.hi, place.depth, place.lead};

@@ -55,6 +55,9 @@ class Walk {
   void allowed(const Row& row, Allowed& out) const;
   // False where the token cannot follow; the row is then spoilt.
   bool advance(Row& row, int32_t token) const;
+  // What becomes of a row in a box, of which nothing has been said but one title at most, by one more token.
+  enum class Fate : int8_t { kGoesOn, kEnds, kSeveral };  // several: another title begins
+  Fate fate(const Row& row, int32_t token) const;
 
  private:
   struct Search;

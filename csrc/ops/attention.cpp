@@ -50,6 +50,13 @@ char* PagePool::take() {
   return page;
 }
 
+char* PagePool::copy(const char* page) {
+  char* const copied = take();
+  for (size_t layer = 0; layer < layers_; ++layer)
+    std::memcpy(copied + layer * layer_stride(), page + layer * layer_stride(), bytes_);
+  return copied;
+}
+
 size_t attention_scratch(size_t responses, size_t groups, size_t dim, size_t prompt, size_t longest) {
   return responses * groups * (2 * dim + 1 + (blocks_of(prompt) + blocks_of(longest)) * kBlock);
 }
@@ -134,13 +141,21 @@ void AttentionCache::advance() {
 
 void AttentionCache::keep(const std::vector<int64_t>& rows) {
   std::vector<Row> kept;
-  for (size_t i = 0, next = 0; i < rows_.size(); ++i) {
-    Row& row = rows_[i];
-    if (next < rows.size() && static_cast<size_t>(rows[next]) == i) {
-      kept.push_back(std::move(row));
-      ++next;
+  kept.reserve(rows.size());
+  std::vector<bool> used(rows_.size(), false);
+  for (const int64_t i : rows) {
+    const Row& row = rows_.at(static_cast<size_t>(i));
+    kept.push_back(row);
+    if (!used[static_cast<size_t>(i)]) {
+      used[static_cast<size_t>(i)] = true;
       continue;
     }
+    ++row.prompt->rows;
+    for (char*& page : kept.back().pages) page = pool_.copy(page);
+  }
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    if (used[i]) continue;
+    const Row& row = rows_[i];
     pool_.give_back(row.pages);
     if (--row.prompt->rows == 0) {
       const auto& pages = row.prompt->pages;

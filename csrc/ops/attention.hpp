@@ -53,6 +53,7 @@ class PagePool {
   PagePool(size_t layers, size_t bytes) : layers_(layers), bytes_(bytes) {}  // bytes: of a page, in one layer
 
   char* take();  // zeros in all layers
+  char* copy(const char* page);
   void give_back(const std::vector<char*>& pages) { free_.insert(free_.end(), pages.begin(), pages.end()); }
   size_t layer_stride() const { return kPages * bytes_; }  // from a page's layer to the next, in bytes
 
@@ -85,7 +86,7 @@ class AttentionCache {
   // All layers have seen the new token.
   void advance();
 
-  // Goes on with these rows only, in ascending order.
+  // Goes on with these rows, which may repeat (each then goes its own way); rows of one prompt stand together.
   void keep(const std::vector<int64_t>& rows);
 
  private:

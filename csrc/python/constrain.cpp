@@ -152,11 +152,41 @@ class Rows {
     }
   }
 
+  // Of rows in a box that hold one title at most: rows [X] and the tokens [X] that go on in one, and items [X] that a
+  // token ends, else -1.
+  py::tuple continuations() const {
+    std::vector<int64_t> rows;
+    std::vector<int32_t> ids, items;
+    {
+      py::gil_scoped_release release;
+      Allowed some;
+      for (size_t i = 0; i < rows_.size(); ++i) {
+        const Row& row = rows_[i];
+        if (!row.place.inside) throw std::invalid_argument("row " + std::to_string(i) + " is in no box");
+        titles_->walk().allowed(row, some);
+        for (int32_t id : some.ids) {
+          const Walk::Fate fate = titles_->walk().fate(row, id);
+          if (fate == Walk::Fate::kSeveral) continue;
+          rows.push_back(static_cast<int64_t>(i));
+          ids.push_back(id);
+          items.push_back(fate == Walk::Fate::kEnds ? ended(row, id) : -1);
+        }
+      }
+    }
+    return py::make_tuple(to_array(rows), to_array(ids), to_array(items));
+  }
+
   // Items of the last box that was closed; none: there is none yet.
   std::vector<int32_t> answer(size_t row) const { return rows_.at(row).answer; }
   bool inside(size_t row) const { return rows_.at(row).place.inside; }
 
  private:
+  int32_t ended(const Row& row, int32_t token) const {
+    Row after = row;
+    titles_->walk().advance(after, token);
+    return after.answer.front();
+  }
+
   std::shared_ptr<Titles> titles_;
   std::vector<Row> rows_;
 };
@@ -227,6 +257,7 @@ void register_constrain(py::module_& module) {
       .def("allowed", &Rows::allowed)
       .def("mask", &Rows::mask, py::arg("logits").noconvert(), "places"_a)
       .def("advance", &Rows::advance, "tokens"_a, "rows"_a)
+      .def("continuations", &Rows::continuations)
       .def("answer", &Rows::answer, "row"_a)
       .def("inside", &Rows::inside, "row"_a);
 }

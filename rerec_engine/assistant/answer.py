@@ -116,6 +116,7 @@ class Assistant:
         self, ask: Ask, prompt: Sequence[int], sampling: Sampling, top_k: int | None, seconds: float, opened: bool
     ) -> Generator[str | Thought | Answer, None, None]:
         text = TextStream(self._chat.tokenizer, opened)
+        sampling = replace(sampling, candidates=[ask.candidates])
         with closing(self._draw(prompt, sampling, seconds)) as tokens:
             for token in tokens:
                 yield from text.feed(token)

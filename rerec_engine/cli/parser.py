@@ -212,6 +212,12 @@ SHARED: dict[str, dict[str, Any]] = {
         "default": 768,
         "help": "tokens of a response at most (default: 768)",
     },
+    "constrain": {
+        "choices": ("auto", "off", "candidates", "catalogue"),
+        "default": "auto",
+        "help": "within an answer's box allow titles alone, of the candidates (of the catalogue where there are none) "
+        "or of the whole catalogue; auto: candidates, where the tokenizer allows it (default: auto)",
+    },
     "temperature": {
         "metavar": "X",
         "type": not_negative,

@@ -44,6 +44,9 @@ class AnswerTitles:
         """Items that no answer can name: the title is another's too, or holds braces, or the tokens do not spell it."""
         if len(catalogue) and not len(order):
             raise UserError(f"{source}: its tokens spell none of the catalogue's titles")
+        lengths = np.diff(catalogue.arrays["title_ptr"])[order]
+        self.longest = int(lengths.max(initial=0))
+        """Bytes of the longest title that can be named."""
         self.core = _core.Titles(catalogue.core, tokens, order)
         self._tokens, self._order = table, order
 
@@ -54,6 +57,12 @@ class AnswerTitles:
         arrays |= {"order": self._order, "token_ptr": ptr, "token_bytes": np.frombuffer(text, dtype=np.uint8)}
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
+
+    def first_bytes(self) -> NDArray[np.int16]:
+        """Of every token, [tokens]; -1: it has none."""
+        ptr, text = self._tokens
+        padded = np.frombuffer(text + b"\0", dtype=np.uint8).astype(np.int16)
+        return np.where(np.diff(ptr) > 0, padded[ptr[:-1]], np.int16(-1))
 
     def rows(self) -> AnswerRows:
         """Responses that are about to be drawn; none yet."""

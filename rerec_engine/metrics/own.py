@@ -11,15 +11,17 @@ from typing import Any
 
 from rerec_engine.cli import waiting
 from rerec_engine.config import RewardWeights
+from rerec_engine.constrain.titles import AnswerTitles
 from rerec_engine.data.dataset import Dataset
 from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.data.lengths import fitting
 from rerec_engine.data.prompter import Prompter
 from rerec_engine.data.prompts import FORMS
 from rerec_engine.errors import file_error
+from rerec_engine.machine import thread_count
 from rerec_engine.metrics.evaluation import evaluate_queries
 from rerec_engine.metrics.ranking.model import TitleScores, reasoner, votes
-from rerec_engine.metrics.ranking.sources import Search, by_answers, by_search
+from rerec_engine.metrics.ranking.sources import DEPTH, Search, by_answers, by_search
 from rerec_engine.metrics.report import EvalReport
 from rerec_engine.model.arithmetic import name_of
 from rerec_engine.model.context import check_context
@@ -27,7 +29,8 @@ from rerec_engine.model.packed_attention import enable_packing
 from rerec_engine.model.selfcheck import prove_policy
 from rerec_engine.model.source import Loading
 from rerec_engine.reward import RewardEngine
-from rerec_engine.rollout.loading import load_sampler, open_inputs
+from rerec_engine.rollout.beams import Beams
+from rerec_engine.rollout.loading import constrain_answers, load_sampler, open_inputs
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.types import Query, Sampling
 
@@ -59,6 +62,7 @@ class OpenModel:
         with waiting("loading the reward engine"):
             engine = RewardEngine.load(args.data, RewardWeights(k=args.k))
         sampler = load_sampler(args.model, args.device, loading)
+        constrain_answers(sampler, engine.catalogue, args.constrain, args.threads)
         encode = sampler.policy.encode_prompt
         with waiting("encoding the prompts"):
             queries = list(fitting(everything, encode, args.max_prompt_tokens))
@@ -71,10 +75,13 @@ class OpenModel:
 
     @property
     def measured(self) -> dict[str, Any]:
-        """What the JSON tells of the model: its arithmetic, and the self-check's largest difference of log-probs,
-        nats."""
+        """What the JSON tells of the model: its arithmetic, what its answers may name, and the self-check's largest
+        difference of log-probs, nats."""
         policy = self.sampler.policy
-        return {"dtype": name_of(policy.dtype), "selfcheck_logprob_max": self.sampler.proof.logprob_max}
+        titles = self.sampler.titles
+        constrain = "off" if titles is None else "candidates" if titles.only_candidates else "catalogue"
+        proof = self.sampler.proof.logprob_max
+        return {"dtype": name_of(policy.dtype), "constrain": constrain, "selfcheck_logprob_max": proof}
 
     def answers(self, queries: Sequence[Query]) -> EvalReport:
         """Greedy answers to some of the queries, scored."""
@@ -94,6 +101,7 @@ class OpenModel:
             progress=True,
             opened=sampler.policy.chat.opens_reasoning(),
             watched=sampler,
+            constrain=sampler.titles is not None,
         )
 
     def ranking(self) -> dict[str, list[int]]:
@@ -120,6 +128,14 @@ def _by_scores(opened: OpenModel) -> dict[str, list[int]]:
     return opened.by_search(search, args.batch_size if args.reasoning else 1)
 
 
+def _by_beams(opened: OpenModel) -> dict[str, list[int]]:
+    args, sampler = opened.args, opened.sampler
+    gap = FORMS[opened.dataset.description.form].closed
+    titles = AnswerTitles(opened.engine.catalogue, sampler.policy.tokenizer, threads=thread_count(args.threads))
+    search = Beams(sampler, titles, DEPTH, args.length_normalised, gap)
+    return opened.by_search(search, max(1, min(args.batch_size, 256) // DEPTH))
+
+
 def _by_votes(opened: OpenModel) -> dict[str, list[int]]:
     args, sampler = opened.args, opened.sampler
     return votes(
@@ -133,6 +149,7 @@ def _by_votes(opened: OpenModel) -> dict[str, list[int]]:
         batch_size=max(1, args.batch_size // args.samples),
         opened=sampler.policy.chat.opens_reasoning(),
         progress=True,
+        constrain=sampler.titles is not None,
     )
 
 
@@ -142,6 +159,7 @@ def _by_answers(opened: OpenModel) -> dict[str, list[int]]:
 
 RANKINGS: dict[str, Callable[[OpenModel], dict[str, list[int]]]] = {
     "scores": _by_scores,
+    "beams": _by_beams,
     "votes": _by_votes,
     "answers": _by_answers,
 }

@@ -148,7 +148,7 @@ def evaluation_file(folder: Path, moment: str, name: str) -> Path:
 def _evaluation(options: Options, moment: str, model: str, name: str, folder: Path) -> Stage:
     product = evaluation_file(folder, moment, name)
     asked = ("--data", str(options.dataset(name)), "--max-new-tokens", str(read_yaml(CONFIG).rollout.max_new_tokens))
-    words = ("evaluate", "--model", model, *asked, "--output", str(product))
+    words = ("evaluate", "--model", model, *asked, "--constrain", "off", "--output", str(product))  # as in training
     return Stage(f"evaluation of {moment}", product, words, folder)
 
 

@@ -57,7 +57,7 @@ class Cache(Protocol):
         ...
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only (int64 indices, ascending)."""
+        """Go on with these rows (int64 indices), which may repeat; rows of one prompt stand together."""
         ...
 
 

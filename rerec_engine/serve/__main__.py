@@ -51,7 +51,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--max-body-kb", type=positive, default=64, metavar="KB", help="kB of a request at most (default: %(default)s)"
     )
-    parser.share("max-new-tokens", *LOADING)
+    parser.share("max-new-tokens", "constrain", *LOADING)
     parser.share("seed", help="seed of what is drawn for requests that bring none (default: 0)")
     parser.add_argument(
         "--max-concurrent", type=positive, metavar="N", help="answers made at once (default: 2; with vLLM 32)"

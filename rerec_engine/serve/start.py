@@ -18,6 +18,7 @@ from rerec_engine.heap import keep_memory
 from rerec_engine.model.context import context_of
 from rerec_engine.model.policy import Policy, load_policy
 from rerec_engine.model.source import Loading, find_model
+from rerec_engine.rollout.loading import constrain_answers
 from rerec_engine.rollout.sampler import Sampler
 from rerec_engine.rollout.selfcheck import prove_sampler
 from rerec_engine.serve.backend import Backend, SamplerBackend
@@ -75,6 +76,7 @@ def start_conversation(args: argparse.Namespace, limits_of: Callable[[str], Limi
     sampler = Sampler(policy)
     with waiting("the self-check"):
         prove_sampler(sampler, remedy="; --engine vllm draws with vLLM, where that knows the model")
+    constrain_answers(sampler, dataset.catalogue, args.constrain, 0)
     backend = SamplerBackend(sampler, limits.concurrent)
     return _conversation(dataset, policy, backend), limits
 

@@ -170,10 +170,11 @@ def test_each_request_has_its_own_sampling_and_time(films: Dataset) -> None:
             ended.append(True)
 
     who = Assistant(films, ByteChat([]), draw)
-    events = who.stream(who.prepare("x"), Sampling(5, 0.5, seed=7), seconds=3.0)
+    ask = who.prepare("x")
+    events = who.stream(ask, Sampling(5, 0.5, seed=7), seconds=3.0)
     assert seen == []  # nothing is drawn before it is asked for
     assert next(events) == "A"
-    assert (seen, ended) == ([(Sampling(5, 0.5, seed=7), 3.0)], [])
+    assert (seen, ended) == ([(Sampling(5, 0.5, seed=7, candidates=[ask.candidates]), 3.0)], [])
     events.close()
     assert ended == [True]
 

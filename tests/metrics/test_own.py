@@ -33,6 +33,10 @@ def test_every_way_to_rank_gives_a_report(
         figures = written["ranking"]["systems"][str(tmp_path)]["groups"]["all"]["measures"]
         assert figures["HR@10"]["mean"] == 1
         assert 0 < figures["NDCG@10"]["mean"] <= 1
+    elif way[0] == "beams":  # the candidates that such a tokenizer spells, best first
+        assert all(
+            own and set(own) <= set(query.candidates) for own, query in zip(lists.values(), queries, strict=True)
+        )
     else:
         assert [*lists.values()] == [[]] * 3  # an untrained model names nothing
 

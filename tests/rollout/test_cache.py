@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from rerec_engine import _core
 from rerec_engine.rollout.cache import Heads, NativeCache, TorchCache, make_cache, rotate
+from rerec_engine.rollout.decoder import make_decoder
 
 
 @pytest.fixture(params=_core.vector_levels())
@@ -122,3 +124,39 @@ def test_more_responses_than_a_task_takes(level):
 )
 def test_choice(dim, dtype, kind):
     assert type(make_cache(Heads(1, 2, 1, dim), *tables(8, dim, dtype), 4)) is kind
+
+
+@pytest.mark.parametrize("device", ["cpu"])
+def test_rows_may_go_on_several_times(tiny_policy, device):
+    """As beams do: a row that is kept twice goes two ways, each as if it had been there from the beginning."""
+    policy = tiny_policy("qwen2")
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(5, 300, n).tolist() for n in (21, 37)]
+    heads, start = rng.integers(5, 300, (2, 20)), [0, 1]
+    for native in (True, False):
+        decoder = make_decoder(policy.model, torch.float32)
+        decoder.open(100, 40)
+        if not native:
+            decoder.cache = TorchCache(decoder.heads, *decoder.rotary, 40)
+        decoder.join(prompts, 1)
+        paths = [[], []]
+        for t in range(20):
+            decoder.step(torch.tensor([int(heads[i][t]) for i in start]))
+            paths = [[*path, int(heads[i][t])] for i, path in enumerate(paths)]
+        rows = [0, 0, 1, 1, 1]
+        decoder.keep(torch.tensor(rows))
+        paths = [paths[i] for i in rows]
+        owner = [0, 0, 1, 1, 1]
+        for t in range(18):
+            tokens = [10 + 7 * i + t for i in range(len(paths))]
+            logits = decoder.step(torch.tensor(tokens))
+            paths = [[*path, token] for path, token in zip(paths, tokens, strict=True)]
+            if t == 5:
+                some = [1, 0, 4, 3]
+                decoder.keep(torch.tensor(some))
+                paths, owner, logits = [paths[i] for i in some], [owner[i] for i in some], logits[some]
+            for path, prompt, found in zip(paths, owner, logits, strict=True):
+                with torch.no_grad():
+                    right = policy.model(torch.tensor([[*prompts[prompt], *path]])).logits[0, -1]
+                assert torch.allclose(found, right, atol=1e-4)
+        decoder.close()

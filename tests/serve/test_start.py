@@ -26,6 +26,7 @@ def arguments(mini_demo, tiny_model):
             "vllm_python": None,
             "vllm_args": "",
             "device": "cpu",
+            "constrain": "auto",
             "model": str(tiny_model),
         }
         return argparse.Namespace(**{**own, **vars(Loading()), **more})

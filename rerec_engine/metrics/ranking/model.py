@@ -100,16 +100,20 @@ def votes(
     batch_size: int = 64,
     opened: bool = False,
     progress: bool = False,
+    constrain: bool = False,
 ) -> dict[str, list[int]]:
     """Lists by query id: of `samples` answers to each, items by votes, then by where they first appear.
 
-    batch_size: queries that are asked together. opened: whether the prompts open a block of reasoning.
+    batch_size: queries that are asked together. opened: whether the prompts open a block of reasoning. constrain: hand
+    `generate` the candidates that an answer may name.
     """
     found: dict[str, list[int]] = {}
     with progress_bar(len(queries), "votes", "query", shown=progress) as bar:
         for start in range(0, len(queries), batch_size):
             batch = queries[start : start + batch_size]
-            drawn = Sampling(sampling.max_new_tokens, sampling.temperature, derive_seed(sampling.seed, "votes", start))
+            candidates = [query.candidates for query in batch] if constrain else None
+            seed = derive_seed(sampling.seed, "votes", start)
+            drawn = Sampling(sampling.max_new_tokens, sampling.temperature, seed, candidates=candidates)
             rollouts = generate([encode(query) for query in batch], samples, drawn)
             asked = [query for query in batch for _ in range(samples)]
             scores = engine.score(
