@@ -107,7 +107,7 @@ INSIDE = {
     "model": (
         "disk lora memory output pre_tokenizers ranks source templates thinking tiled_attention",
         "chat packed_attention text",
-        "sequences",
+        "attention_check sequences",
         "arithmetic",
         "policy speech",
         "context critic gguf selfcheck small_model",

@@ -202,8 +202,8 @@ void Walk::allowed(const Row& row, Allowed& out) const {
   std::sort(out.ids.begin(), out.ids.end());
 }
 
-Walk::Fate Walk::fate(const Row& row, int32_t token) const {
-  Place place = row.place;
+Walk::Fate Walk::fate(const Row& row, int32_t token, Place& place) const {
+  place = row.place;
   for (char byte : tokens_->bytes(token)) {
     step(place, static_cast<unsigned char>(byte), *row.titles, row.named);
     if (!place.inside) return Fate::kEnds;

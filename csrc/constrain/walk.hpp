@@ -57,7 +57,8 @@ class Walk {
   bool advance(Row& row, int32_t token) const;
   // What becomes of a row in a box, of which nothing has been said but one title at most, by one more token.
   enum class Fate : int8_t { kGoesOn, kEnds, kSeveral };  // several: another title begins
-  Fate fate(const Row& row, int32_t token) const;
+  // place: where the row then stands.
+  Fate fate(const Row& row, int32_t token, Place& place) const;
 
  private:
   struct Search;

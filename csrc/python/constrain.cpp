@@ -152,11 +152,11 @@ class Rows {
     }
   }
 
-  // Of rows in a box that hold one title at most: rows [X] and the tokens [X] that go on in one, and items [X] that a
-  // token ends, else -1.
+  // Of rows in a box that hold one title at most: rows [X] and the tokens [X] that go on in one, items [X] that a token
+  // ends, else -1, and places [X, 3] thereafter: the first of the titles that begin so, how many, and bytes of theirs.
   py::tuple continuations() const {
     std::vector<int64_t> rows;
-    std::vector<int32_t> ids, items;
+    std::vector<int32_t> ids, items, places;
     {
       py::gil_scoped_release release;
       Allowed some;
@@ -165,15 +165,18 @@ class Rows {
         if (!row.place.inside) throw std::invalid_argument("row " + std::to_string(i) + " is in no box");
         titles_->walk().allowed(row, some);
         for (int32_t id : some.ids) {
-          const Walk::Fate fate = titles_->walk().fate(row, id);
+          Place place;
+          const Walk::Fate fate = titles_->walk().fate(row, id, place);
           if (fate == Walk::Fate::kSeveral) continue;
           rows.push_back(static_cast<int64_t>(i));
           ids.push_back(id);
           items.push_back(fate == Walk::Fate::kEnds ? ended(row, id) : -1);
+          for (uint32_t x : {place.range.lo, place.range.size(), place.depth}) places.push_back(static_cast<int32_t>(x));
         }
       }
     }
-    return py::make_tuple(to_array(rows), to_array(ids), to_array(items));
+    return py::make_tuple(to_array(rows), to_array(ids), to_array(items),
+                          to_array(places).reshape({-1, 3}));
   }
 
   // Items of the last box that was closed; none: there is none yet.

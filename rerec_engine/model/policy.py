@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from rerec_engine.config import ModelConfig
 from rerec_engine.errors import UserError
 from rerec_engine.model.arithmetic import AUTO, DTYPES, NARROW, resolve_dtype, width_of
+from rerec_engine.model.attention_check import settle_attention
 from rerec_engine.model.chat import Chat, tell_once
 from rerec_engine.model.disk import disk_errors
 from rerec_engine.model.lora import add_adapter, merged_parameters, plain, save_adapter, saved_buffers
@@ -243,7 +244,8 @@ def make_policy(
         raise UserError(f"{source}: the tokenizer has {len(tokenizer)} tokens, the LM head {size}")
     end_ids = end_tokens(model, tokenizer, source)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end_ids[0]
-    output = _output(model.eval(), source)
+    settle_attention(model.eval(), source)
+    output = _output(model, source)
     return Policy(model, tokenizer, end_ids, int(pad), dtype or model.dtype, output, source=source)
 
 

@@ -47,8 +47,8 @@ class Beams:
     A title's score is the log-prob (nats) of its tokens and of the closing brace behind the prompt and an opened box,
     under the model's own distribution; normalised: divided by the number of these tokens. `width` unfinished titles are
     followed at a time, and what cannot come among the best any more is dropped: no score grows by a token.
-    A title that can be spelled in several ways counts by its best one. gap: a space stands between brace and title, as
-    a model of its own phrases has it.
+    A title that can be spelled in several ways counts by the best one that was followed. gap: a space stands between
+    brace and title, as a model of its own phrases has it.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Beams:
         tokens: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """The rows that go on, with their next tokens and scores, prompt by prompt; what ends is found."""
-        row, ids, item = rows.core.continuations()
+        row, ids, item, place = rows.core.continuations()
         where = torch.from_numpy(row).to(logits.device), torch.from_numpy(ids).long().to(logits.device)
         value = score[row] + (logits[where] - logits.logsumexp(1)[where[0]]).double().cpu().numpy()
         for i in np.flatnonzero(item >= 0):
@@ -123,7 +123,25 @@ class Beams:
         least = np.array([own.least(self.width) for own in found])
         going = (item < 0) & (value > least[owner[row]])
         going = np.flatnonzero(going & self._may_begin[ids] if tokens == 1 else going)
+        going = going[_one_spelling(owner[row[going]], place[going], value[going])]
         order = going[np.lexsort((-value[going], owner[row[going]]))]
-        place = np.arange(len(order)) - np.searchsorted(owner[row[order]], owner[row[order]])
-        order = order[place < self.width]
+        rank = np.arange(len(order)) - np.searchsorted(owner[row[order]], owner[row[order]])
+        order = order[rank < self.width]
         return row[order], ids[order].astype(np.int64), value[order]
+
+
+def _one_spelling(
+    owner: NDArray[np.int64],  # [X], the prompt of each
+    place: NDArray[np.int32],  # [X, 3], see `_core.AnswerRows.continuations`
+    value: NDArray[np.float64],  # [X], log-probs
+) -> NDArray[np.int64]:
+    """Of beginnings that the same titles have, the one whose bytes are likeliest.
+
+    A beam would else be filled by the ways to spell one title.
+    """
+    first, titles, depth = place.T.astype(np.int64)
+    same = np.stack([owner, first, titles])
+    order = np.lexsort((-value / np.maximum(depth, 1), *same[::-1]))
+    fresh = np.ones(len(order), dtype=bool)
+    fresh[1:] = (same[:, order[1:]] != same[:, order[:-1]]).any(0)
+    return np.sort(order[fresh])
