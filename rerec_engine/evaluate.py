@@ -206,7 +206,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="votes: answers to a query, at --temperature, or 1 (default: 16)",
     )
     lists.add_argument(
-        "--reasoning", **SWITCH, help="scores: titles behind the model's greedy reasoning, not behind the prompt"
+        "--reasoning", **SWITCH, help="scores, beams: titles behind the model's greedy reasoning, not behind the prompt"
     )
     lists.add_argument(
         "--length-normalised", **SWITCH, help="scores: the mean log-prob of a title's tokens, not their sum"

@@ -132,7 +132,8 @@ def _by_beams(opened: OpenModel) -> dict[str, list[int]]:
     args, sampler = opened.args, opened.sampler
     gap = FORMS[opened.dataset.description.form].closed
     titles = AnswerTitles(opened.engine.catalogue, sampler.policy.tokenizer, threads=thread_count(args.threads))
-    search = Beams(sampler, titles, DEPTH, args.length_normalised, gap)
+    reason = reasoner(sampler.generate, sampler.policy.tokenizer, args.max_new_tokens) if args.reasoning else None
+    search = Beams(sampler, titles, DEPTH, args.length_normalised, gap, reason)
     return opened.by_search(search, max(1, min(args.batch_size, 256) // DEPTH))
 
 

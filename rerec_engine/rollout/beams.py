@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,7 +48,8 @@ class Beams:
     under the model's own distribution; normalised: divided by the number of these tokens. `width` unfinished titles are
     followed at a time, and what cannot come among the best any more is dropped: no score grows by a token.
     A title that can be spelled in several ways counts by the best one that was followed. gap: a space stands between
-    brace and title, as a model of its own phrases has it.
+    brace and title, as a model of its own phrases has it. reason: what is said before the box, of prompts; None:
+    nothing.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Beams:
         width: int = WIDTH,
         normalised: bool = False,
         gap: bool = False,
+        reason: Callable[[Sequence[Sequence[int]]], Sequence[str]] | None = None,
     ) -> None:
+        self.reason = reason
         self.sampler, self.titles, self.width, self.normalised = sampler, titles, width, normalised
         first = titles.first_bytes()
         self._may_begin = first == ord(" ") if gap else (first != ord(" ")) & (first != ord("\n"))
         tokenizer = sampler.policy.tokenizer
-        self.box: list[int] = list(tokenizer(BOX, add_special_tokens=False)["input_ids"])
+        self._box: list[int] = list(tokenizer(BOX, add_special_tokens=False)["input_ids"])
 
     def __call__(
         self,
@@ -73,7 +76,11 @@ class Beams:
         """items: those that each prompt may be answered with; none, or as many as there are: the whole catalogue."""
         size = len(self.titles.catalogue)
         candidates = [() if len(some) == size else some for some in items]
-        found = self._search([[*prompt, *self.box] for prompt in prompts], candidates)
+        said = [""] * len(prompts) if self.reason is None else self.reason(prompts)
+        tokenizer = self.sampler.policy.tokenizer
+        before = tokenizer([f"{text}{BOX}" for text in said], add_special_tokens=False)["input_ids"]
+        whole = [[*prompt, *own] for prompt, own in zip(prompts, before, strict=True)]
+        found = self._search(whole, candidates)
         return [own.ranked(self.width, self.normalised) for own in found]
 
     @torch.inference_mode()
@@ -88,7 +95,7 @@ class Beams:
         logits = decoder.join(prompts, 1)  # [B, V]
         rows = self.titles.rows()
         rows.join(candidates, 1)
-        for token in self.box:
+        for token in self._box:  # however it is spelled behind the prompt
             rows.advance(torch.full((len(prompts),), token))
         found = [Found() for _ in prompts]
         owner, score = np.arange(len(prompts)), np.zeros(len(prompts))

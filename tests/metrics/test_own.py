@@ -14,7 +14,9 @@ from rerec_engine.metrics.own import RANKINGS
 from rerec_engine.model.policy import Policy
 
 
-@pytest.mark.parametrize("way", [[name] for name in RANKINGS] + [["scores", "--reasoning", "--length-normalised"]])
+@pytest.mark.parametrize(
+    "way", [[name] for name in RANKINGS] + [[way, "--reasoning", "--length-normalised"] for way in ("scores", "beams")]
+)
 def test_every_way_to_rank_gives_a_report(
     way: list[str], mini_demo: Path, tiny_policy: Callable[..., Policy], tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tokenizers import AddedToken
 
 from rerec_engine.constrain.titles import AnswerTitles
 from rerec_engine.graph.catalogue import Catalogue
@@ -70,6 +71,32 @@ def test_a_narrow_beam_finds_distinct_titles_whose_scores_are_true(tiny_policy):
         assert len({item for item, _ in few}) == 4
         best = dict(many)
         assert all(score <= best[item] + 1e-4 for item, score in few)
+
+
+def test_what_is_said_before_stands_behind_the_prompt(tiny_policy):
+    policy = spelled(tiny_policy("qwen2"), 300)
+    sampler, titles = Sampler(policy), AnswerTitles(Catalogue(TITLES), policy.tokenizer)
+    prompts, said = asked(policy), ["Asked: Heat", "", "x\n", "It is"]
+    everything = [range(len(TITLES))] * len(prompts)
+    found = Beams(sampler, titles, 5, reason=lambda _: said)(prompts, everything)
+    box = policy.tokenizer.encode(BOX)
+    lead = [policy.tokenizer.encode(f"{text}{BOX}") for text in said]
+    assert [own[-len(box) :] for own in lead] == [box] * 4
+    longer = [[*p, *own[: -len(box)]] for p, own in zip(prompts, lead, strict=True)]
+    assert found == Beams(sampler, titles, 5)(longer, everything)
+
+
+def test_a_box_is_spelled_as_the_text_before_it_asks(tiny_policy):
+    """Where a line break and the box's beginning are one token, as in models made on the spot."""
+    policy = spelled(tiny_policy("qwen2"), 300)
+    policy.tokenizer.add_tokens([AddedToken("\n\\boxed{", normalized=False)])
+    policy.model.resize_token_embeddings(len(policy.tokenizer))
+    sampler, titles = Sampler(policy), AnswerTitles(Catalogue(TITLES), policy.tokenizer)
+    asked_with: list[list[int]] = []
+    join = sampler.decoder.join
+    sampler.decoder.join = lambda prompts, n: (asked_with.extend(prompts), join(prompts, n))[1]
+    Beams(sampler, titles, 3, reason=lambda _: ["It\n"])([[7, 8]], [range(len(TITLES))])
+    assert asked_with[0][-1] == len(policy.tokenizer) - 1
 
 
 def test_prompts_together_or_alone(tiny_policy):
