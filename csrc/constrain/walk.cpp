@@ -16,7 +16,7 @@ constexpr size_t kMostKnown = size_t{1} << 24;  // ids that are kept
 // What has been named, of a row and in the token at hand.
 struct Named {
   const std::vector<uint32_t>& before;
-  const Place& place;
+  const AnswerPlace& place;
 
   bool holds(uint32_t title) const {
     if (!place.left && std::binary_search(before.begin(), before.end(), title)) return true;
@@ -37,18 +37,18 @@ struct Named {
 bool alive(TitleRange range, const Named& named) { return range.size() > named.among(range); }
 
 // Whether the text since the last break is a whole title, not named before.
-bool is_title(const Place& place, const TitleSet& titles, const Named& named) {
+bool is_title(const AnswerPlace& place, const TitleSet& titles, const Named& named) {
   return place.depth > 0 && place.range.size() > 0 && titles.next(place.range.lo, place.depth) < 0 &&
          !named.holds(place.range.lo);
 }
 
-bool step_outside(Place& place, unsigned char byte, TitleRange titles) {
+bool step_outside(AnswerPlace& place, unsigned char byte, TitleRange titles) {
   if (byte == '\\') {
     place.matched = 1;
   } else if (place.matched == kBoxed.size() && byte == '{') {
-    place = Place();
+    place = AnswerPlace();
     place.inside = place.left = true;
-    place.lead = Place::kBreak | Place::kSpace;
+    place.lead = AnswerPlace::kBreak | AnswerPlace::kSpace;
     place.range = titles;
     return titles.size() > 0;
   } else if (place.matched == kBoxed.size()) {
@@ -61,34 +61,34 @@ bool step_outside(Place& place, unsigned char byte, TitleRange titles) {
 }
 
 // What ends a title or stands before one; `taken` tells whether the byte did.
-bool step_mark(Place& place, unsigned char byte, const TitleSet& titles, const Named& named, bool& taken) {
+bool step_mark(AnswerPlace& place, unsigned char byte, const TitleSet& titles, const Named& named, bool& taken) {
   taken = true;
-  if (place.depth == 0 && byte == '\n' && (place.lead & Place::kBreak) != 0) {
-    place.lead = Place::kSpace;
+  if (place.depth == 0 && byte == '\n' && (place.lead & AnswerPlace::kBreak) != 0) {
+    place.lead = AnswerPlace::kSpace;
     return true;
   }
-  if (place.depth == 0 && byte == ' ' && (place.lead & Place::kSpace) != 0) {
+  if (place.depth == 0 && byte == ' ' && (place.lead & AnswerPlace::kSpace) != 0) {
     place.lead = 0;
     return true;
   }
   if ((byte == '}' || byte == '\n') && is_title(place, titles, named)) {
-    if (place.fresh_count == Place::kMostFresh) return false;
+    if (place.fresh_count == AnswerPlace::kMostFresh) return false;
     place.fresh[place.fresh_count++] = place.range.lo;
     if (byte == '}') {
-      place = Place();
+      place = AnswerPlace();
       place.left = true;
       return true;
     }
     place.range = titles.all();
     place.depth = 0;
-    place.lead = Place::kSpace;
+    place.lead = AnswerPlace::kSpace;
     return alive(place.range, named);
   }
   taken = false;
   return true;
 }
 
-bool step(Place& place, unsigned char byte, const TitleSet& titles, const std::vector<uint32_t>& before) {
+bool step(AnswerPlace& place, unsigned char byte, const TitleSet& titles, const std::vector<uint32_t>& before) {
   if (!place.inside) return step_outside(place, byte, titles.all());
   const Named named{before, place};
   bool taken = false;
@@ -110,23 +110,26 @@ struct Walk::Search {
   std::vector<int32_t>& plain;
   std::vector<int32_t>& breaking;
 
-  void arrive(uint32_t at, const Place& place) {
+  void arrive(uint32_t at, const AnswerPlace& place) {
     const TokenTree::Node& node = tokens.node(at);
     std::vector<int32_t>& found = place.fresh_count > 0 ? breaking : plain;
     found.insert(found.end(), tokens.ids() + node.tokens, tokens.ids() + node.tokens_end);
     visit(at, place);
   }
 
-  void visit(uint32_t at, const Place& place) {
+  void visit(uint32_t at, const AnswerPlace& place) {
     const TokenTree::Node& node = tokens.node(at);
     if (node.children == node.children_end) return;
     if (!place.inside) {
-      for (uint32_t child = node.children; child < node.children_end; ++child) try_byte(child, place);
+      for (uint32_t child = node.children; child < node.children_end; ++child) {
+        AnswerPlace after = place;
+        if (step(after, tokens.node(child).byte, titles, before)) arrive(child, after);
+      }
       return;
     }
     for (unsigned char mark : {'\n', ' ', '}'}) {
       const uint32_t child = tokens.child(at, mark);
-      Place after = place;
+      AnswerPlace after = place;
       bool taken = false;
       if (child != TokenTree::kNone && step_mark(after, mark, titles, {before, after}, taken) && taken)
         arrive(child, after);
@@ -138,7 +141,7 @@ struct Walk::Search {
       const uint32_t end = titles.run_end(rest, place.depth);
       const uint32_t child = tokens.child(at, byte);
       if (child != TokenTree::kNone) {
-        Place after = place;
+        AnswerPlace after = place;
         after.range = {rest.lo, end};
         ++after.depth;
         after.lead = 0;
@@ -147,18 +150,13 @@ struct Walk::Search {
       rest.lo = end;
     }
   }
-
-  void try_byte(uint32_t child, const Place& place) {
-    Place after = place;
-    if (step(after, tokens.node(child).byte, titles, before)) arrive(child, after);
-  }
 };
 
 Walk::Walk(std::shared_ptr<const TokenTree> tokens, std::shared_ptr<const TitleSet> whole)
     : tokens_(std::move(tokens)), whole_(std::move(whole)) {
   for (size_t matched = 0; matched < entering_.size(); ++matched) {
     for (int32_t token = 0; token < static_cast<int32_t>(tokens_->size()); ++token) {
-      Place place;
+      AnswerPlace place;
       place.matched = static_cast<uint8_t>(matched);
       for (char byte : tokens_->bytes(token)) {
         if (step_outside(place, static_cast<unsigned char>(byte), {0, 0})) continue;
@@ -169,15 +167,15 @@ Walk::Walk(std::shared_ptr<const TokenTree> tokens, std::shared_ptr<const TitleS
   }
 }
 
-bool Walk::fits(const Row& row, int32_t token) const {
-  Place place = row.place;
+bool Walk::fits(const AnswerRow& row, int32_t token) const {
+  AnswerPlace place = row.place;
   for (char byte : tokens_->bytes(token)) {
     if (!step(place, static_cast<unsigned char>(byte), *row.titles, row.named)) return false;
   }
   return true;
 }
 
-void Walk::allowed(const Row& row, Allowed& out) const {
+void Walk::allowed(const AnswerRow& row, Allowed& out) const {
   out.ids.clear();
   out.denied = !row.place.inside;
   if (out.denied) {
@@ -202,7 +200,7 @@ void Walk::allowed(const Row& row, Allowed& out) const {
   std::sort(out.ids.begin(), out.ids.end());
 }
 
-Walk::Fate Walk::fate(const Row& row, int32_t token, Place& place) const {
+Walk::Fate Walk::fate(const AnswerRow& row, int32_t token, AnswerPlace& place) const {
   place = row.place;
   for (char byte : tokens_->bytes(token)) {
     step(place, static_cast<unsigned char>(byte), *row.titles, row.named);
@@ -212,8 +210,8 @@ Walk::Fate Walk::fate(const Row& row, int32_t token, Place& place) const {
   return Fate::kGoesOn;
 }
 
-std::shared_ptr<const Walk::Known> Walk::known(const Row& row) const {
-  const Place& place = row.place;
+std::shared_ptr<const Walk::Known> Walk::known(const AnswerRow& row) const {
+  const AnswerPlace& place = row.place;
   const Key key{place.range.lo, place.range.hi, place.depth, place.lead};
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -235,8 +233,8 @@ std::shared_ptr<const Walk::Known> Walk::known(const Row& row) const {
 }
 
 // Takes out what leads nowhere but to titles that were named: tokens along those titles, and past their ends.
-void Walk::without_named(const Row& row, std::vector<int32_t>& ids) const {
-  const Place& place = row.place;
+void Walk::without_named(const AnswerRow& row, std::vector<int32_t>& ids) const {
+  const AnswerPlace& place = row.place;
   std::vector<int32_t> wrong;
   const auto look_at = [&](uint32_t at) {
     const TokenTree::Node& node = tokens_->node(at);
@@ -263,7 +261,7 @@ void Walk::without_named(const Row& row, std::vector<int32_t>& ids) const {
   for (auto title = first; title != row.named.end() && *title < place.range.hi; ++title) {
     const string_view rest = row.titles->title(*title).substr(place.depth);
     follow(rest);
-    const bool space = (place.lead & Place::kSpace) != 0, line = (place.lead & Place::kBreak) != 0;
+    const bool space = (place.lead & AnswerPlace::kSpace) != 0, line = (place.lead & AnswerPlace::kBreak) != 0;
     if (space) follow(" " + std::string(rest));
     if (line) follow("\n" + std::string(rest));
     if (line && space) follow("\n " + std::string(rest));
@@ -274,11 +272,11 @@ void Walk::without_named(const Row& row, std::vector<int32_t>& ids) const {
             ids.end());
 }
 
-bool Walk::advance(Row& row, int32_t token) const {
+bool Walk::advance(AnswerRow& row, int32_t token) const {
   if (row.place.inside && (token < 0 || static_cast<size_t>(token) >= tokens_->size() || tokens_->bytes(token).empty()))
     return false;
   if (token < 0 || static_cast<size_t>(token) >= tokens_->size()) return true;  // of a head that is padded: no bytes
-  Place& place = row.place;
+  AnswerPlace& place = row.place;
   for (char byte : tokens_->bytes(token)) {
     const bool inside = place.inside;
     const uint32_t title = place.range.lo;

@@ -16,7 +16,7 @@ namespace rerec {
 
 // Of a text that grows byte by byte. An answer is "\boxed{" [break] [space] title, then break [space] title and so on,
 // "}"; blanks may stand before the brace. No title is named twice in one box.
-struct Place {
+struct AnswerPlace {
   static constexpr uint8_t kBreak = 1, kSpace = 2;
   static constexpr size_t kMostFresh = 3;
 
@@ -31,9 +31,9 @@ struct Place {
 };
 
 // One response.
-struct Row {
+struct AnswerRow {
   std::shared_ptr<const TitleSet> titles;
-  Place place;
+  AnswerPlace place;
   std::vector<uint32_t> named;  // titles of the box that is open, ascending
   std::vector<int32_t> answer;  // items of the last box that was closed, in their order
   std::vector<int32_t> saying;  // items of the box that is open, in their order
@@ -52,13 +52,13 @@ class Walk {
   const std::shared_ptr<const TitleSet>& whole() const { return whole_; }
   const TokenTree& tokens() const { return *tokens_; }
   // Several threads may ask.
-  void allowed(const Row& row, Allowed& out) const;
+  void allowed(const AnswerRow& row, Allowed& out) const;
   // False where the token cannot follow; the row is then spoilt.
-  bool advance(Row& row, int32_t token) const;
+  bool advance(AnswerRow& row, int32_t token) const;
   // What becomes of a row in a box, of which nothing has been said but one title at most, by one more token.
   enum class Fate : int8_t { kGoesOn, kEnds, kSeveral };  // several: another title begins
   // place: where the row then stands.
-  Fate fate(const Row& row, int32_t token, Place& place) const;
+  Fate fate(const AnswerRow& row, int32_t token, AnswerPlace& place) const;
 
  private:
   struct Search;
@@ -68,9 +68,9 @@ class Walk {
   };
   using Key = std::tuple<uint32_t, uint32_t, uint32_t, uint8_t>;
 
-  bool fits(const Row& row, int32_t token) const;
-  std::shared_ptr<const Known> known(const Row& row) const;
-  void without_named(const Row& row, std::vector<int32_t>& ids) const;
+  bool fits(const AnswerRow& row, int32_t token) const;
+  std::shared_ptr<const Known> known(const AnswerRow& row) const;
+  void without_named(const AnswerRow& row, std::vector<int32_t>& ids) const;
 
   std::shared_ptr<const TokenTree> tokens_;
   std::shared_ptr<const TitleSet> whole_;

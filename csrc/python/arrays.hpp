@@ -5,11 +5,17 @@
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <vector>
 
 #include "common/hash_index.hpp"
 
 template <class T>
 using Array = pybind11::array_t<T, pybind11::array::c_style>;
+
+template <class T>
+Array<T> to_array(const std::vector<T>& values) {
+  return Array<T>(static_cast<pybind11::ssize_t>(values.size()), values.data());
+}
 
 // An array that may be left out.
 template <class T>

@@ -20,11 +20,6 @@ using namespace rerec;
 
 namespace {
 
-template <class T>
-Array<T> to_array(const std::vector<T>& values) {
-  return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
-}
-
 // Constrained places, one after the other.
 struct Found {
   std::vector<int64_t> at, ptr{0};
@@ -67,8 +62,8 @@ class Titles {
   std::shared_ptr<Walk> walk_;
 };
 
-Row new_row(std::shared_ptr<const TitleSet> titles) {
-  Row row;
+AnswerRow new_row(std::shared_ptr<const TitleSet> titles) {
+  AnswerRow row;
   row.titles = std::move(titles);
   return row;
 }
@@ -93,7 +88,7 @@ class Rows {
   }
 
   void keep(const Array<int64_t>& rows) {
-    std::vector<Row> kept;
+    std::vector<AnswerRow> kept;
     kept.reserve(static_cast<size_t>(rows.size()));
     for (py::ssize_t i = 0; i < rows.size(); ++i) kept.push_back(rows_.at(static_cast<size_t>(rows.data()[i])));
     rows_ = std::move(kept);
@@ -161,11 +156,11 @@ class Rows {
       py::gil_scoped_release release;
       Allowed some;
       for (size_t i = 0; i < rows_.size(); ++i) {
-        const Row& row = rows_[i];
+        const AnswerRow& row = rows_[i];
         if (!row.place.inside) throw std::invalid_argument("row " + std::to_string(i) + " is in no box");
         titles_->walk().allowed(row, some);
         for (int32_t id : some.ids) {
-          Place place;
+          AnswerPlace place;
           const Walk::Fate fate = titles_->walk().fate(row, id, place);
           if (fate == Walk::Fate::kSeveral) continue;
           rows.push_back(static_cast<int64_t>(i));
@@ -184,22 +179,21 @@ class Rows {
   bool inside(size_t row) const { return rows_.at(row).place.inside; }
 
  private:
-  int32_t ended(const Row& row, int32_t token) const {
-    Row after = row;
+  int32_t ended(const AnswerRow& row, int32_t token) const {
+    AnswerRow after = row;
     titles_->walk().advance(after, token);
     return after.answer.front();
   }
 
   std::shared_ptr<Titles> titles_;
-  std::vector<Row> rows_;
+  std::vector<AnswerRow> rows_;
 };
 
 // Of whole responses, token by token: at [R] of the T tokens, and what was allowed there. A response that could not be
-// drawn is left off from there on: `wrong` tells the first such token of each, or -1.
+// drawn is left off from there on.
 py::tuple read_responses(const Titles& titles, const Array<int64_t>& ids, const Array<int64_t>& bounds,
                          const Array<int64_t>& ptr, const Array<int32_t>& candidates) {
   const size_t count = static_cast<size_t>(bounds.size()) - 1;
-  std::vector<int64_t> wrong(count, -1);
   Found found;
   {
     py::gil_scoped_release release;
@@ -210,18 +204,17 @@ py::tuple read_responses(const Titles& titles, const Array<int64_t>& ids, const 
       const bool same = i > 0 && std::equal(mine.begin(), mine.end(), span_of(ptr, candidates, i - 1).begin(),
                                             span_of(ptr, candidates, i - 1).end());
       if (!same) set = titles.some(mine);
-      Row row = new_row(set);
+      AnswerRow row = new_row(set);
       for (int64_t at = bounds.data()[i]; at < bounds.data()[i + 1]; ++at) {
         titles.walk().allowed(row, some);
         if (!titles.walk().advance(row, static_cast<int32_t>(ids.data()[at]))) {
-          wrong[i] = at;
           break;
         }
         found.add(static_cast<size_t>(at), some);
       }
     }
   }
-  return py::make_tuple(found.arrays(), to_array(wrong));
+  return found.arrays();
 }
 
 }  // namespace

@@ -19,11 +19,6 @@ using namespace rerec;
 
 namespace {
 
-template <class T>
-Array<T> to_array(const std::vector<T>& values) {
-  return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
-}
-
 // Rows of B: one block, so that a call makes few arrays.
 struct ScoreOutput {
   ScoreOutput(size_t count, bool with_reasons)

@@ -74,8 +74,7 @@ class AnswerTitles:
         A response that was not drawn so (a trace, another engine's) is taken as free from its first wrong token on.
         """
         ids, bounds = (np.ascontiguousarray(x.cpu().numpy(), dtype=np.int64) for x in (token_ids, cu_seqlens))
-        allowed, _ = self.core.read(ids, bounds, *self.packed(candidates))
-        return as_tensors(allowed)
+        return as_tensors(self.core.read(ids, bounds, *self.packed(candidates)))
 
     def packed(self, candidates: Candidates) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Bounds [B + 1] and items, as the core takes them."""

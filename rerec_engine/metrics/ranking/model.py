@@ -17,12 +17,12 @@ from rerec_engine.metrics.ranking.sources import DEPTH, by_votes
 from rerec_engine.model.policy import Policy
 from rerec_engine.model.text import decode
 from rerec_engine.rollout.base import derive_seed
+from rerec_engine.rollout.beams import BOX
 from rerec_engine.types import Query, Sampling
 
 if TYPE_CHECKING:
     from rerec_engine.reward import RewardEngine
 
-BOX = "\\boxed{"
 AT_ONCE = 16_384
 """Tokens of titles in one pass."""
 
