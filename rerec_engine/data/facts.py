@@ -35,13 +35,17 @@ class Facts:
         self._room = CHARACTERS * self._said.fact_tokens
         spaced = self._said.prompt_form.closed  # each phrase is one token there, and so is a comma
         self._comma, self._semicolon = (" , ", " ; ") if spaced else (", ", "; ")
-        self._cached = lru_cache(_CACHED)(self._text)
+        self._cached = lru_cache(_CACHED)(self._told)
 
     def of(self, item: int, asked: Sequence[str] = ()) -> str:
         """What a prompt tells of the item; "" for nothing. asked: names of relations and numbers, or YEAR; relations
         are told in this order (see `asked_order`)."""
+        return self._semicolon.join(text for _, text in self.parts(item, asked))
+
+    def parts(self, item: int, asked: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
+        """What `of` joins: name and text of each relation and number, in its order; the description has no name."""
         if self._said.facts == "none":
-            return ""
+            return ()
         return self._cached(item, tuple(asked) if self._said.facts == "asked" else ())
 
     def lead(self, relation: str) -> str:
@@ -64,18 +68,18 @@ class Facts:
         units = [own.unit for name, own in self._said.numbers.items() if name in self._knowledge.numbers]
         return units.count(self._said.numbers[field].unit) > 1
 
-    def _text(self, item: int, asked: tuple[str, ...]) -> str:
+    def _told(self, item: int, asked: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         everything = self._said.facts == "all"
         parts = self._relations(item, None if everything else asked)
         for field in self._knowledge.numbers:
             if (everything or field in asked) and (told := self.number(item, field)):
-                parts.append(_Part("", (told,)))
+                parts.append(_Part(field, "", (told,)))
         year = self._knowledge.years[item]
         shown = str(year) in self._knowledge.titles[item]
         if year is not None and (YEAR in asked or (everything and not shown)):
-            parts.append(_Part("", (f"of {year}",)))
+            parts.append(_Part(YEAR, "", (f"of {year}",)))
         description = self._knowledge.texts[item] if everything and self._knowledge.texts else None
-        return _fitted(parts, description or "", self._room, self._comma, self._semicolon)
+        return tuple(_fitted(parts, description or "", self._room, self._comma, len(self._semicolon)))
 
     @cached_property
     def _leads(self) -> dict[str, str]:
@@ -95,7 +99,7 @@ class Facts:
             if asked is None or graph.relations[a] in asked:
                 values.setdefault(graph.relations[a], {})[names[a]] = None
         names_in_order = self._leads if asked is None else dict.fromkeys(asked)
-        return [_Part(self._leads[name], tuple(values[name])) for name in names_in_order if name in values]
+        return [_Part(name, self._leads[name], tuple(values[name])) for name in names_in_order if name in values]
 
 
 def asked_order(graph: AttributeGraph, wanted: Iterable[str], excluded: Iterable[str] = ()) -> tuple[str, ...]:
@@ -111,6 +115,7 @@ def asked_order(graph: AttributeGraph, wanted: Iterable[str], excluded: Iterable
 class _Part(NamedTuple):
     """One relation's values, behind what leads to them."""
 
+    name: str
     lead: str
     values: tuple[str, ...]
 
@@ -126,21 +131,21 @@ class _Part(NamedTuple):
         return len(self.lead) + own + len(comma) * (count - 1)
 
 
-def _fitted(parts: Sequence[_Part], description: str, room: int, comma: str, semicolon: str) -> str:
-    """The parts and then the description, in at most `room` characters. Where that is too little each has an equal
-    share first, then the values go on in turn, and the description takes what is left; values are whole or not there.
+def _fitted(parts: Sequence[_Part], description: str, room: int, comma: str, gap: int) -> list[tuple[str, str]]:
+    """Name and text of the parts and then of the description, in at most `room` characters with `gap` between two.
+    Where that is too little each has an equal share first, then the values go on in turn, and the description takes
+    what is left; values are whole or not there.
     """
     words = " ".join(description.split())
-    told = [part.lead + comma.join(part.values) for part in parts] + ([words] if words else [])
-    if len(whole := semicolon.join(told)) <= room:
-        return whole
-    gap = len(semicolon)
+    told = [(part.name, part.lead + comma.join(part.values)) for part in parts] + ([("", words)] if words else [])
+    if sum(len(text) + gap for _, text in told) <= room + gap:
+        return told
     share = (room + gap) // len(told)
     kept = _kept(parts, share, room + gap - (share if words else 0), comma, gap)
-    told = [part.text(own, comma) for part, own in zip(parts, kept, strict=True) if own]
-    used = sum(len(text) + gap for text in told)
+    told = [(part.name, part.text(own, comma)) for part, own in zip(parts, kept, strict=True) if own]
+    used = sum(len(text) + gap for _, text in told)
     rest = _first_words(words, room - used)
-    return semicolon.join([*told, rest] if rest else told)
+    return [*told, ("", rest)] if rest else told
 
 
 def _kept(parts: Sequence[_Part], share: int, free: int, comma: str, gap: int) -> list[list[int]]:

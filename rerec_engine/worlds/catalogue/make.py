@@ -32,8 +32,10 @@ TRIES = 400
 """Draws for one request before its kind is given up."""
 PHASES = {"short": 0.6, "medium": 0.15, "full": 0.25}
 """Shares of the traces with about 5 candidates, about 10, and all."""
-SHORT_PHASES = {"short": 0.6, "medium": 0.4}
+SHORT_PHASES = {"few": 0.8, "medium": 0.2}
 """Of a model that can read and reason, but has to learn the form: each kind a little, the choice is left to it."""
+ORDERS = 2
+"""Of a trace's candidates that such a model might be shown; it is shown the one in which most is ruled out."""
 HISTORY = 10
 """Items of a user's past at most."""
 
@@ -140,11 +142,18 @@ class Maker:
         for phase, share in (PHASES if closed else SHORT_PHASES).items():
             numbers = [sizes(phase, self._options.candidates, rng) for _ in range(round(share * count))]
             for own in draw_many(self, "train", numbers, rng, set()):
-                prompt = self.query(own, "", rng).messages
-                answer = self._teacher.reason(own.draft, own.truth, own.candidates)
+                shown, answer = self._reasoned(own, 1 if closed else ORDERS, rng)
+                prompt = self.query(shown, "", rng).messages
                 traces.append(Trace(phase, list(prompt), answer))
                 said.append(own.said)
         return traces, said
+
+    def _reasoned(self, drawn: Drawn, orders: int, rng: np.random.Generator) -> tuple[Drawn, str]:
+        """The request, and the teacher's answer, in the one of some orders of its candidates that has most lines."""
+        others = [tuple(rng.permutation(drawn.candidates).tolist()) for _ in range(orders - 1)]
+        shown = [drawn, *(drawn._replace(candidates=order) for order in others)]
+        told = [(own, self._teacher.reason(own.draft, own.truth, own.candidates)) for own in shown]
+        return max(told, key=lambda pair: pair[1].count("\n"))
 
 
 def make_requests(knowledge: Knowledge, options: CatalogueRequestOptions) -> MadeRequests:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rerec_engine.data.description import plural_of
 from rerec_engine.data.facts import Facts
 from rerec_engine.worlds.catalogue import amounts
 from rerec_engine.worlds.catalogue.candidates import Judged
@@ -31,14 +32,13 @@ class Teacher:
         told = replace(self._said, facts=self._said.facts if self._shown else "asked")
         self._facts = Facts(replace(knowledge, description=told))
         self._comma, self._semicolon, self._colon = (" , ", " ; ", " : ") if self._closed else (", ", "; ", ": ")
-        self._ends = (self._comma, self._semicolon, self._colon)
 
     def reason(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> str:
         """The whole answer. A model of its own phrases checks candidate by candidate; others quote the right ones, and
-        those that begin like right ones."""
+        those that begin like right ones. Both give a verdict behind each value of what is asked."""
         truth = [item for item in candidates if item in truth]
         conditions = draft.conditions if self._closed else self._in_order(draft)
-        asked = self._semicolon.join(map(self._wanted if self._closed else self._asked, conditions))
+        asked = self._semicolon.join(self._wanted(c) if self._closed else self._told(draft, c) for c in conditions)
         lines = [*self._inferred(draft), f"Asked{self._colon}{asked}"]
         if self._closed:
             lines += self._checked(draft, truth, candidates)
@@ -57,44 +57,47 @@ class Teacher:
         self, draft: Draft, conditions: Sequence[Condition], truth: Sequence[int], candidates: Sequence[int]
     ) -> list[str]:
         """The lines of the right candidates, from the first thing that is asked for on. Before the last of them, in the
-        order of the prompt, also those of candidates that have this thing, with what rules them out: "- directed by
-        Ann; starring Bo: Heat (1995), but not starring Cy".
+        order of the prompt, also those of candidates that have this thing. A verdict stands behind the values of each
+        thing that is asked: "- directed by Ann yes; starring Bo, Cy no: Heat (1995)".
 
-        To copy on from a name that was just written is what a small model can do; so is to see whether another name
-        stands in what it wrote. To find the one line that has the first and has, or lacks, the second, and to copy it
-        from its beginning, is not.
+        To copy on from a name that was just written is what a small model can do; so is to say whether the values that
+        it just wrote are what is asked. To find the one line that has the first and has, or lacks, the second, or to
+        judge a line as a whole, behind its title, is not.
         """
         masks = Judged(self._shelf, conditions, draft.named).masks
         asked = draft.asked(self._shelf.graph)
-        begin = {a for c in conditions if c.name == asked[0] for a in c.attributes}
         judged = list(zip(conditions, masks, strict=True))
-        lines = []
-        for item in candidates[: candidates.index(truth[-1]) + 1]:
-            quoted = f"- {self._from(item, asked, begin)}"
-            if item in truth:
-                lines.append(quoted)
-            elif masks[0][item] and (failed := [condition for condition, mask in judged if not mask[item]]):
-                lines.append(f"{quoted}, but {self._semicolon.join(self._against(item, c) for c in failed)}")
-        return lines
+        begin = {a for c in conditions if c.name == asked[0] for a in c.attributes}
+        shown = [c for c in candidates[: candidates.index(truth[-1]) + 1] if c in truth or masks[0][c]]
+        return [f"- {self._line(item, asked, begin, [(c, bool(mask[item])) for c, mask in judged])}" for item in shown]
 
-    def _from(self, item: int, asked: Sequence[str], begin: Collection[int]) -> str:
-        """The item's line from its first attribute of `begin` on, which are of the relation asked first."""
-        line = self._line(item, asked)
+    def _line(
+        self, item: int, asked: Sequence[str], begin: Collection[int], judged: Sequence[tuple[Condition, bool]]
+    ) -> str:
+        """The item's line, from its first attribute of `begin` on, which are of the relation asked first. judged: the
+        conditions, and which it satisfies; one of which the line tells nothing stands behind it."""
+        parts = []
+        for place, (name, told) in enumerate(self._facts.parts(item, asked)):
+            if place == 0 and name == asked[0]:
+                told = self._from(item, told, name, begin)
+            verdicts = [satisfied for condition, satisfied in judged if condition.name == name]
+            parts.append(f"{told} {'yes' if all(verdicts) else 'no'}" if verdicts else told)
+        names = {name for name, _ in self._facts.parts(item, asked)}
+        lacks = [self._asked(c) for c, satisfied in judged if not satisfied and c.name not in names]
+        fact, title = self._semicolon.join(parts), self._shelf.knowledge.titles[item]
+        line = self._colon.join(part for part in ((fact, title) if self._shown else (title, fact)) if part)
+        return line + (f", but not {self._semicolon.join(lacks)}" if lacks else "")
+
+    def _from(self, item: int, told: str, relation: str, begin: Collection[int]) -> str:
+        """What is told of the relation, from the item's first attribute of `begin` on."""
         names = [self._shelf.names[a] for a in self._shelf.graph.ids_of(item) if a in begin]
-        lead = self._facts.lead(asked[0]) if names else ""
-        if not self._shown or not names or not line.startswith(lead):
-            return line
+        if not self._shown or not names:
+            return told
+        lead = self._facts.lead(relation)
+        values = self._comma + told.removeprefix(lead)
         begins = [self._comma + name for name in names]
-        told = self._comma + line.removeprefix(lead)
-        at = min((place for name in begins if (place := _place(told, name, self._ends)) >= 0), default=0)
-        return lead + told[at:].removeprefix(self._comma)
-
-    def _against(self, item: int, condition: Condition) -> str:
-        """In which way the item fails the condition."""
-        if not condition.excluded:
-            return f"not {self._asked(condition)}"
-        own = self._shelf.graph.ids_of(item)
-        return self._values(condition.name, [a for a in condition.attributes if a in own], self._comma)
+        at = min((place for name in begins if (place := _place(values, name, self._comma)) >= 0), default=0)
+        return lead + values[at:].removeprefix(self._comma)
 
     def _checked(self, draft: Draft, truth: Sequence[int], candidates: Sequence[int]) -> list[str]:
         """The candidates up to the last right one, each with its values of what is asked and a verdict behind each.
@@ -143,11 +146,6 @@ class Teacher:
         year = knowledge.years[item] if name == YEAR else None
         return "" if year is None else str(year)
 
-    def _line(self, item: int, asked: Sequence[str]) -> str:
-        fact, title = self._facts.of(item, asked), self._shelf.knowledge.titles[item]
-        parts = (fact, title) if self._shown else (title, fact)
-        return self._colon.join(part for part in parts if part)
-
     def _inferred(self, draft: Draft) -> list[str]:
         """What follows from the items, or the users, that the request names."""
         following = draft.conditions[draft.inferred :] if draft.inferred >= 0 else ()
@@ -164,6 +162,14 @@ class Teacher:
             group = draft.group.replace(", ", self._comma)
             lines.append(f"Liked by somebody who is {group}{self._colon}{told}")
         return lines
+
+    def _told(self, draft: Draft, condition: Condition) -> str:
+        """What is asked; values that were just listed, for an item that the request names, not once more."""
+        listed = draft.inferred >= 0 and draft.named and condition in draft.conditions[draft.inferred :]
+        if not listed or len(condition.attributes) < 2:
+            return self._asked(condition)
+        said = self._said.wording(condition.name)
+        return f"{said.clause} one of these" if said.clause else f"one of these {plural_of(said.role)}"
 
     def _asked(self, condition: Condition) -> str:
         if condition.span is not None:
@@ -187,16 +193,16 @@ class Teacher:
         return f"{clause} {mark}{between.join(self._shelf.names[a] for a in attributes)}".lstrip()
 
 
-def _place(text: str, phrase: str, ends: Sequence[str]) -> int:
-    """Where the phrase begins that is followed by one of the ends; -1: nowhere."""
+def _place(text: str, phrase: str, end: str) -> int:
+    """Where the phrase begins that is followed by the end, or ends the text; -1: nowhere."""
     at = text.find(phrase)
-    while at >= 0 and not text.startswith(tuple(ends), at + len(phrase)):
+    while at >= 0 and len(text) > at + len(phrase) and not text.startswith(end, at + len(phrase)):
         at = text.find(phrase, at + 1)
     return at
 
 
 def sizes(phase: str, candidates: int, rng: np.random.Generator) -> int:
     """Candidates of one trace of a phase."""
-    most = {"short": 6, "medium": 10}.get(phase, candidates)
+    most = {"few": 5, "short": 6, "medium": 10}.get(phase, candidates)
     spread = 0 if most >= candidates else most // 3
     return min(candidates, most + int(rng.integers(-spread, spread + 1)))

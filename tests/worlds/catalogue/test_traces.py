@@ -14,7 +14,7 @@ from rerec_engine.data.knowledge import Knowledge
 from rerec_engine.graph.catalogue import Catalogue
 from rerec_engine.metrics.truth import TruthReader
 from rerec_engine.reward import RewardEngine, RewardWeights
-from rerec_engine.worlds.catalogue import make_requests
+from rerec_engine.worlds.catalogue import make, make_requests
 from rerec_engine.worlds.catalogue.make import Maker, draw_many
 from rerec_engine.worlds.catalogue.traces import _place
 from rerec_engine.worlds.options import CatalogueRequestOptions
@@ -57,33 +57,50 @@ def test_candidates_are_checked_in_turn_up_to_the_last_right_one(games: Callable
 
 
 @pytest.mark.parametrize("kinds", ["exclusion", "explicit"])
-def test_a_chat_answer_quotes_right_lines_and_why_others_are_not(games: Callable[..., Knowledge], kinds: str) -> None:
+def test_a_chat_answer_quotes_lines_with_a_verdict_on_each_thing(games: Callable[..., Knowledge], kinds: str) -> None:
     knowledge = games("chat")
+    graph = knowledge.attributes
     maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds=kinds)), np.random.default_rng(0)
     ruled_out = 0
     for own in draw_many(maker, "train", [12] * 60, rng, set()):
         query = maker.query(own, "", rng)
         prompt = query.messages[0]["content"].split("\n")
         answer = maker._teacher.reason(own.draft, own.truth, own.candidates).split("\n")
-        quoted = [line.partition(", but ") for line in answer if line.startswith("- ")]
+        quoted = [line for line in answer if line.startswith("- ")]
         lead = f"- {maker._teacher._facts.lead(query.asked[0])}"
-        for line, _, _ in quoted:  # a line of the prompt, from a value on that is asked for
+        for line in quoted:  # a line of the prompt, from a value on that is asked for
+            plain = re.sub(r" (?:yes|no)(?=; |: )", "", line)
             assert line.startswith(lead)
-            assert any(told.startswith(lead) and told.endswith(line.removeprefix(lead)) for told in prompt)
-        *others, last = quoted
-        assert last[2] == ""
-        assert last[0].endswith(f": {knowledge.titles[own.truth[-1]]}")
-        values = knowledge.attributes.values
-        banned = {values[a] for c in own.draft.conditions if c.excluded for a in c.attributes}
-        wanted = {values[a] for c in own.draft.conditions if not c.excluded for a in c.attributes}
-        for line, _, why in others:
-            ruled_out += 1
-            for reason in why.split("; "):
-                if reason.startswith("not "):
-                    assert any(value in reason and value not in line for value in wanted)
-                else:
-                    assert any(value in reason and value in line for value in banned)
+            assert any(told.startswith(lead) and told.endswith(plain.removeprefix(lead)) for told in prompt)
+            item = next(item for item in own.candidates if line.endswith(f": {knowledge.titles[item]}"))
+            has = set(graph.ids_of(item).tolist())
+            right = dict.fromkeys(query.asked, True)
+            for c in own.draft.conditions:
+                right[c.name] &= bool(has & set(c.attributes)) != c.excluded
+            known = [name for name in query.asked if any(graph.relations[a] == name for a in has)]
+            verdicts = re.findall(r" (yes|no)(?=; |: )", line)
+            assert verdicts == ["yes" if right[name] else "no" for name in known]
+            assert ("no" in verdicts) == (item not in own.truth)
+            ruled_out += "no" in verdicts
+        assert quoted[-1].endswith(f": {knowledge.titles[own.truth[-1]]}")
     assert ruled_out > 10
+
+
+def test_values_that_were_just_listed_are_not_listed_again(games: Callable[..., Knowledge]) -> None:
+    knowledge = games("chat")
+    maker, rng = Maker(knowledge, CatalogueRequestOptions(kinds="implicit,misinformed")), np.random.default_rng(0)
+    short = 0
+    for own in draw_many(maker, "train", [12] * 60, rng, set()):
+        asked = next(
+            line
+            for line in maker._teacher.reason(own.draft, own.truth, own.candidates).split("\n")
+            if line.startswith("Asked: ")
+        )
+        several = any(len(c.attributes) > 1 for c in own.draft.conditions[own.draft.inferred :])
+        assert ("one of these" in asked) == several
+        assert " or " not in asked
+        short += several
+    assert short > 5
 
 
 def test_a_chat_answer_asks_in_the_order_of_the_facts(games: Callable[..., Knowledge]) -> None:
@@ -106,16 +123,29 @@ def test_a_chat_answer_asks_in_the_order_of_the_facts(games: Callable[..., Knowl
 
 
 def test_a_quoted_line_begins_at_the_first_value_that_is_asked_for() -> None:
-    ends = (", ", "; ", ": ")
-    assert _place(", Ann, Bo; of 1994: Heat", ", Bo", ends) == 5
-    assert _place(", Anne, Ann: Heat", ", Ann", ends) == 6  # not the beginning of another name
-    assert _place(", Anne: Heat", ", Ann", ends) == -1
+    assert _place(", Ann, Bo, Cy", ", Bo", ", ") == 5
+    assert _place(", Anne, Ann", ", Ann", ", ") == 6  # not the beginning of another name
+    assert _place(", Anne", ", Ann", ", ") == -1
 
 
 def test_a_model_of_its_own_phrases_has_short_lists_first(games: Callable[..., Knowledge]) -> None:
     made = make_requests(games("sentences"), CatalogueRequestOptions(**NO_QUERIES, traces=40))
     assert list(dict.fromkeys(trace.phase for trace in made.traces)) == ["short", "medium", "full"]
     assert len(made.traces) == 40
+
+
+def test_a_pretrained_model_is_shown_few_candidates_in_the_order_that_rules_out_most(
+    games: Callable[..., Knowledge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ruled_out = []
+    for orders in (1, 2):
+        monkeypatch.setattr(make, "ORDERS", orders)
+        made = make_requests(games("chat"), CatalogueRequestOptions(**NO_QUERIES, traces=100))
+        assert [trace.phase for trace in made.traces] == ["few"] * 80 + ["medium"] * 20
+        lists = [trace.prompt[0]["content"].partition("\n\nCandidates")[2] for trace in made.traces[:80]]
+        assert {told.count("\n- ") for told in lists} == {4, 5, 6}
+        ruled_out.append(sum(len(re.findall(" no(?=; |: )", trace.response)) for trace in made.traces))
+    assert ruled_out[1] > 1.2 * ruled_out[0]
 
 
 def test_a_verdict_follows_from_the_value_before_it(games: Callable[..., Knowledge]) -> None:
