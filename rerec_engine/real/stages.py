@@ -33,7 +33,7 @@ from rerec_engine.runs.settings import CONFIGS, read_yaml
 
 REQUESTS = 300
 """Held-out requests of an evaluation."""
-TRAIN_REQUESTS, VAL_REQUESTS, TRACES = 480, 60, 480
+TRAIN_REQUESTS, VAL_REQUESTS, TRACES = 960, 60, 640
 KINDS = "explicit,exclusion,implicit,misinformed"
 CANDIDATES, MORE_CANDIDATES = 10, 20
 CONFIG = CONFIGS / "real.yaml"
@@ -148,7 +148,7 @@ def evaluation_file(folder: Path, moment: str, name: str) -> Path:
 def _evaluation(options: Options, moment: str, model: str, name: str, folder: Path) -> Stage:
     product = evaluation_file(folder, moment, name)
     asked = ("--data", str(options.dataset(name)), "--max-new-tokens", str(read_yaml(CONFIG).rollout.max_new_tokens))
-    words = ("evaluate", "--model", model, *asked, "--constrain", "off", "--output", str(product))  # as in training
+    words = ("evaluate", "--model", model, *asked, "--output", str(product))
     return Stage(f"evaluation of {moment}", product, words, folder)
 
 
