@@ -47,6 +47,11 @@ class Draft:
         """Items that the request names."""
         return (*self.liked, *((self.via,) if self.via >= 0 else ()))
 
+    @property
+    def following(self) -> tuple[Condition, ...]:
+        """The conditions that are not told but follow from something."""
+        return self.conditions[self.inferred :] if self.inferred >= 0 else ()
+
     def asked(self, graph: AttributeGraph) -> tuple[str, ...]:
         """Names of the relations and numbers that the request is about, as its prompt tells them."""
         wanted, excluded = ([c.name for c in self.conditions if c.excluded is out] for out in (False, True))

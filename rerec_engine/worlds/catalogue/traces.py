@@ -76,14 +76,14 @@ class Teacher:
     ) -> str:
         """The item's line, from its first attribute of `begin` on, which are of the relation asked first. judged: the
         conditions, and which it satisfies; one of which the line tells nothing stands behind it."""
+        known = self._facts.parts(item, asked)
         parts = []
-        for place, (name, told) in enumerate(self._facts.parts(item, asked)):
+        for place, (name, told) in enumerate(known):
             if place == 0 and name == asked[0]:
                 told = self._from(item, told, name, begin)
             verdicts = [satisfied for condition, satisfied in judged if condition.name == name]
             parts.append(f"{told} {'yes' if all(verdicts) else 'no'}" if verdicts else told)
-        names = {name for name, _ in self._facts.parts(item, asked)}
-        lacks = [self._asked(c) for c, satisfied in judged if not satisfied and c.name not in names]
+        lacks = [self._asked(c) for c, satisfied in judged if not satisfied and c.name not in dict(known)]
         fact, title = self._semicolon.join(parts), self._shelf.knowledge.titles[item]
         line = self._colon.join(part for part in ((fact, title) if self._shown else (title, fact)) if part)
         return line + (f", but not {self._semicolon.join(lacks)}" if lacks else "")
@@ -148,24 +148,23 @@ class Teacher:
 
     def _inferred(self, draft: Draft) -> list[str]:
         """What follows from the items, or the users, that the request names."""
-        following = draft.conditions[draft.inferred :] if draft.inferred >= 0 else ()
         lead = " " if self._closed else ""
         lines = []
         for item in draft.named:
             told = f"{lead}{self._shelf.knowledge.titles[item]}{self._colon}"
-            told += self._semicolon.join(self._values(c.name, c.attributes, self._comma) for c in following)
+            told += self._semicolon.join(self._values(c.name, c.attributes, self._comma) for c in draft.following)
             if draft.false >= 0:
                 told += f"{self._comma}not {self._shelf.names[draft.false]}"
             lines.append(told)
         if draft.group:
-            told = " and ".join(self._asked(condition) for condition in following)
+            told = " and ".join(self._asked(condition) for condition in draft.following)
             group = draft.group.replace(", ", self._comma)
             lines.append(f"Liked by somebody who is {group}{self._colon}{told}")
         return lines
 
     def _told(self, draft: Draft, condition: Condition) -> str:
         """What is asked; values that were just listed, for an item that the request names, not once more."""
-        listed = draft.inferred >= 0 and draft.named and condition in draft.conditions[draft.inferred :]
+        listed = draft.named and condition in draft.following
         if not listed or len(condition.attributes) < 2:
             return self._asked(condition)
         said = self._said.wording(condition.name)
@@ -195,10 +194,7 @@ class Teacher:
 
 def _place(text: str, phrase: str, end: str) -> int:
     """Where the phrase begins that is followed by the end, or ends the text; -1: nowhere."""
-    at = text.find(phrase)
-    while at >= 0 and len(text) > at + len(phrase) and not text.startswith(end, at + len(phrase)):
-        at = text.find(phrase, at + 1)
-    return at
+    return (text + end).find(phrase + end)
 
 
 def sizes(phase: str, candidates: int, rng: np.random.Generator) -> int:
