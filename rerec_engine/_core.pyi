@@ -14,8 +14,8 @@ Scores = dict[str, NDArray[Any]]
 TokenResult = tuple[
     Scores, NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64] | None
 ]
-"""scores, segment lengths [S], segment kinds [S] (0 plain, 1 penalised, 2 credited, 4 false), cu_segments [B + 1], and
-where places were given entry rewards [E] and cu_entries [B + 1], else nothing and None."""
+"""scores, segment lengths [S], segment kinds [S] (bits: 1 penalised, 2 credited, 4 false, 8 right verdict, 16
+wrong verdict), cu_segments [B + 1], and where places were given entry rewards [E] and cu_entries [B + 1], else nothing and None."""
 
 COLUMNS: tuple[str, ...]
 
@@ -83,6 +83,7 @@ class Settings:
         repeat: float,
         credit: float,
         falsehood: float,
+        verdict: float,
         reasons: bool,
         invalid: float,
         opened: bytes,

@@ -225,6 +225,9 @@ class AdvantageConfig:
     """Raise r by w_credit |r| in a segment that rejects a wrong candidate for an attribute it lacks."""
     w_false: float = 0.0
     """Lower r by w_false |r| in a segment that says of an item what the attribute graph denies, besides w_penalty."""
+    w_verdict: float = 0.0
+    """Replace this share of NDCG by a segment's own outcome, 1 or 0, where it judges a candidate rightly or wrongly (a
+    line that names one candidate alone, with a "yes" or "no"), 0 to 1 (raae and rank)."""
     w_invalid: float = 0.1
     """Give an entry of a list answer -w_invalid where it repeats an earlier one or is in no catalogue (rank)."""
     outcome_gate: bool = False
@@ -238,6 +241,7 @@ class AdvantageConfig:
         _check(0 <= self.w_penalty <= 10, "advantage.w_penalty", "in 0..10", self.w_penalty)
         _check(0 <= self.w_credit <= 10, "advantage.w_credit", "in 0..10", self.w_credit)
         _check(0 <= self.w_false <= 10, "advantage.w_false", "in 0..10", self.w_false)
+        _check(0 <= self.w_verdict <= 1, "advantage.w_verdict", "in 0..1", self.w_verdict)
         _check(0 <= self.w_invalid <= 10, "advantage.w_invalid", "in 0..10", self.w_invalid)
         _check(0 <= self.gae_gamma <= 1, "advantage.gae_gamma", "in 0..1", self.gae_gamma)
         _check(0 <= self.gae_lambda <= 1, "advantage.gae_lambda", "in 0..1", self.gae_lambda)

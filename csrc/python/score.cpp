@@ -343,13 +343,13 @@ void register_scores(py::module_& module) {
   py::class_<Settings>(module, "Settings")
       .def(py::init([](double ndcg, double format, double qas, double pas, int k, QasMode mode, Which which,
                        double penalty, int threads, bool graded, bool centred, double repeat, double credit,
-                       double falsehood, bool reasons, double invalid, const py::bytes& opened) {
-             return Settings{ndcg,    format, qas,    pas,       k,       mode,  which,   penalty,            threads,
-                             graded,  centred, repeat, credit,    falsehood, reasons, false, invalid, std::string(opened)};
+                       double falsehood, double verdict, bool reasons, double invalid, const py::bytes& opened) {
+             return Settings{ndcg,    format,  qas,    pas,    k,         mode,    which,   penalty, threads, graded,
+                             centred, repeat,  credit, falsehood, verdict, reasons, false, invalid, std::string(opened)};
            }),
            py::kw_only(), "ndcg"_a, "format"_a, "qas"_a, "pas"_a, "k"_a, "mode"_a, "which"_a, "penalty"_a, "threads"_a,
            "graded"_a, "centred"_a, "repeat"_a, "credit"_a,
-           "falsehood"_a, "reasons"_a, "invalid"_a, "opened"_a);
+           "falsehood"_a, "verdict"_a, "reasons"_a, "invalid"_a, "opened"_a);
   py::list names;
   for (const char* name : kColumnNames) names.append(name);
   module.attr("COLUMNS") = py::tuple(names);

@@ -23,6 +23,7 @@ struct Scorer::Workspace {
   std::vector<Line> lines;
   std::vector<uint8_t> marked;  // lines before the box
   std::vector<int8_t> kinds;    // of lines
+  std::vector<int8_t> verdicts;  // of lines before the box: 1 accepts, -1 rejects, 0 does neither
   std::vector<int32_t> items, owners, attributes;
   std::vector<double> gains, others;
   ItemLists item_lists;  // of the chunk at hand: its buffers grow once, the batch gets copies of the right size
@@ -54,19 +55,41 @@ void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t
   }
 }
 
+bool is_line_break(char c) { return c == '\n' || c == '\r'; }
+
 // By kind of segment. What is false is not credited.
-std::array<float, kKinds> rewards_by_kind(double total, const Settings& settings) {
-  const double size = std::abs(total);
+std::array<float, kKinds> rewards_by_kind(double total, double ndcg, const Settings& settings) {
   std::array<float, kKinds> out{};
-  out[kPlain] = static_cast<float>(total);
-  out[kPenalised] = static_cast<float>(total - settings.penalty * size);
-  out[kCredited] = static_cast<float>(total + settings.credit * size);
-  out[kFalse] = static_cast<float>(total - settings.falsehood * size);
-  out[kFalse | kPenalised] = static_cast<float>(total - (settings.penalty + settings.falsehood) * size);
+  for (size_t kind = 0; kind < kKinds; ++kind) {
+    double reward = total;
+    if (kind & (kUpheld | kRefuted)) {
+      reward += settings.verdict * settings.ndcg * ((kind & kUpheld ? 1 : 0) - ndcg);
+    }
+    double share = 0;
+    if (kind & kPenalised) share -= settings.penalty;
+    if (kind & kCredited) share += settings.credit;
+    if (kind & kFalse) share -= settings.falsehood;
+    out[kind] = static_cast<float>(reward + share * std::abs(reward));
+  }
   return out;
 }
 
-bool is_line_break(char c) { return c == '\n' || c == '\r'; }
+// What a line says of an item: the "yes" or "no" that it ends with; where it ends otherwise "no" where one stands before
+// a mark, else "yes" where one does. 0: neither.
+int verdict_of(string_view line) {
+  while (!line.empty() && (is_line_break(line.back()) || line.back() == ' ' || line.back() == '.')) line.remove_suffix(1);
+  int found = 0;
+  for (size_t at = line.find(' '); at != string_view::npos; at = line.find(' ', at + 1)) {
+    const string_view rest = line.substr(at + 1);
+    const bool no = rest.compare(0, 2, "no") == 0, yes = rest.compare(0, 3, "yes") == 0;
+    if (!no && !yes) continue;
+    const string_view after = rest.substr(no ? 2 : 3);
+    if (after.empty()) return no ? -1 : 1;
+    if (after.find_first_of(",;:") != 0 && after.find_first_of(",;:") != after.find_first_not_of(' ')) continue;
+    if (found != -1) found = no ? -1 : 1;
+  }
+  return found;
+}
 
 // The lines of the text: they end in special tokens alone, or in text beyond the last token.
 void find_lines(const TokenText& tokens, std::vector<Line>& lines) {
@@ -245,8 +268,8 @@ void Scorer::score_all(const TokenSource& source, const Targets& targets, const 
         find_lines(tokens, work.lines);
         mark_lines(tokens, answer, i, targets, settings, work);
         if (settings.reasons) read_reasons(tokens.text, answer, i, work, out);
-        write_rewards(tokens, work.lines, work.kinds, rewards_by_kind(total, settings),
-                      rewards + rows.rewards_begin(i), work.segment_lists);
+        write_rewards(tokens, work.lines, work.kinds,
+                      rewards_by_kind(total, out.columns[kNdcg][i], settings), rewards + rows.rewards_begin(i), work.segment_lists);
         if (rows.width > 0) fill_padding(rows, i, rewards, 0.f);
         if (!settings.entries) continue;
         append_entry_rewards(answer, targets.truth_of(i), targets.candidates_of(i), tables_, settings,
@@ -282,6 +305,7 @@ void Scorer::mark_lines(const TokenText& tokens, const Answer& answer, size_t i,
     work.kinds.assign(work.marked.begin(), work.marked.end());
   }
   if (settings.credit != 0) find_rejections(tokens, before, truth, targets.candidates_of(i), work);
+  if (settings.verdict != 0) read_verdicts(tokens, before, truth, targets.candidates_of(i), work);
 }
 
 void Scorer::read_reasons(string_view text, const Answer& answer, size_t i, Workspace& work, ScoreArrays out) const {
@@ -293,7 +317,7 @@ void Scorer::read_reasons(string_view text, const Answer& answer, size_t i, Work
     if (statement.is_true) continue;
     if (work.kinds.size() <= statement.line) work.kinds.resize(count, kPlain);
     int8_t& kind = work.kinds[statement.line];
-    kind = static_cast<int8_t>((kind == kCredited ? kPlain : kind) | kFalse);
+    kind = static_cast<int8_t>((kind & ~kCredited) | kFalse);
   }
   out.statements[i] = all;
   out.true_statements[i] = right;
@@ -333,6 +357,35 @@ void Scorer::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
       });
       if (lacks) work.kinds[line] = kCredited;
     }
+  }
+}
+
+// Marks the lines that name one candidate alone and give a verdict on it.
+void Scorer::read_verdicts(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
+                           Workspace& work) const {
+  const auto text_of = [&](size_t line) {
+    const Line& at = work.lines[line];
+    return tokens.text.substr(at.begin, at.end - at.begin);
+  };
+  work.verdicts.assign(before, 0);
+  bool any = false;
+  for (size_t line = 0; line < before; ++line) {
+    work.verdicts[line] = static_cast<int8_t>(verdict_of(text_of(line)));
+    any = any || work.verdicts[line] != 0;
+  }
+  if (!any) return;
+  work.mentions.clear();
+  for (int32_t owner = 0; owner < static_cast<int32_t>(candidates.size()); ++owner) {
+    add_title(work.mentions, catalogue_->title(candidates.begin()[owner]), true, owner);
+  }
+  if (work.mentions.empty()) return;
+  work.kinds.resize(before, kPlain);
+  for (size_t line = 0; line < before; ++line) {
+    if (work.verdicts[line] == 0) continue;
+    work.mentions.owners_in(text_of(line), work.owners);
+    if (work.owners.size() != 1) continue;
+    const bool right = contains(truth, candidates.begin()[work.owners[0]]) == (work.verdicts[line] > 0);
+    work.kinds[line] = static_cast<int8_t>(work.kinds[line] | (right ? kUpheld : kRefuted));
   }
 }
 

@@ -31,6 +31,7 @@ struct Settings {
   double repeat = 0;         // weight of the repeats' share, taken off
   double credit = 0;         // of token rewards: a candidate rejected for what it lacks
   double falsehood = 0;      // of token rewards: a false statement
+  double verdict = 0;        // of token rewards: share of a line's own verdict in place of the answer's NDCG
   bool reasons = false;      // read the statements
   bool entries = false;      // rewards of entries
   double invalid = 0;        // of an entry that is a repeat, or in no catalogue: taken off
@@ -76,8 +77,9 @@ struct ItemLists {
     counts.clear();
   }
 };
-enum SegmentKind : int8_t { kPlain = 0, kPenalised = 1, kCredited = 2, kFalse = 4 };  // kFalse with another or alone
-inline constexpr size_t kKinds = 6;
+// Bits: kPenalised or kCredited; kFalse but with kCredited; kUpheld or kRefuted, a right or wrong verdict, with any.
+enum SegmentKind : int8_t { kPlain = 0, kPenalised = 1, kCredited = 2, kFalse = 4, kUpheld = 8, kRefuted = 16 };
+inline constexpr size_t kKinds = 32;
 struct SegmentLists {
   std::vector<int32_t> lengths;  // tokens of each run of tokens of one line
   std::vector<int8_t> kinds;
@@ -129,6 +131,8 @@ class Scorer {
   void read_reasons(std::string_view text, const Answer& answer, size_t i, Workspace& work, ScoreArrays out) const;
   void find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
                        Workspace& work) const;
+  void read_verdicts(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
+                     Workspace& work) const;
 
   std::shared_ptr<const Catalogue> catalogue_;
   ItemTables tables_;

@@ -110,6 +110,8 @@ class TokenScores:
     segment_credited: NDArray[np.bool_]  # [S] rejects a wrong candidate for a true reason; only with w_credit
     cu_segments: NDArray[np.int64]  # [B + 1]: response i owns segments cu_segments[i]:cu_segments[i + 1]
     segment_false: NDArray[np.bool_]  # [S] holds a false statement; only with w_false or reasons
+    segment_verdict: NDArray[np.int8]
+    """[S] 1: judges a candidate rightly; -1: wrongly; 0: judges none; only with w_verdict"""
     entries: Entries | None = None
     """The reward of each entry of the answers; only where asked for."""
 
@@ -253,6 +255,7 @@ class RewardEngine:
         w_credit: float = 0.0,
         out: Any = None,
         w_false: float = 0.0,
+        w_verdict: float = 0.0,
         reasons: bool = False,
         opened: bool | Sequence[bool] = False,
         entries: bool = False,
@@ -265,7 +268,10 @@ class RewardEngine:
         A token's reward is r, or r - w_penalty |r| where its line ends before the answer's box and mentions a wrong
         recommended item, or else r + w_credit |r| where such a line mentions a wrong candidate and an attribute of a
         ground truth which that candidate lacks. Where the line holds a false statement, w_false |r| is taken off
-        besides, and nothing is added. reasons: read the statements also where w_false is 0. opened: see `score`.
+        besides, and nothing is added. A line before the box that names one candidate alone and gives a verdict on it has
+        an outcome of its own: w_verdict of the answer's NDCG is replaced by 1 where the verdict is right and 0 where it
+        is wrong, before the others take their share of what that makes. A verdict is the "yes" or "no" that ends the
+        line; where none does, "no" if one stands before a comma, semicolon or colon, else "yes" if one does. reasons: read the statements also where w_false is 0. opened: see `score`.
         A mention is the item's title without year, or an alternative in its brackets, or the answer's own words, as
         whole normalised words: see `rerec_engine.graph.titles`. A leading article may be missing, a possessive 's may
         follow, and a title of one word (besides an article, which then is needed) must begin with a capital if it does
@@ -276,7 +282,7 @@ class RewardEngine:
         and QAS and PAS by its discount; - w_invalid for a repeat, and for a title that is in no catalogue or ambiguous.
         Errors: `UserError` as in `score`, and for ids outside the tokenizer's range.
         """
-        numbers = {"w_penalty": w_penalty, "w_credit": w_credit, "w_false": w_false, "w_invalid": w_invalid}
+        numbers = {"w_penalty": w_penalty, "w_credit": w_credit, "w_false": w_false, "w_verdict": w_verdict, "w_invalid": w_invalid}
         for name, value in numbers.items():
             if not np.isfinite(value):
                 raise UserError(f"{name} must be a finite number, got {value}")
@@ -287,7 +293,9 @@ class RewardEngine:
             self._reasons.build()
         batch = read_tokens(token_ids, cu_seqlens)
         targets = self._read_targets(ground_truth, candidates, batch.count)
-        settings = self._settings(k, w_penalty, w_credit, w_false, reasons, _opened(opened, batch.count), w_invalid)
+        settings = self._settings(
+            k, w_penalty, w_credit, w_false, w_verdict, reasons, _opened(opened, batch.count), w_invalid
+        )
         rewards = _output(out, batch)
         places = np.empty(batch.ids.shape, dtype=np.int32) if entries else None
         try:
@@ -300,10 +308,11 @@ class RewardEngine:
         if out is not None and restored is not rewards:
             _numpy(out)[...] = restored
         penalised, credited, is_false = ((kinds & bit).astype(bool) for bit in (PENALISED, CREDITED, FALSE))
+        verdicts = ((kinds & UPHELD) // UPHELD - (kinds & REFUTED) // REFUTED).astype(np.int8)
         listed = None
         if places is not None and cu_entries is not None:
             listed = Entries(batch.restore(places, -1), of_entry, cu_entries)
-        return TokenScores(_scores(scores), restored, lengths, penalised, credited, cu, is_false, listed)
+        return TokenScores(_scores(scores), restored, lengths, penalised, credited, cu, is_false, verdicts, listed)
 
     def token_rewards(
         self,
@@ -381,6 +390,7 @@ class RewardEngine:
         penalty: float = 0.0,
         credit: float = 0.0,
         falsehood: float = 0.0,
+        verdict: float = 0.0,
         reasons: bool = False,
         opened: bytes = b"",
         invalid: float = 0.0,
@@ -404,6 +414,7 @@ class RewardEngine:
             repeat=weights.repeat_penalty,
             credit=float(credit),
             falsehood=float(falsehood),
+            verdict=float(verdict),
             reasons=reasons,
             invalid=float(invalid),
             opened=opened,
@@ -436,7 +447,7 @@ def _opened(opened: Any, count: int) -> bytes:
     return bytes([bool(opened)]) * count
 
 
-PENALISED, CREDITED, FALSE = 1, 2, 4  # bits of SegmentKind of csrc/reward/score.hpp
+PENALISED, CREDITED, FALSE, UPHELD, REFUTED = 1, 2, 4, 8, 16  # bits of SegmentKind of csrc/reward/score.hpp
 
 
 def _scores(raw: dict[str, NDArray[Any]]) -> Scores:

@@ -27,6 +27,7 @@ def score_batch(batch: Batch, *, reward: RewardEngine, policy: Policy, config: C
         w_penalty=config.advantage.w_penalty,
         w_credit=config.advantage.w_credit,
         w_false=config.advantage.w_false,
+        w_verdict=config.advantage.w_verdict,
         reasons=reward.reads_reasons,
         opened=policy.chat.opens_reasoning(),
         entries=config.advantage.estimator == "rank" or config.loss.ratio == "entry",

@@ -271,19 +271,23 @@ void check_score(const Result& result, size_t i, const fuzz::World& world, ItemS
 void check_tokens(const Result& result, const Tokens& tokens, size_t i, string_view text, const Settings& settings) {
   const std::vector<int8_t>& kinds = result.kinds[i];
   REQUIRE(kinds.size() == static_cast<size_t>(tokens.length[i]));
-  const double reward = result.columns[kTotal][i], size = std::abs(reward);
+  const double total = result.columns[kTotal][i], ndcg = result.columns[kNdcg][i];
   std::vector<size_t> braces;
   const Box box = find_box(text, settings.which, braces);
   for (size_t j = 0; j < kinds.size(); ++j) {
-    const double wanted = kinds[j] == kPenalised ? reward - settings.penalty * size
-                          : kinds[j] == kCredited ? reward + settings.credit * size
-                                                  : reward;
+    const bool upheld = kinds[j] & kUpheld, refuted = kinds[j] & kRefuted;
+    REQUIRE(!upheld || !refuted);
+    const double reward = total + (upheld || refuted ? settings.verdict * settings.ndcg * (upheld - ndcg) : 0);
+    const double size = std::abs(reward);
+    const double wanted = kinds[j] & kPenalised ? reward - settings.penalty * size
+                          : kinds[j] & kCredited ? reward + settings.credit * size
+                                                 : reward;
     REQUIRE(near(result.rewards[static_cast<size_t>(tokens.left[i]) + j], wanted));
     if (kinds[j] == kPlain) continue;
     // The line of a marked token ends before the box.
     const size_t from = tokens.begins[i][j];
     REQUIRE(box.found && from < box.begin && text.find_first_of("\r\n", from) < box.begin);
-    REQUIRE(kinds[j] == kPenalised || settings.credit != 0);
+    REQUIRE(kinds[j] & kPenalised || settings.credit != 0 || settings.verdict != 0);
   }
 }
 
@@ -387,6 +391,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   settings.centred = more & 2;
   if (more & 16) settings.repeat = given.options[2] / 64.0;
   if (more & 32) settings.credit = given.options[2] / 64.0;
+  if ((given.options[2] & 7) == 5) settings.verdict = 0.5;
 
   std::vector<int32_t> truth = world.items(given.section(3), true);
   std::vector<int32_t> candidates = world.items(given.section(4), !(more & 64));

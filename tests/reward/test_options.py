@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import reward_reference as reference
@@ -182,6 +184,77 @@ def test_any_text_is_a_name(catalogue, attributes, embeddings, tokenizer) -> Non
     names = ["\ud800", "", "\x00", *NAMES[3:]]
     engine = RewardEngine(catalogue, attributes, embeddings, attribute_names=names)
     assert not engine.score_tokens([1], [0, 1], [0], tokenizer, [[0, 1]], w_credit=0.1).segment_credited.any()
+
+
+def judged(text: str, truth: list[int], pool: list[int]) -> list[tuple[str, int]]:
+    """Lines that name one candidate alone and give a verdict on it, and whether that is right (1) or not (-1), slowly."""
+    catalogue = reference.ReferenceCatalogue(TITLES)
+    answer = reference.read_answer(text, catalogue, pool)
+    lines = []
+    for line in text[: answer.begin].splitlines(keepends=True)[: -1 if text[answer.begin - 1] != "\n" else None]:
+        named = [
+            i for i in set(pool) if any(reference.mentions(line, form) for form in _patterns(catalogue, i, TITLES[i]))
+        ]
+        plain = line.rstrip(" .\r\n")
+        verdicts = re.findall(r" (yes|no)$", plain) or re.findall(r" (yes|no)(?= *[,;:])", plain)
+        if len(named) == 1 and verdicts:
+            lines.append((line, 1 if (named[0] in truth) == ("no" not in verdicts) else -1))
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        ("- drama yes; in Rome no: Heat", -1),  # rejects the right one
+        ("- drama yes; in Rome: Heat", 1),
+        ("- drama yes; in Rome no, Oslo: Hamlet", 1),
+        ("- drama yes: Hamlet", -1),
+        ("3) Hamlet: noir no drama yes: no", 1),  # the last word of the line
+        ("3) Heat: noir no, drama yes. yes.", 1),
+        ("Heat is a drama, and no comedy.", 0),  # no mark behind it
+        ("Heat and Hamlet: yes", 0),  # of which of them?
+        ("No: Hamlet", 0),
+        ("- drama yes: Casino", 0),  # no candidate
+    ],
+)
+def test_a_verdict(make, tokenizer: PreTrainedTokenizerFast, line: str, verdict: int) -> None:
+    heat, hamlet, other = (next(i for i in range(N) if TITLES[i].startswith(t)) for t in ("Heat", "Hamlet", "Seven"))
+    for answer in (heat, other):
+        ids = tokenizer(f"{line}\n{box(answer)}", add_special_tokens=False)["input_ids"]
+        result = make().score_tokens(
+            ids, [0, len(ids)], [[heat]], tokenizer, [[heat, hamlet, other]], w_penalty=0.0, w_verdict=0.5
+        )
+        assert result.segment_verdict.tolist() == [verdict, *[0] * (len(result.segment_verdict) - 1)]
+        total, ndcg = result.scores.total[0], result.scores.ndcg[0]
+        own = total + 0.5 * ((verdict > 0) - ndcg) if verdict else total
+        assert result.token_rewards[0] == pytest.approx(own)
+        assert result.token_rewards[-1] == pytest.approx(total)
+
+
+VERDICTS = ["Heat", "The Usual Suspects", "Seven", "Hamlet", "Emma", "yes", "no", " yes", " no", "no:", " no;", " yes,",
+            ";", ",", ":", ".", "not", "\n", "\n", "\n", " "]  # fmt: skip
+
+
+@given(
+    pieces=st.lists(st.sampled_from(VERDICTS), max_size=25),
+    answer=items,
+    truth=truths,
+    pool=st.sets(items, max_size=6),
+)
+def test_verdicts_against_the_reference(make, tokenizer: PreTrainedTokenizerFast, pieces, answer, truth, pool) -> None:
+    text = " ".join(pieces) + "\n" + box(answer)
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    result = make().score_tokens(
+        np.array(ids), [0, len(ids)], [sorted(truth)], tokenizer, [sorted(pool)], w_penalty=0.3, w_verdict=1.0
+    )
+    bounds = np.cumsum([0, *result.segment_lengths])
+    marked = np.flatnonzero(result.segment_verdict)
+    found = [(tokenizer.decode(ids[bounds[i] : bounds[i + 1]]).strip(), int(result.segment_verdict[i])) for i in marked]
+    assert found == [(line.strip(), v) for line, v in judged(text, sorted(truth), sorted(pool))]
+    for i in marked:
+        own = result.scores.total[0] + (result.segment_verdict[i] > 0) - result.scores.ndcg[0]
+        own -= 0.3 * abs(own) * result.segment_penalised[i]
+        assert result.token_rewards[bounds[i]] == pytest.approx(own, abs=1e-6)
 
 
 def test_list_answers_keep_their_order(make) -> None:

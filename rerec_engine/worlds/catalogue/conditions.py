@@ -41,6 +41,11 @@ class Condition:
     """The item must have none of the attributes."""
     span: Span | None = None
 
+    @property
+    def mark(self) -> str:
+        """What is said behind each of its values: whether it is wanted."""
+        return "no" if self.excluded else "yes"
+
     def key(self, values: Sequence[str]) -> str:
         """The same for all ways to ask the same."""
         if self.span is None:

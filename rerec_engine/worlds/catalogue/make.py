@@ -34,7 +34,7 @@ PHASES = {"short": 0.6, "medium": 0.15, "full": 0.25}
 """Shares of the traces with about 5 candidates, about 10, and all."""
 SHORT_PHASES = {"few": 0.8, "medium": 0.2}
 """Of a model that can read and reason, but has to learn the form: each kind a little, the choice is left to it."""
-ORDERS = 2
+ORDERS = 4
 """Of a trace's candidates that such a model might be shown; it is shown the one in which most is ruled out."""
 HISTORY = 10
 """Items of a user's past at most."""

@@ -81,12 +81,25 @@ class Teacher:
         for place, (name, told) in enumerate(known):
             if place == 0 and name == asked[0]:
                 told = self._from(item, told, name, begin)
-            verdicts = [satisfied for condition, satisfied in judged if condition.name == name]
-            parts.append(f"{told} {'yes' if all(verdicts) else 'no'}" if verdicts else told)
+            parts.append(self._marked(told, name, [own for own in judged if own[0].name == name]))
         lacks = [self._asked(c) for c, satisfied in judged if not satisfied and c.name not in dict(known)]
         fact, title = self._semicolon.join(parts), self._shelf.knowledge.titles[item]
         line = self._colon.join(part for part in ((fact, title) if self._shown else (title, fact)) if part)
         return line + (f", but not {self._semicolon.join(lacks)}" if lacks else "")
+
+    def _marked(self, told: str, relation: str, judged: Sequence[tuple[Condition, bool]]) -> str:
+        """What is told of a relation, each value that the line "Asked" names marked as it is there; behind all of them
+        a verdict on what has no value here, unless it is that an excluded one is missing."""
+        lead = self._facts.lead(relation) if any(condition.attributes for condition, _ in judged) else ""
+        values, behind = told.removeprefix(lead).split(self._comma), []
+        for condition, satisfied in judged:
+            names = {self._shelf.names[a] for a in condition.attributes}
+            if names.intersection(values):
+                values = [f"{value} {condition.mark}" if value in names else value for value in values]
+            elif not condition.excluded or not satisfied:
+                behind.append(satisfied)
+        verdict = "" if not behind else " yes" if all(behind) else " no"
+        return lead + self._comma.join(values) + verdict
 
     def _from(self, item: int, told: str, relation: str, begin: Collection[int]) -> str:
         """What is told of the relation, from the item's first attribute of `begin` on."""
@@ -152,7 +165,7 @@ class Teacher:
         lines = []
         for item in draft.named:
             told = f"{lead}{self._shelf.knowledge.titles[item]}{self._colon}"
-            told += self._semicolon.join(self._values(c.name, c.attributes, self._comma) for c in draft.following)
+            told += self._semicolon.join(self._listed(c) for c in draft.following)
             if draft.false >= 0:
                 told += f"{self._comma}not {self._shelf.names[draft.false]}"
             lines.append(told)
@@ -164,9 +177,11 @@ class Teacher:
 
     def _told(self, draft: Draft, condition: Condition) -> str:
         """What is asked; values that were just listed, for an item that the request names, not once more."""
+        if condition.span is not None:
+            return self._asked(condition)
         listed = draft.named and condition in draft.following
         if not listed or len(condition.attributes) < 2:
-            return self._asked(condition)
+            return self._values(condition.name, condition.attributes, " or ", after=f" {condition.mark}")
         said = self._said.wording(condition.name)
         return f"{said.clause} one of these" if said.clause else f"one of these {plural_of(said.role)}"
 
@@ -186,10 +201,15 @@ class Teacher:
             return self._asked(condition)
         return self._values(condition.name, condition.attributes, " or ", "not " if condition.excluded else "= ")
 
-    def _values(self, name: str, attributes: Sequence[int], between: str, mark: str = "") -> str:
-        """mark: what stands between the clause and the values."""
+    def _listed(self, condition: Condition) -> str:
+        """All values of what an item that the request names has, and is asked for."""
+        after = "" if self._closed else f" {condition.mark}"
+        return self._values(condition.name, condition.attributes, self._comma, after=after)
+
+    def _values(self, name: str, attributes: Sequence[int], between: str, mark: str = "", after: str = "") -> str:
+        """mark: what stands between the clause and the values. after: what stands behind each."""
         clause = self._said.wording(name).clause
-        return f"{clause} {mark}{between.join(self._shelf.names[a] for a in attributes)}".lstrip()
+        return f"{clause} {mark}{between.join(self._shelf.names[a] + after for a in attributes)}".lstrip()
 
 
 def _place(text: str, phrase: str, end: str) -> int:

@@ -67,21 +67,27 @@ def test_a_chat_answer_quotes_lines_with_a_verdict_on_each_thing(games: Callable
         prompt = query.messages[0]["content"].split("\n")
         answer = maker._teacher.reason(own.draft, own.truth, own.candidates).split("\n")
         quoted = [line for line in answer if line.startswith("- ")]
+        asked = next(line for line in answer if line.startswith("Asked: "))
         lead = f"- {maker._teacher._facts.lead(query.asked[0])}"
         for line in quoted:  # a line of the prompt, from a value on that is asked for
-            plain = re.sub(r" (?:yes|no)(?=; |: )", "", line)
+            plain = re.sub(r"(?: (?:yes|no))+(?=, |; |: )", "", line)
             assert line.startswith(lead)
             assert any(told.startswith(lead) and told.endswith(plain.removeprefix(lead)) for told in prompt)
             item = next(item for item in own.candidates if line.endswith(f": {knowledge.titles[item]}"))
             has = set(graph.ids_of(item).tolist())
-            right = dict.fromkeys(query.asked, True)
-            for c in own.draft.conditions:
-                right[c.name] &= bool(has & set(c.attributes)) != c.excluded
             known = [name for name in query.asked if any(graph.relations[a] == name for a in has)]
-            verdicts = re.findall(r" (yes|no)(?=; |: )", line)
-            assert verdicts == ["yes" if right[name] else "no" for name in known]
-            assert ("no" in verdicts) == (item not in own.truth)
-            ruled_out += "no" in verdicts
+            told = line.removesuffix(f": {knowledge.titles[item]}").removeprefix("- ").split("; ")
+            for name, part in zip(known, told, strict=True):
+                conditions = [c for c in own.draft.conditions if c.name == name]
+                marked = {maker.shelf.names[a]: c.mark for c in conditions for a in has & set(c.attributes)}
+                for value, mark in marked.items():  # as the line "Asked" has it
+                    assert re.search(rf"{re.escape(value)} {mark}(?=,| no$|$)", part)
+                    assert f"{value} {mark}" in asked
+                missing = any(not c.excluded and not has & set(c.attributes) for c in conditions)
+                assert part.count(" yes") + part.count(" no") == len(marked) + missing
+                assert not missing or part.endswith(" no")
+            assert any(re.search(" no(?=,|$)", part) for part in told) == (item not in own.truth)
+            ruled_out += item not in own.truth
         assert quoted[-1].endswith(f": {knowledge.titles[own.truth[-1]]}")
     assert ruled_out > 10
 
@@ -117,7 +123,7 @@ def test_a_chat_answer_asks_in_the_order_of_the_facts(games: Callable[..., Knowl
         assert breadth == sorted(breadth, reverse=True)
         answer = maker._teacher.reason(own.draft, own.truth, own.candidates)
         asked = next(line for line in answer.split("\n") if line.startswith("Asked: "))
-        excluded = [part.startswith("not ") for part in asked.removeprefix("Asked: ").split("; ")]
+        excluded = [part.endswith(" no") for part in asked.removeprefix("Asked: ").split("; ")]
         assert excluded == sorted(excluded)
     assert several > 5
 
@@ -144,7 +150,7 @@ def test_a_pretrained_model_is_shown_few_candidates_in_the_order_that_rules_out_
         assert [trace.phase for trace in made.traces] == ["few"] * 80 + ["medium"] * 20
         lists = [trace.prompt[0]["content"].partition("\n\nCandidates")[2] for trace in made.traces[:80]]
         assert {told.count("\n- ") for told in lists} == {4, 5, 6}
-        ruled_out.append(sum(len(re.findall(" no(?=; |: )", trace.response)) for trace in made.traces))
+        ruled_out.append(sum(len(re.findall(" no(?=, |; |: )", trace.response)) for trace in made.traces))
     assert ruled_out[1] > 1.2 * ruled_out[0]
 
 
