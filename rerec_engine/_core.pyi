@@ -15,7 +15,8 @@ TokenResult = tuple[
     Scores, NDArray[np.int32], NDArray[np.int8], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64] | None
 ]
 """scores, segment lengths [S], segment kinds [S] (bits: 1 penalised, 2 credited, 4 false, 8 right verdict, 16
-wrong verdict), cu_segments [B + 1], and where places were given entry rewards [E] and cu_entries [B + 1], else nothing and None."""
+wrong verdict), cu_segments [B + 1], and where places were given entry rewards [E] and cu_entries [B + 1], else nothing
+and None."""
 
 COLUMNS: tuple[str, ...]
 

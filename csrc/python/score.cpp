@@ -344,8 +344,8 @@ void register_scores(py::module_& module) {
       .def(py::init([](double ndcg, double format, double qas, double pas, int k, QasMode mode, Which which,
                        double penalty, int threads, bool graded, bool centred, double repeat, double credit,
                        double falsehood, double verdict, bool reasons, double invalid, const py::bytes& opened) {
-             return Settings{ndcg,    format,  qas,    pas,    k,         mode,    which,   penalty, threads, graded,
-                             centred, repeat,  credit, falsehood, verdict, reasons, false, invalid, std::string(opened)};
+             return Settings{ndcg,   format,    qas,     pas,     k,     mode,    which, penalty, threads, graded, centred,
+                             repeat, credit, falsehood, verdict, reasons, false, invalid, std::string(opened)};
            }),
            py::kw_only(), "ndcg"_a, "format"_a, "qas"_a, "pas"_a, "k"_a, "mode"_a, "which"_a, "penalty"_a, "threads"_a,
            "graded"_a, "centred"_a, "repeat"_a, "credit"_a,

@@ -55,8 +55,6 @@ void add_title(Mentions& mentions, string_view title, bool alternatives, int32_t
   }
 }
 
-bool is_line_break(char c) { return c == '\n' || c == '\r'; }
-
 // By kind of segment. What is false is not credited.
 std::array<float, kKinds> rewards_by_kind(double total, double ndcg, const Settings& settings) {
   std::array<float, kKinds> out{};
@@ -74,10 +72,10 @@ std::array<float, kKinds> rewards_by_kind(double total, double ndcg, const Setti
   return out;
 }
 
-// What a line says of an item: the "yes" or "no" that it ends with; where it ends otherwise "no" where one stands before
-// a mark, else "yes" where one does. 0: neither.
+// What a line says of an item, 1 or -1: the "yes" or "no" that it ends with; where it ends otherwise "no" where one
+// stands before a mark, else "yes" where one does. 0: neither.
 int verdict_of(string_view line) {
-  while (!line.empty() && (is_line_break(line.back()) || line.back() == ' ' || line.back() == '.')) line.remove_suffix(1);
+  line = line.substr(0, line.find_last_not_of(" .\r\n") + 1);
   int found = 0;
   for (size_t at = line.find(' '); at != string_view::npos; at = line.find(' ', at + 1)) {
     const string_view rest = line.substr(at + 1);
@@ -85,11 +83,13 @@ int verdict_of(string_view line) {
     if (!no && !yes) continue;
     const string_view after = rest.substr(no ? 2 : 3);
     if (after.empty()) return no ? -1 : 1;
-    if (after.find_first_of(",;:") != 0 && after.find_first_of(",;:") != after.find_first_not_of(' ')) continue;
+    if (after.find_first_of(",;:") != after.find_first_not_of(' ')) continue;
     if (found != -1) found = no ? -1 : 1;
   }
   return found;
 }
+
+bool is_line_break(char c) { return c == '\n' || c == '\r'; }
 
 // The lines of the text: they end in special tokens alone, or in text beyond the last token.
 void find_lines(const TokenText& tokens, std::vector<Line>& lines) {
@@ -268,8 +268,8 @@ void Scorer::score_all(const TokenSource& source, const Targets& targets, const 
         find_lines(tokens, work.lines);
         mark_lines(tokens, answer, i, targets, settings, work);
         if (settings.reasons) read_reasons(tokens.text, answer, i, work, out);
-        write_rewards(tokens, work.lines, work.kinds,
-                      rewards_by_kind(total, out.columns[kNdcg][i], settings), rewards + rows.rewards_begin(i), work.segment_lists);
+        write_rewards(tokens, work.lines, work.kinds, rewards_by_kind(total, out.columns[kNdcg][i], settings),
+                      rewards + rows.rewards_begin(i), work.segment_lists);
         if (rows.width > 0) fill_padding(rows, i, rewards, 0.f);
         if (!settings.entries) continue;
         append_entry_rewards(answer, targets.truth_of(i), targets.candidates_of(i), tables_, settings,

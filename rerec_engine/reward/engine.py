@@ -255,11 +255,11 @@ class RewardEngine:
         w_credit: float = 0.0,
         out: Any = None,
         w_false: float = 0.0,
-        w_verdict: float = 0.0,
         reasons: bool = False,
         opened: bool | Sequence[bool] = False,
         entries: bool = False,
         w_invalid: float = 0.1,
+        w_verdict: float = 0.0,
     ) -> TokenScores:
         """Scores, token rewards and segments of B responses, straight from their ids.
 
@@ -268,10 +268,11 @@ class RewardEngine:
         A token's reward is r, or r - w_penalty |r| where its line ends before the answer's box and mentions a wrong
         recommended item, or else r + w_credit |r| where such a line mentions a wrong candidate and an attribute of a
         ground truth which that candidate lacks. Where the line holds a false statement, w_false |r| is taken off
-        besides, and nothing is added. A line before the box that names one candidate alone and gives a verdict on it has
-        an outcome of its own: w_verdict of the answer's NDCG is replaced by 1 where the verdict is right and 0 where it
-        is wrong, before the others take their share of what that makes. A verdict is the "yes" or "no" that ends the
-        line; where none does, "no" if one stands before a comma, semicolon or colon, else "yes" if one does. reasons: read the statements also where w_false is 0. opened: see `score`.
+        besides, and nothing is added. A line before the box that names one candidate alone and gives a verdict on it
+        has an outcome of its own: w_verdict of the answer's NDCG is replaced by 1 where the verdict is right and 0
+        where it is wrong, before the others take their share of what that makes. A verdict is the "yes" or "no" that
+        ends the line; where none does, "no" if one stands before a comma, semicolon or colon, else "yes" if one does.
+        reasons: read the statements also where w_false is 0. opened: see `score`.
         A mention is the item's title without year, or an alternative in its brackets, or the answer's own words, as
         whole normalised words: see `rerec_engine.graph.titles`. A leading article may be missing, a possessive 's may
         follow, and a title of one word (besides an article, which then is needed) must begin with a capital if it does
@@ -282,8 +283,8 @@ class RewardEngine:
         and QAS and PAS by its discount; - w_invalid for a repeat, and for a title that is in no catalogue or ambiguous.
         Errors: `UserError` as in `score`, and for ids outside the tokenizer's range.
         """
-        numbers = {"w_penalty": w_penalty, "w_credit": w_credit, "w_false": w_false, "w_verdict": w_verdict, "w_invalid": w_invalid}
-        for name, value in numbers.items():
+        shares = {"w_penalty": w_penalty, "w_credit": w_credit, "w_false": w_false, "w_verdict": w_verdict}
+        for name, value in {**shares, "w_invalid": w_invalid}.items():
             if not np.isfinite(value):
                 raise UserError(f"{name} must be a finite number, got {value}")
         if w_credit != 0 and not self._has_names:

@@ -187,7 +187,7 @@ def test_any_text_is_a_name(catalogue, attributes, embeddings, tokenizer) -> Non
 
 
 def judged(text: str, truth: list[int], pool: list[int]) -> list[tuple[str, int]]:
-    """Lines that name one candidate alone and give a verdict on it, and whether that is right (1) or not (-1), slowly."""
+    """Lines that name one candidate alone and judge it, and whether rightly (1) or wrongly (-1), slowly."""
     catalogue = reference.ReferenceCatalogue(TITLES)
     answer = reference.read_answer(text, catalogue, pool)
     lines = []
