@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "common/parallel.hpp"
 #include "reward/rank.hpp"
@@ -21,7 +22,7 @@ struct Scorer::Workspace {
   TokenSource::Buffers buffers;
   Mentions mentions;
   std::vector<Line> lines;
-  std::vector<uint8_t> marked;  // lines before the box
+  std::vector<uint8_t> marked;  // lines before the box; candidates judged
   std::vector<int8_t> kinds;    // of lines
   std::vector<int8_t> verdicts;  // of lines before the box: 1 accepts, -1 rejects, 0 does neither
   std::vector<int32_t> items, owners, attributes;
@@ -360,7 +361,7 @@ void Scorer::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
   }
 }
 
-// Marks the lines that name one candidate alone and give a verdict on it.
+// Marks the lines that name one candidate alone and give the first verdict on it: to say it again earns nothing.
 void Scorer::read_verdicts(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
                            Workspace& work) const {
   const auto text_of = [&](size_t line) {
@@ -380,11 +381,14 @@ void Scorer::read_verdicts(const TokenText& tokens, size_t before, ItemSpan trut
   }
   if (work.mentions.empty()) return;
   work.kinds.resize(before, kPlain);
+  work.marked.assign(candidates.size(), 0);
   for (size_t line = 0; line < before; ++line) {
     if (work.verdicts[line] == 0) continue;
     work.mentions.owners_in(text_of(line), work.owners);
     if (work.owners.size() != 1) continue;
-    const bool right = contains(truth, candidates.begin()[work.owners[0]]) == (work.verdicts[line] > 0);
+    const size_t owner = static_cast<size_t>(work.owners[0]);
+    if (std::exchange(work.marked[owner], 1) != 0) continue;
+    const bool right = contains(truth, candidates.begin()[owner]) == (work.verdicts[line] > 0);
     work.kinds[line] = static_cast<int8_t>(work.kinds[line] | (right ? kUpheld : kRefuted));
   }
 }

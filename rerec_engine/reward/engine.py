@@ -268,9 +268,9 @@ class RewardEngine:
         A token's reward is r, or r - w_penalty |r| where its line ends before the answer's box and mentions a wrong
         recommended item, or else r + w_credit |r| where such a line mentions a wrong candidate and an attribute of a
         ground truth which that candidate lacks. Where the line holds a false statement, w_false |r| is taken off
-        besides, and nothing is added. A line before the box that names one candidate alone and gives a verdict on it
-        has an outcome of its own: w_verdict of the answer's NDCG is replaced by 1 where the verdict is right and 0
-        where it is wrong, before the others take their share of what that makes. A verdict is the "yes" or "no" that
+        besides, and nothing is added. A line before the box that names one candidate alone and gives the first verdict
+        on it has an outcome of its own: w_verdict of the answer's NDCG is replaced by 1 where the verdict is right and
+        0 where it is wrong, before the others take their share of what that makes. A verdict is the "yes" or "no" that
         ends the line; where none does, "no" if one stands before a comma, semicolon or colon, else "yes" if one does.
         reasons: read the statements also where w_false is 0. opened: see `score`.
         A mention is the item's title without year, or an alternative in its brackets, or the answer's own words, as

@@ -187,17 +187,19 @@ def test_any_text_is_a_name(catalogue, attributes, embeddings, tokenizer) -> Non
 
 
 def judged(text: str, truth: list[int], pool: list[int]) -> list[tuple[str, int]]:
-    """Lines that name one candidate alone and judge it, and whether rightly (1) or wrongly (-1), slowly."""
+    """Lines that name one candidate alone and judge it for the first time, and whether rightly (1) or wrongly (-1),
+    slowly."""
     catalogue = reference.ReferenceCatalogue(TITLES)
     answer = reference.read_answer(text, catalogue, pool)
-    lines = []
+    lines, done = [], set()
     for line in text[: answer.begin].splitlines(keepends=True)[: -1 if text[answer.begin - 1] != "\n" else None]:
         named = [
             i for i in set(pool) if any(reference.mentions(line, form) for form in _patterns(catalogue, i, TITLES[i]))
         ]
         plain = line.rstrip(" .\r\n")
         verdicts = re.findall(r" (yes|no)$", plain) or re.findall(r" (yes|no)(?= *[,;:])", plain)
-        if len(named) == 1 and verdicts:
+        if len(named) == 1 and verdicts and named[0] not in done:
+            done.add(named[0])
             lines.append((line, 1 if (named[0] in truth) == ("no" not in verdicts) else -1))
     return lines
 
