@@ -68,7 +68,7 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) --dist worksteal $(ARGS)
 
 quick: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/ -n $(JOBS) -m "not slow" $(ARGS)
