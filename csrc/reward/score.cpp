@@ -24,7 +24,6 @@ struct Scorer::Workspace {
   std::vector<Line> lines;
   std::vector<uint8_t> marked;  // lines before the box; candidates judged
   std::vector<int8_t> kinds;    // of lines
-  std::vector<int8_t> verdicts;  // of lines before the box: 1 accepts, -1 rejects, 0 does neither
   std::vector<int32_t> items, owners, attributes;
   std::vector<double> gains, others;
   ItemLists item_lists;  // of the chunk at hand: its buffers grow once, the batch gets copies of the right size
@@ -106,6 +105,10 @@ void find_lines(const TokenText& tokens, std::vector<Line>& lines) {
   for (uint32_t token : *tokens.special) read(tokens.offsets[token], tokens.offsets[token + 1]);
   read(tokens.offsets[tokens.tokens], tokens.text.size());
   if (begin < tokens.text.size()) lines.push_back({begin, tokens.text.size()});
+}
+
+string_view text_of(const TokenText& tokens, const Line& line) {
+  return tokens.text.substr(line.begin, line.end - line.begin);
 }
 
 // How many lines end before a place.
@@ -324,6 +327,14 @@ void Scorer::read_reasons(string_view text, const Answer& answer, size_t i, Work
   out.true_statements[i] = right;
 }
 
+// Adds the candidates' titles, but those of `without`; a candidate's place is the owner.
+void Scorer::add_candidates(Candidates candidates, ItemSpan without, Mentions& mentions) const {
+  for (int32_t owner = 0; owner < static_cast<int32_t>(candidates.size()); ++owner) {
+    const int32_t item = candidates.begin()[owner];
+    if (!contains(without, item)) add_title(mentions, catalogue_->title(item), true, owner);
+  }
+}
+
 // Credits the lines that name a wrong candidate and an attribute of a ground truth that the candidate lacks.
 void Scorer::find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
                              Workspace& work) const {
@@ -336,10 +347,7 @@ void Scorer::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
   work.attributes.erase(std::unique(work.attributes.begin(), work.attributes.end()), work.attributes.end());
   work.mentions.clear();
   const int32_t count = static_cast<int32_t>(candidates.size());
-  for (int32_t owner = 0; owner < count; ++owner) {
-    const int32_t item = candidates.begin()[owner];
-    if (!contains(truth, item)) add_title(work.mentions, catalogue_->title(item), true, owner);
-  }
+  add_candidates(candidates, truth, work.mentions);
   if (work.mentions.empty()) return;
   for (size_t a = 0; a < work.attributes.size(); ++a) {
     work.mentions.add(names_[work.attributes[a]], count + static_cast<int32_t>(a), true);
@@ -348,8 +356,7 @@ void Scorer::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
   work.mentions.find(tokens.text, work.lines, before, work.marked);
   for (size_t line = 0; line < before; ++line) {
     if (work.marked[line] == 0 || work.kinds[line] != kPlain) continue;
-    const Line& at = work.lines[line];
-    work.mentions.owners_in(tokens.text.substr(at.begin, at.end - at.begin), work.owners);
+    work.mentions.owners_in(text_of(tokens, work.lines[line]), work.owners);
     const auto first_attribute = std::lower_bound(work.owners.begin(), work.owners.end(), count);
     for (auto owner = work.owners.begin(); owner != first_attribute; ++owner) {
       const ItemSpan own = tables_.attributes_of(candidates.begin()[*owner]);
@@ -364,31 +371,19 @@ void Scorer::find_rejections(const TokenText& tokens, size_t before, ItemSpan tr
 // Marks the lines that name one candidate alone and give the first verdict on it: to say it again earns nothing.
 void Scorer::read_verdicts(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
                            Workspace& work) const {
-  const auto text_of = [&](size_t line) {
-    const Line& at = work.lines[line];
-    return tokens.text.substr(at.begin, at.end - at.begin);
-  };
-  work.verdicts.assign(before, 0);
-  bool any = false;
-  for (size_t line = 0; line < before; ++line) {
-    work.verdicts[line] = static_cast<int8_t>(verdict_of(text_of(line)));
-    any = any || work.verdicts[line] != 0;
-  }
-  if (!any) return;
   work.mentions.clear();
-  for (int32_t owner = 0; owner < static_cast<int32_t>(candidates.size()); ++owner) {
-    add_title(work.mentions, catalogue_->title(candidates.begin()[owner]), true, owner);
-  }
-  if (work.mentions.empty()) return;
   work.kinds.resize(before, kPlain);
   work.marked.assign(candidates.size(), 0);
   for (size_t line = 0; line < before; ++line) {
-    if (work.verdicts[line] == 0) continue;
-    work.mentions.owners_in(text_of(line), work.owners);
+    const string_view text = text_of(tokens, work.lines[line]);
+    const int verdict = verdict_of(text);
+    if (verdict == 0) continue;
+    if (work.mentions.empty()) add_candidates(candidates, {}, work.mentions);  // few responses have verdicts
+    work.mentions.owners_in(text, work.owners);
     if (work.owners.size() != 1) continue;
     const size_t owner = static_cast<size_t>(work.owners[0]);
     if (std::exchange(work.marked[owner], 1) != 0) continue;
-    const bool right = contains(truth, candidates.begin()[owner]) == (work.verdicts[line] > 0);
+    const bool right = contains(truth, candidates.begin()[owner]) == (verdict > 0);
     work.kinds[line] = static_cast<int8_t>(work.kinds[line] | (right ? kUpheld : kRefuted));
   }
 }

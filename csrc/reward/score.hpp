@@ -129,6 +129,7 @@ class Scorer {
                   const Settings& settings, Workspace& work) const;
   // Counts the statements and marks the lines of false ones.
   void read_reasons(std::string_view text, const Answer& answer, size_t i, Workspace& work, ScoreArrays out) const;
+  void add_candidates(Candidates candidates, ItemSpan without, Mentions& mentions) const;
   void find_rejections(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,
                        Workspace& work) const;
   void read_verdicts(const TokenText& tokens, size_t before, ItemSpan truth, Candidates candidates,

@@ -1,10 +1,10 @@
 // Scores and token rewards of a batch, whole. Sections: titles, text, sizes of tokens (one byte each, in turn), ground
 // truths (one byte each), candidates (one byte each), names of attributes.
 // Options: 0: bits 0 which box, 1-2 QAS mode, 3 years, 4 ids of 32 bits, 5 with candidates, 6 threads; 1: k - 1 (255:
-// 1000); 2: penalty, repeat and credit in 1/64; 3: the first year; 4: seed of attributes and embeddings; 5: attributes
-// in all; 6: width of embeddings - 1; 7: bits 0 graded, 1 centred, 2 weighted attributes, 3 padded rows, 4 repeat,
-// 5 credit, 6 candidates in no order, 7 an id that is none. Statements are read in the same text; the sum of options 2
-// and 3 says what the phrases are.
+// 1000); 2: penalty, repeat and credit in 1/64, verdicts where its last three bits are 5; 3: the first year; 4: seed of
+// attributes and embeddings; 5: attributes in all; 6: width of embeddings - 1; 7: bits 0 graded, 1 centred, 2 weighted
+// attributes, 3 padded rows, 4 repeat, 5 credit, 6 candidates in no order, 7 an id that is none. Statements are read in
+// the same text; the sum of options 2 and 3 says what the phrases are.
 #include <algorithm>
 #include <cmath>
 #include <map>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -106,6 +107,26 @@ def test_repeats(make, answer: str, share: float) -> None:
     assert penalised.total[0] == pytest.approx(plain.total[0] - 0.5 * share)
 
 
+def lines_before(text: str, box_begin: int) -> list[str]:
+    """Those that end before the answer's box."""
+    return text[:box_begin].splitlines(keepends=True)[: -1 if text[box_begin - 1] != "\n" else None]
+
+
+def segments(result: TokenScores, tokenizer: PreTrainedTokenizerFast, text: str) -> list[str]:
+    """The text of each segment, [S]."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    bounds = np.cumsum([0, *result.segment_lengths])
+    return [tokenizer.decode(ids[i:j]).strip() for i, j in pairwise(bounds)]
+
+
+def responses(pieces: list[str]) -> st.SearchStrategy[tuple[str, list[int], list[int]]]:
+    """A text of some pieces before a box, ground truths and candidates."""
+    text = st.builds(
+        lambda said, answer: " ".join(said) + "\n" + box(answer), st.lists(st.sampled_from(pieces), max_size=25), items
+    )
+    return st.tuples(text, truths.map(sorted), st.sets(items, max_size=6).map(sorted))
+
+
 def credited(text: str, truth: list[int], pool: list[int], attributes: sp.csr_matrix) -> list[str]:
     """Lines that name a wrong candidate and what it lacks of the ground truths' attributes, slowly."""
     catalogue = reference.ReferenceCatalogue(TITLES)
@@ -113,7 +134,7 @@ def credited(text: str, truth: list[int], pool: list[int], attributes: sp.csr_ma
     has = attributes.toarray() > 0
     wanted = np.flatnonzero(np.logical_or.reduce([has[gt] for gt in truth]))
     lines = []
-    for line in text[: answer.begin].splitlines(keepends=True)[: -1 if text[answer.begin - 1] != "\n" else None]:
+    for line in lines_before(text, answer.begin):
         wrong = [p for item, entry in answer.entries if item not in truth for p in _patterns(catalogue, item, entry)]
         if any(reference.mentions(line, pattern) for pattern in wrong):
             continue
@@ -129,10 +150,15 @@ def _patterns(catalogue: reference.ReferenceCatalogue, item: int, entry: str) ->
 
 
 def run(
-    engine: RewardEngine, tokenizer: PreTrainedTokenizerFast, text: str, truth: list[int], pool: list[int]
+    engine: RewardEngine,
+    tokenizer: PreTrainedTokenizerFast,
+    text: str,
+    truth: list[int],
+    pool: list[int],
+    **weights: float,
 ) -> TokenScores:
     ids = np.array(tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
-    return engine.score_tokens(ids, [0, len(ids)], [truth], tokenizer, [pool], w_credit=0.5)
+    return engine.score_tokens(ids, [0, len(ids)], [truth], tokenizer, [pool], **weights)
 
 
 def test_a_credited_line(make, tokenizer: PreTrainedTokenizerFast, attributes: sp.csr_matrix) -> None:
@@ -141,7 +167,7 @@ def test_a_credited_line(make, tokenizer: PreTrainedTokenizerFast, attributes: s
     shared = next((a for a in np.flatnonzero(has[0] & has[1])), None)
     text = f"The Usual Suspects has no {NAMES[lacking].lower()}.\nThe Usual Suspects is fine.\n"
     text += f"{NAMES[lacking]} alone.\n" + (f"Usual Suspects: {NAMES[shared]}\n" if shared is not None else "")
-    result = run(make(), tokenizer, text + "\\boxed{Heat}", [0], [0, 1, 2])
+    result = run(make(), tokenizer, text + "\\boxed{Heat}", [0], [0, 1, 2], w_credit=0.5)
     assert result.segment_credited.tolist()[:1] == [True]
     assert not result.segment_credited[1:].any() and not result.segment_penalised.any()
     reward = result.scores.total[0]
@@ -153,23 +179,15 @@ PIECES = ["Heat", "The Usual Suspects", "Seven", "Se7en", "Hamlet", "It", "it", 
           "beatles", "the beatles", "noir's", "\n", "\n", "\n", " ", " ", " is no "]  # fmt: skip
 
 
-@given(
-    pieces=st.lists(st.sampled_from(PIECES), max_size=25),
-    answer=items,
-    truth=truths,
-    pool=st.sets(items, max_size=6),
-)
+@given(response=responses(PIECES))
 def test_credit_against_the_reference(
-    make, tokenizer: PreTrainedTokenizerFast, attributes: sp.csr_matrix, pieces, answer, truth, pool
+    make, tokenizer: PreTrainedTokenizerFast, attributes: sp.csr_matrix, response: tuple[str, list[int], list[int]]
 ) -> None:
-    text = " ".join(pieces) + "\n" + box(answer)
-    result = run(make(), tokenizer, text, sorted(truth), sorted(pool))
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    bounds = np.cumsum([0, *result.segment_lengths])
-    found = [tokenizer.decode(ids[bounds[i] : bounds[i + 1]]) for i in np.flatnonzero(result.segment_credited)]
-    assert [line.strip() for line in found] == [
-        x.strip() for x in credited(text, sorted(truth), sorted(pool), attributes)
-    ]
+    text, truth, pool = response
+    result = run(make(), tokenizer, text, truth, pool, w_credit=0.5)
+    told = segments(result, tokenizer, text)
+    found = [told[i] for i in np.flatnonzero(result.segment_credited)]
+    assert found == [line.strip() for line in credited(text, truth, pool, attributes)]
 
 
 def test_credit_needs_names(catalogue, attributes, embeddings, tokenizer) -> None:
@@ -192,7 +210,7 @@ def judged(text: str, truth: list[int], pool: list[int]) -> list[tuple[str, int]
     catalogue = reference.ReferenceCatalogue(TITLES)
     answer = reference.read_answer(text, catalogue, pool)
     lines, done = [], set()
-    for line in text[: answer.begin].splitlines(keepends=True)[: -1 if text[answer.begin - 1] != "\n" else None]:
+    for line in lines_before(text, answer.begin):
         named = [
             i for i in set(pool) if any(reference.mentions(line, form) for form in _patterns(catalogue, i, TITLES[i]))
         ]
@@ -222,10 +240,8 @@ def judged(text: str, truth: list[int], pool: list[int]) -> list[tuple[str, int]
 def test_a_verdict(make, tokenizer: PreTrainedTokenizerFast, line: str, verdict: int) -> None:
     heat, hamlet, other = (next(i for i in range(N) if TITLES[i].startswith(t)) for t in ("Heat", "Hamlet", "Seven"))
     for answer in (heat, other):
-        ids = tokenizer(f"{line}\n{box(answer)}", add_special_tokens=False)["input_ids"]
-        result = make().score_tokens(
-            ids, [0, len(ids)], [[heat]], tokenizer, [[heat, hamlet, other]], w_penalty=0.0, w_verdict=0.5
-        )
+        text = f"{line}\n{box(answer)}"
+        result = run(make(), tokenizer, text, [heat], [heat, hamlet, other], w_penalty=0.0, w_verdict=0.5)
         assert result.segment_verdict.tolist() == [verdict, *[0] * (len(result.segment_verdict) - 1)]
         total, ndcg = result.scores.total[0], result.scores.ndcg[0]
         own = total + 0.5 * ((verdict > 0) - ndcg) if verdict else total
@@ -237,26 +253,20 @@ VERDICTS = ["Heat", "The Usual Suspects", "Seven", "Hamlet", "Emma", "yes", "no"
             ";", ",", ":", ".", "not", "\n", "\n", "\n", " "]  # fmt: skip
 
 
-@given(
-    pieces=st.lists(st.sampled_from(VERDICTS), max_size=25),
-    answer=items,
-    truth=truths,
-    pool=st.sets(items, max_size=6),
-)
-def test_verdicts_against_the_reference(make, tokenizer: PreTrainedTokenizerFast, pieces, answer, truth, pool) -> None:
-    text = " ".join(pieces) + "\n" + box(answer)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    result = make().score_tokens(
-        np.array(ids), [0, len(ids)], [sorted(truth)], tokenizer, [sorted(pool)], w_penalty=0.3, w_verdict=1.0
-    )
-    bounds = np.cumsum([0, *result.segment_lengths])
+@given(response=responses(VERDICTS))
+def test_verdicts_against_the_reference(
+    make, tokenizer: PreTrainedTokenizerFast, response: tuple[str, list[int], list[int]]
+) -> None:
+    text, truth, pool = response
+    result = run(make(), tokenizer, text, truth, pool, w_verdict=1.0)
+    told, first = segments(result, tokenizer, text), np.cumsum([0, *result.segment_lengths])
     marked = np.flatnonzero(result.segment_verdict)
-    found = [(tokenizer.decode(ids[bounds[i] : bounds[i + 1]]).strip(), int(result.segment_verdict[i])) for i in marked]
-    assert found == [(line.strip(), v) for line, v in judged(text, sorted(truth), sorted(pool))]
+    found = [(told[i], int(result.segment_verdict[i])) for i in marked]
+    assert found == [(line.strip(), v) for line, v in judged(text, truth, pool)]
     for i in marked:
         own = result.scores.total[0] + (result.segment_verdict[i] > 0) - result.scores.ndcg[0]
         own -= 0.3 * abs(own) * result.segment_penalised[i]
-        assert result.token_rewards[bounds[i]] == pytest.approx(own, abs=1e-6)
+        assert result.token_rewards[first[i]] == pytest.approx(own, abs=1e-6)
 
 
 def test_list_answers_keep_their_order(make) -> None:
